@@ -1,0 +1,64 @@
+# make demo | test | lint | quick | clean. Everything is set up in .venv on first use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help demo test quick lint install qemu clean
+
+help:
+	@echo 'make demo    compile and run a real OCR detector and a page-orientation classifier, here and on emulated arm64'
+	@echo 'make test    everything that a change must pass: ruff, mypy, import-linter, the whole test suite'
+	@echo 'make quick   the tests that take seconds'
+	@echo 'make lint    ruff, mypy and import-linter only'
+	@echo 'make install .venv with edgec (editable) and all development tools'
+	@echo 'make clean   remove what make built, .venv included'
+
+demo: $(VENV)/.demo
+	@$(MAKE) --no-print-directory qemu || true
+	$(BIN)/python -m edgec.benchmarks.demo build/demo
+
+test: lint qemu
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not slow'
+
+lint: $(VENV)/.dev build/package/edgec
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+install: $(VENV)/.dev
+
+# The stamps lie in the environment that they speak of.
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+	$(PIP) install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'edgec needs Python 3.11 or newer: make PYTHON=/path/to/python3.11'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# mypy and the repository root being a package: see pyproject.toml.
+build/package/edgec:
+	@mkdir -p build/package
+	@ln -sfn ../.. $@
+
+qemu:
+	@command -v qemu-aarch64 >/dev/null || \
+	if [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && apt-get install -qq -y qemu-user >/dev/null; \
+	else \
+		echo 'arm64 code runs here under an emulator; install it with: sudo apt-get install -y qemu-user'; exit 1; \
+	fi
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,94 @@
+"""`edgec compile`: a model to a bundle."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import RenderableType
+
+from . import arguments
+from .console import Json, Verbose, emit, facts, progress, size
+
+if TYPE_CHECKING:
+    from ..bundle.manifest import Manifest
+
+
+def compile_command(
+    model: Annotated[Path, typer.Argument(help="The ONNX model.", show_default=False)],
+    target: Annotated[str, typer.Option("--target", "-t", help="What to compile for; 'edgec targets' lists them.")] = (
+        "arm64-neon"
+    ),
+    int8: Annotated[bool, typer.Option("--int8", help="Quantize a float model to 8 bits; needs --calibrate.")] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Folder of typical inputs: .npy, .npz or images. Used with --int8.", show_default=False),
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="Fix an input's shape, as NAME=1,3,480,640. May be repeated.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write the bundle. Default: MODEL.edge.")
+    ] = None,
+    dump_ir: Annotated[
+        Path | None, typer.Option(help="Write the graph after every pass to this folder.", show_default=False)
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the graph after every pass.")] = False,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Compile an ONNX model to a bundle.
+
+    [bold]Examples[/bold]
+
+    edgec compile model.onnx --target arm64-neon --int8 --calibrate samples/ -o model.edge
+
+    edgec compile model.qdq.onnx --target host
+
+    edgec compile detector.onnx --shape x=1,3,480,640
+    """
+    shapes = arguments.shapes(shape or ())
+    from ..bundle.reader import open_bundle
+    from ..driver import compile_model
+
+    path = output or Path(model.with_suffix(".edge").name)
+    with progress() as report:
+        compile_model(
+            model,
+            target=target,
+            int8=int8,
+            calibrate=calibrate,
+            shapes=shapes,
+            output=path,
+            verify=verify,
+            dump_ir=dump_ir,
+            progress=report,
+        )
+    manifest = open_bundle(path).manifest
+    emit(_data(path, manifest), lambda: _render(path, manifest))
+
+
+def _data(path: Path, manifest: "Manifest") -> Mapping[str, Any]:
+    return {
+        "bundle": str(path),
+        "target": manifest.target.name,
+        "precision": manifest.precision,
+        "code_bytes": manifest.code_bytes,
+        "weights_bytes": manifest.memory.weights,
+        "peak_memory_bytes": manifest.memory.peak,
+        "macs": manifest.macs,
+        "steps": len(manifest.steps),
+    }
+
+
+def _render(path: Path, manifest: "Manifest") -> RenderableType:
+    memory, target = manifest.memory, manifest.target
+    return facts(
+        ("wrote", str(path)),
+        ("target", f"{target.name} ({', '.join(v.name for v in target.variants)}), {manifest.precision}"),
+        ("code", size(manifest.code_bytes)),
+        ("weights", size(memory.weights)),
+        ("peak memory", f"{size(memory.peak)}, of which activations {size(memory.arena)}"),
+        ("work", f"{manifest.macs / 1e6:.1f} M multiply-accumulates in {len(manifest.steps)} steps"),
+    )

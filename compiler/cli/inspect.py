@@ -1,0 +1,109 @@
+"""`edgec inspect`: what is in a model or a bundle."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from . import arguments
+from .console import Json, Verbose, add_row, emit, facts, plain, size, table
+
+if TYPE_CHECKING:
+    from ..bundle.manifest import Manifest
+    from ..summary import Summary
+
+
+def inspect_command(
+    path: Annotated[Path, typer.Argument(help="An ONNX model, or a bundle.", show_default=False)],
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="Fix an input's shape, as NAME=1,3,480,640. May be repeated.", show_default=False),
+    ] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show a model's ops, shapes, work and memory, and what edgec cannot compile in it; or what a bundle holds.
+
+    [bold]Examples[/bold]
+
+    edgec inspect model.onnx --shape x=1,3,480,640
+
+    edgec inspect model.edge
+    """
+    shapes = arguments.shapes(shape or ())
+    if path.is_dir():
+        from ..bundle.reader import open_bundle
+
+        manifest = open_bundle(path).manifest
+        emit(asdict(manifest), lambda: _render_bundle(manifest))
+        return
+    from ..summary import summarize
+
+    summary = summarize(path, shapes)
+    emit(asdict(summary), lambda: _render_model(summary))
+    if summary.problems:
+        raise typer.Exit(2)
+
+
+class _Port(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> str: ...
+
+
+def _ports(inputs: Iterable[_Port], outputs: Iterable[_Port]) -> Table:
+    made = table("", "name", "type", "shape")
+    for kind, ports in (("input", inputs), ("output", outputs)):
+        for port in ports:
+            add_row(made, kind, port.name, port.dtype, " x ".join(map(str, port.shape)) or "scalar")
+    return made
+
+
+def _render_model(summary: "Summary") -> RenderableType:
+    listed = ", ".join(f"{count} {op}" for op, count in summary.onnx_ops.items())
+    nodes = Text(plain(f"{sum(summary.onnx_ops.values())} ONNX nodes: {listed}"))
+    if summary.problems:
+        problems = [Text.assemble(("cannot be compiled: ", "bold red"), plain(p)) for p in summary.problems]
+        return Group(nodes, *problems)
+    ops = table("edgec op", "nodes", "M MACs", "parameters")
+    for row in summary.ops:
+        add_row(ops, row.op, str(row.nodes), f"{row.macs / 1e6:.1f}", f"{row.parameters:,}")
+    totals = facts(
+        ("work", f"{summary.macs / 1e6:.1f} M multiply-accumulates"),
+        ("parameters", f"{summary.parameters:,} ({size(summary.parameter_bytes)} as stored in the model)"),
+        ("activations", f"at most {size(summary.activation_bytes)} alive at once, before fusion and quantization"),
+    )
+    verdict = Text("everything in it is supported", style="green")
+    return Group(nodes, "", _ports(summary.inputs, summary.outputs), "", ops, "", totals, verdict)
+
+
+def _render_bundle(manifest: "Manifest") -> RenderableType:
+    memory, target = manifest.memory, manifest.target
+    kernels = Counter(step.kernel for step in manifest.steps)
+    work = Counter[str]()
+    for step in manifest.steps:
+        work[step.kernel] += step.macs
+    rows = table("kernel", "steps", "M MACs")
+    for kernel, count in sorted(kernels.items(), key=lambda item: -work[item[0]]):
+        add_row(rows, kernel, str(count), f"{work[kernel] / 1e6:.2f}")
+    totals = facts(
+        ("model", f"{manifest.model}, {manifest.precision}"),
+        ("target", f"{target.name} ({target.triple}; {', '.join(v.name for v in target.variants)})"),
+        ("code", size(manifest.code_bytes)),
+        ("weights", size(memory.weights)),
+        ("peak memory", f"{size(memory.peak)}: activations {size(memory.arena)}, weights, {size(memory.runtime)} more"),
+        ("work", f"{manifest.macs / 1e6:.1f} M multiply-accumulates in {len(manifest.steps)} steps"),
+        ("made by", ", ".join([f"edgec {manifest.edgec}", *(f"{t} {v}" for t, v in sorted(manifest.tools.items()))])),
+    )
+    return Group(totals, "", _ports(manifest.inputs, manifest.outputs), "", rows)

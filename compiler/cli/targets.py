@@ -1,0 +1,38 @@
+"""`edgec targets`: what models can be compiled for."""
+
+from rich.table import Table
+
+from .console import Json, Verbose, add_row, emit, table
+
+
+def targets_command(json: Json = False, verbose: Verbose = False) -> None:
+    """List the targets, the machine code that a bundle for each holds, and where it runs from here.
+
+    [bold]Example[/bold]: edgec targets
+    """
+    from ...runtimes.devices import open_device
+    from ...targets.registry import TARGETS
+
+    targets = [make() for make in TARGETS.values()]
+    here = open_device("local").query().arch
+    places = {here: "local"} if here == "aarch64" else {here: "local", "aarch64": "qemu"}
+    rows = [
+        {
+            "name": target.name,
+            "description": target.description,
+            "triple": target.triple,
+            "variants": {variant.name: sorted(variant.features) for variant in target.variants},
+            "device": places.get(target.arch),
+        }
+        for target in targets
+    ]
+
+    def render() -> Table:
+        made = table("target", "triple", "code", "runs on --device", "")
+        made.columns[-1].justify = "left"
+        for target in targets:
+            code = ", ".join(variant.name for variant in target.variants)
+            add_row(made, target.name, target.triple, code, places.get(target.arch, ""), target.description)
+        return made
+
+    emit(rows, render)

@@ -1,0 +1,32 @@
+"""TIR functions -> an object file with plain C symbols."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import tirx
+from tvm.target import Target
+
+_t = tirx.transform
+
+
+def object_code(functions: Sequence[Any], llvm: Mapping[str, Any]) -> bytes:
+    """An ELF relocatable object with `functions` for the LLVM target `llvm` (kind, mtriple, mcpu, mattr)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernels.o"
+        _module(functions, llvm).write_to_file(str(path), "o")
+        return path.read_bytes()
+
+
+def assembly(functions: Sequence[Any], llvm: Mapping[str, Any]) -> str:
+    """The same as assembly text, to be read by people and tests."""
+    return str(_module(functions, llvm).inspect_source("s"))
+
+
+def _module(functions: Sequence[Any], llvm: Mapping[str, Any]) -> Any:
+    target = Target(dict(llvm))
+    mod = tvm.IRModule({str(f.attrs["global_symbol"]): f for f in functions})
+    passes = [_t.BindTarget(target.with_host(target)), _t.LowerIntrin()]
+    return tvm.get_global_func("target.build.llvm")(tvm.ir.transform.Sequential(passes)(mod), target)

@@ -1,0 +1,7 @@
+"""ONNX file -> Graph. `import_onnx` is the way in; `check_support` says beforehand what would stop it."""
+
+from .convert import import_onnx
+from .model import load_model
+from .support import Unsupported, check_support
+
+__all__ = ["Unsupported", "check_support", "import_onnx", "load_model"]

@@ -1,0 +1,56 @@
+"""Reads model files. They are untrusted: whatever is wrong with one is an `EdgeError`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from ...errors import EdgeError
+
+OLDEST_OPSET = 7
+
+
+@dataclass(frozen=True)
+class Model:
+    """A decoded model and where its external data may lie (nowhere, when it did not come from a file)."""
+
+    proto: onnx.ModelProto
+    folder: Path | None
+    opsets: dict[str, int]
+    """Domain -> version; the default domain is ""."""
+
+
+def load_model(source: str | Path | onnx.ModelProto) -> Model:
+    """The model in the file `source`, or around a decoded one; its opset and graph are checked to exist."""
+    if isinstance(source, onnx.ModelProto):
+        return _checked(source, None, "the model")
+    path = Path(source)
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise EdgeError(f"cannot read the model {path}: {e.strerror or e}") from None
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError:
+        raise EdgeError(f"{path} is not an ONNX model, or is truncated: its protobuf cannot be decoded") from None
+    return _checked(proto, path.parent, str(path))
+
+
+def _checked(proto: onnx.ModelProto, folder: Path | None, what: str) -> Model:
+    newest = onnx.defs.onnx_opset_version()
+    try:
+        opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in proto.opset_import}
+        nodes = len(proto.graph.node)
+    except UnicodeDecodeError:
+        raise EdgeError(f"{what} is not an ONNX model: it holds names that are not UTF-8") from None
+    if not nodes and not proto.graph.output:
+        raise EdgeError(f"{what} holds no graph; export the model again")
+    version = opsets.get("")
+    if version is None or not OLDEST_OPSET <= version <= newest:
+        found = "no ONNX opset" if version is None else f"ONNX opset {version}"
+        raise EdgeError(
+            f"{what} imports {found}; opsets {OLDEST_OPSET} to {newest} are accepted: export or convert it to one"
+        )
+    return Model(proto, folder, opsets)

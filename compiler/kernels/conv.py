@@ -1,0 +1,194 @@
+"""Dense convolution and matrix product by implicit GEMM: one kernel family for both.
+
+An output pixel's receptive field is `taps_y * taps_x` runs of contiguous channels-last elements (a run covers a whole
+kernel row where the dilation is 1), so no im2col buffer exists: each of the tile's rows is an offset into the input,
+advanced tap by tap. Padding is part of the input's buffer (its halo), and a matrix product is a convolution with one
+tap. Weights are packed by `lower/pack.py`, block by block of `Tile.columns` output channels:
+
+    bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), taps x groups x [columns][group]
+
+A last block that is not full starts at channels - columns instead and computes some channels twice; only the `narrow`
+kernels, for fewer channels than columns, copy their results element by element.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from ..ir.expr import Expr, to_text
+from .builder import BITS, Builder, Pointer, Value, define, i64
+from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue, Store
+from .isa import Isa, Tile
+from .naming import digest
+
+PARAMS = (
+    "m_begin", "m_end", "m_tiles", "out_width",  # output pixels [m_begin, m_end) of this step, in tiles of rows
+    "x_row", "x_pixel",  # bytes from one output row's / pixel's receptive field to the next
+    "taps_y", "tap_y", "taps_x", "tap_x", "groups",  # runs, bytes between them, groups in a run
+    "y_row", "y_pixel", "r_row", "r_pixel",  # bytes between rows / pixels of the output and the residual
+    "channels", "blocks", "blocks_per_tile", "block_bytes",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ConvSpec:
+    """Which member of the family. `tile_rows`: output pixels in one scheduling tile, the same for all variants of a
+    bundle; an ISA whose register tile is smaller covers it in several passes. `full_range`: weights may be -128.
+    `pointwise`: a single tap, so no loops over taps. `narrow`: fewer output channels than a block has columns."""
+
+    dtype: str
+    tile_rows: int
+    residual: bool = False
+    pointwise: bool = False
+    full_range: bool = False
+    narrow: bool = False
+    activation: Expr | None = None
+    residual_activation: Expr | None = None
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name in plans, symbols and profiles."""
+        prefix = {"int8": "qs8", "float32": "f32"}[self.dtype]
+        parts = [prefix, "gemm" if self.pointwise else "conv", f"m{self.tile_rows}"]
+        parts += ["add"] * self.residual + ["w8"] * self.full_range + ["narrow"] * self.narrow
+        for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
+            if expr is not None:
+                parts.append(f"{role}{digest(to_text(expr))}")
+        return "_".join(parts)
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Names of the kernel's parameters, in order."""
+        if self.dtype != "int8":
+            return PARAMS
+        return PARAMS + INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
+
+    def tile(self, isa: Isa) -> Tile:
+        """The register tile that `isa` uses for this kernel."""
+        if self.dtype == "int8":
+            return isa.int8_tile(self.tile_rows, full_range=self.full_range)
+        return isa.float_tile(self.tile_rows)
+
+
+OPERANDS = ("x", "w", "residual", "y")
+
+
+def build(spec: ConvSpec, isa: Isa) -> object:
+    """The TIR function of `spec` on `isa`."""
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa))
+
+
+def header_bytes(dtype: str, columns: int) -> int:
+    """Bytes before the weights of a block: bias and, for int8, multipliers."""
+    return columns * (8 if dtype == "int8" else 4)
+
+
+def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
+    tile = spec.tile(isa)
+    with b.tiles() as t:
+        pixels = b.let(tirx.truncmod(t, b.param("m_tiles")) * spec.tile_rows + b.param("m_begin"))
+        first_block = b.let(tirx.truncdiv(t, b.param("m_tiles")) * b.param("blocks_per_tile"))
+        last_block = b.let(tirx.min(first_block + b.param("blocks_per_tile"), b.param("blocks")))
+        if tile.rows == spec.tile_rows:
+            _rows(b, spec, isa, pixels, first_block, last_block)
+            return
+        with b.range(0, spec.tile_rows // tile.rows) as part:
+            first = b.let(pixels + part * tile.rows)
+            with b.when(first < b.param("m_end")):
+                _rows(b, spec, isa, first, first_block, last_block)
+
+
+def _rows(b: Builder, spec: ConvSpec, isa: Isa, first: Value, first_block: Value, last_block: Value) -> None:
+    """`tile.rows` output pixels from `first` on, over a range of channel blocks."""
+    tile = spec.tile(isa)
+    x, w, residual, y = (b.pointer(name) for name in OPERANDS)
+    places = [("x_row", "x_pixel"), ("y_row", "y_pixel")] + [("r_row", "r_pixel")] * spec.residual
+    offsets = pixel_offsets(b, first, tile.rows, places)
+    epilogue = _epilogue(spec, isa, b)
+    element = BITS[spec.dtype] // 8
+    columns = i64(tile.columns)
+    with b.range(first_block, last_block) as block:
+        w_block = b.let(block * b.param("block_bytes"))
+        channel = b.let(tirx.max(tirx.min(block * columns, b.param("channels") - columns), i64(0)))
+        bias_dtype = "int32" if spec.dtype == "int8" else spec.dtype
+        tile.start([w.load(w_block + h * isa.lanes * 4, bias_dtype, isa.lanes) for h in range(2)])
+        _accumulate(b, spec, tile, x, offsets[0], w, b.let(w_block + header_bytes(spec.dtype, tile.columns)))
+        epilogue.prepare(w, w_block)
+        y_offsets = [b.let(o + channel * element) for o in offsets[1]]
+        r_offsets = [b.let(o + channel * element) for o in offsets[2]] if spec.residual else [None] * tile.rows
+        results = [
+            epilogue.finish(tile.row(r), residual, r_offsets[r] if spec.residual else None) for r in range(tile.rows)
+        ]
+        if spec.narrow:
+            store_partial(b, y, y_offsets, results, tile.columns * element, element)
+        else:
+            for offset, store in zip(y_offsets, results, strict=True):
+                store(y, offset)
+
+
+def pixel_offsets(b: Builder, first: Value, count: int, strides: Sequence[tuple[str, str]]) -> list[list[Value]]:
+    """Byte offsets of `count` consecutive output pixels from number `first`, for each (row, pixel) stride pair.
+
+    Pixels beyond `m_end` repeat the last one: they are computed again, to the same bytes. One division a tile.
+    """
+    width = b.param("out_width")
+    row = b.let(tirx.truncdiv(first, width))
+    column = b.let(tirx.truncmod(first, width))
+    steps = [(b.let(b.param(r) - (width - 1) * b.param(p)), b.param(p)) for r, p in strides]
+    current = [b.let(row * b.param(r) + column * b.param(p)) for r, p in strides]
+    table = [[offset] for offset in current]
+    for i in range(1, count):
+        wraps = column + 1 == width
+        exists = first + i < b.param("m_end")
+        for s, (wrap_step, step) in enumerate(steps):
+            moved = tirx.Select(wraps, wrap_step, step)
+            current[s] = b.let(current[s] + tirx.Select(exists, moved, i64(0)))
+            table[s].append(current[s])
+        column = b.let(tirx.Select(wraps, i64(0), column + 1))
+    return table
+
+
+def _accumulate(
+    b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, rows: Sequence[Value], w: Pointer, w_first: Value
+) -> None:
+    """Add up all taps' runs."""
+    if spec.pointwise:
+        _run(b, tile, x, rows, w, w_first)
+        return
+    run_bytes = b.param("groups") * (tile.columns * tile.group * BITS[tile.dtype] // 8)
+    with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
+        tap = b.let(ty * b.param("tap_y") + tx * b.param("tap_x"))
+        _run(b, tile, x, [b.let(r + tap) for r in rows], w, b.let(w_first + (ty * b.param("taps_x") + tx) * run_bytes))
+
+
+def _run(b: Builder, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_start: Value) -> None:
+    """Add up one run of `groups` groups: whole steps, then group by group."""
+    group_bytes = tile.group * BITS[tile.dtype] // 8
+    weight_bytes, step = tile.columns * group_bytes, tile.groups_per_step
+    groups = b.param("groups")
+    main = b.let(tirx.truncdiv(groups, i64(step)))
+    with b.range(0, main) as k:
+        tile.step(x, [s + k * (step * group_bytes) for s in starts], w, w_start + k * (step * weight_bytes), step)
+    with b.range(main * step, groups) as k:
+        tile.step(x, [s + k * group_bytes for s in starts], w, w_start + k * weight_bytes, 1)
+
+
+def _epilogue(spec: ConvSpec, isa: Isa, b: Builder) -> Int8Epilogue | FloatEpilogue:
+    if spec.dtype == "int8":
+        return Int8Epilogue(b, isa, residual=spec.residual)
+    return FloatEpilogue(isa, spec.activation, spec.residual_activation)
+
+
+def store_partial(
+    b: Builder, y: Pointer, offsets: Sequence[Value], rows: Sequence[Store], row_bytes: int, element: int
+) -> None:
+    """Write only the channels that exist: rows go to the stack, from there element by element."""
+    scratch, targets = b.stack(len(rows) * row_bytes), b.stack(len(rows) * 8)
+    for r, (offset, store) in enumerate(zip(offsets, rows, strict=True)):
+        store(scratch, i64(r * row_bytes))
+        targets.store(i64(r * 8), offset, "int64")
+    with b.range(0, len(rows)) as r:
+        target = b.let(targets.load(r * 8, "int64"))
+        with b.range(0, b.param("channels") * element) as i:
+            y.store(target + i, scratch.load(r * row_bytes + i, "int8"), "int8")

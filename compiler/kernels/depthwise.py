@@ -1,0 +1,203 @@
+"""Depthwise convolution: one filter a channel, channels in vector lanes.
+
+A tile is one output row. Channel blocks are the outer loop, so a block's filter stays in registers while the row's
+pixels stream by, `PIXELS` at a time: their receptive fields share columns, which are loaded once. Small kernels are
+unrolled (`DepthwiseSpec.kernel`); any other kernel size, stride or dilation takes the looped form.
+
+Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the last block overlapping as in conv.py:
+
+    bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), taps x [columns]
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from ..ir.expr import Expr, to_text
+from .builder import BITS, Builder, Pointer, Register, Value, define, i64, intrinsic
+from .conv import header_bytes, store_partial
+from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue
+from .isa import Isa
+from .naming import digest
+
+PIXELS = 2
+"""Output pixels computed together."""
+
+PARAMS = (
+    "out_width", "x_row", "x_pixel", "taps_y", "tap_y", "taps_x", "tap_x",
+    "y_row", "y_pixel", "r_row", "r_pixel", "channels", "blocks", "block_bytes",
+)  # fmt: skip
+
+OPERANDS = ("x", "w", "residual", "y")
+
+
+@dataclass(frozen=True)
+class DepthwiseSpec:
+    """Which member of the family. `kernel` = (height, width, stride_x) is unrolled, with dilation 1; None: loops."""
+
+    dtype: str
+    kernel: tuple[int, int, int] | None
+    residual: bool = False
+    full_range: bool = False
+    narrow: bool = False
+    activation: Expr | None = None
+    residual_activation: Expr | None = None
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name in plans, symbols and profiles."""
+        prefix = {"int8": "qs8", "float32": "f32"}[self.dtype]
+        shape = "loop" if self.kernel is None else "{}x{}s{}".format(*self.kernel)
+        parts = [prefix, "dwconv", shape]
+        parts += ["add"] * self.residual + ["w8"] * self.full_range + ["narrow"] * self.narrow
+        for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
+            if expr is not None:
+                parts.append(f"{role}{digest(to_text(expr))}")
+        return "_".join(parts)
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Names of the kernel's parameters, in order."""
+        if self.dtype != "int8":
+            return PARAMS
+        return PARAMS + INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
+
+
+def build(spec: DepthwiseSpec, isa: Isa) -> object:
+    """The TIR function of `spec` on `isa`."""
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _Depthwise(b, spec, isa).body())
+
+
+class _Depthwise:
+    def __init__(self, b: Builder, spec: DepthwiseSpec, isa: Isa) -> None:
+        self.b, self.spec, self.isa = b, spec, isa
+        self.columns = 2 * isa.lanes
+        self.element = BITS[spec.dtype] // 8
+        self.x, self.w, self.residual, self.y = (b.pointer(name) for name in OPERANDS)
+        if spec.dtype == "int8":
+            self.epilogue: Int8Epilogue | FloatEpilogue = Int8Epilogue(b, isa, residual=spec.residual)
+            self.accumulator: Callable[[Sequence[Value]], _Int8Sums | _FloatSums] = lambda bias: _Int8Sums(
+                isa, bias, paired=not spec.full_range
+            )
+        else:
+            self.epilogue = FloatEpilogue(isa, spec.activation, spec.residual_activation)
+            self.accumulator = lambda bias: _FloatSums(isa, bias)
+
+    def body(self) -> None:
+        b = self.b
+        with b.tiles() as row, b.range(0, b.param("blocks")) as block:
+            w_block = b.let(block * b.param("block_bytes"))
+            channel = b.let(tirx.max(tirx.min(block * self.columns, b.param("channels") - self.columns), i64(0)))
+            self.epilogue.prepare(self.w, w_block)
+            start = b.let(channel * self.element)
+            rows = {k: b.let(row * b.param(f"{k}_row") + start) for k in "xyr"}
+            width = b.param("out_width")
+            if self.spec.kernel is None:
+                with b.range(0, width) as px:
+                    self.pixels(px, 1, rows, w_block)
+                return
+            pairs = b.let(tirx.truncdiv(width, i64(PIXELS)))
+            with b.range(0, pairs) as i:
+                self.pixels(i * PIXELS, PIXELS, rows, w_block)
+            with b.range(pairs * PIXELS, width) as px:
+                self.pixels(px, 1, rows, w_block)
+
+    def pixels(self, first: Value, count: int, rows: dict[str, Value], w_block: Value) -> None:
+        """`count` neighbouring output pixels of one channel block."""
+        b, isa = self.b, self.isa
+        bias_dtype = "int32" if self.spec.dtype == "int8" else self.spec.dtype
+        bias = [self.w.load(w_block + h * isa.lanes * 4, bias_dtype, isa.lanes) for h in range(2)]
+        sums = [self.accumulator(bias) for _ in range(count)]
+        origin = b.let(rows["x"] + first * b.param("x_pixel"))
+        filters = b.let(w_block + header_bytes(self.spec.dtype, self.columns))
+        if self.spec.kernel is None:
+            self.looped_taps(sums[0], origin, filters)
+        else:
+            self.unrolled_taps(sums, origin, filters)
+        stores, offsets = [], []
+        for i, total in enumerate(sums):
+            r_offset = rows["r"] + (first + i) * b.param("r_pixel") if self.spec.residual else None
+            stores.append(self.epilogue.finish(total.result(), self.residual, r_offset))
+            offsets.append(b.let(rows["y"] + (first + i) * b.param("y_pixel")))
+        if self.spec.narrow:
+            store_partial(b, self.y, offsets, stores, self.columns * self.element, self.element)
+        else:
+            for offset, store in zip(offsets, stores, strict=True):
+                store(self.y, offset)
+
+    def load(self, p: Pointer, offset: Value) -> list[Value]:
+        """One block of channels: an int8 vector, or two float32 vectors."""
+        if self.spec.dtype == "int8":
+            return [p.load(offset, "int8", self.columns)]
+        return [p.load(offset + h * self.isa.lanes * 4, "float32", self.isa.lanes) for h in range(2)]
+
+    def looped_taps(self, sums: "_Int8Sums | _FloatSums", origin: Value, filters: Value) -> None:
+        b = self.b
+        with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
+            at = origin + ty * b.param("tap_y") + tx * b.param("tap_x")
+            tap = (ty * b.param("taps_x") + tx) * (self.columns * self.element)
+            sums.add([(self.load(self.x, at), self.load(self.w, filters + tap))])
+
+    def unrolled_taps(self, sums: "Sequence[_Int8Sums | _FloatSums]", origin: Value, filters: Value) -> None:
+        """All taps of a small kernel; a column that several pixels need is loaded once."""
+        b = self.b
+        assert self.spec.kernel is not None
+        height, width, stride = self.spec.kernel
+        rows = [b.let(origin + ty * b.param("tap_y")) for ty in range(height)]
+        columns = (len(sums) - 1) * stride + width
+        x = {
+            (ty, c): [b.let(v) for v in self.load(self.x, rows[ty] + c * b.param("tap_x"))]
+            for ty in range(height)
+            for c in range(columns)
+        }
+        taps = [(ty, tx) for ty in range(height) for tx in range(width)]
+        size = self.columns * self.element
+        for first in range(0, len(taps), 2):
+            pair = taps[first : first + 2]
+            weights = [[b.let(v) for v in self.load(self.w, filters + (first + i) * size)] for i in range(len(pair))]
+            for p, total in enumerate(sums):
+                total.add([(x[ty, p * stride + tx], w) for (ty, tx), w in zip(pair, weights, strict=True)])
+
+
+class _Int8Sums:
+    """int32 sums of one pixel. Two products fit int16 while weights are in [-127, 127] (`paired`)."""
+
+    def __init__(self, isa: Isa, bias: Sequence[Value], *, paired: bool) -> None:
+        self._isa, self._paired = isa, paired
+        self._halves = [Register("int32", isa.lanes, b) for b in bias]
+
+    def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
+        """Add up to two taps' products."""
+        products = [self._isa.multiply8(x[0], w[0]) for x, w in taps]
+        if self._paired and len(products) == 2:
+            products = [products[0] + products[1]]
+        for product in products:
+            for half, wide in zip(self._halves, self._isa.widen32(product), strict=True):
+                half.set(half.get() + wide)
+
+    def result(self) -> tuple[Value, Value]:
+        """The sums, bias included."""
+        low, high = self._halves
+        return low.get(), high.get()
+
+
+class _FloatSums:
+    """float32 sums of one pixel."""
+
+    def __init__(self, isa: Isa, bias: Sequence[Value]) -> None:
+        self._name, self._lanes = f"llvm.fma.v{isa.lanes}f32", isa.lanes
+        self._halves = [Register("float32", isa.lanes, b) for b in bias]
+
+    def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
+        """Add the taps' products."""
+        for x, w in taps:
+            for half, a, f in zip(self._halves, x, w, strict=True):
+                half.set(intrinsic(self._name, "float32", self._lanes, a, f, half.get()))
+
+    def result(self) -> tuple[Value, Value]:
+        """The sums, bias included."""
+        low, high = self._halves
+        return low.get(), high.get()
+
+

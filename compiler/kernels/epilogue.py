@@ -1,0 +1,100 @@
+"""What happens to a row of sums before it is stored: the arithmetic contract's requantization and residual add."""
+
+from collections.abc import Callable
+
+from tvm import tirx
+
+from ..ir.expr import Expr
+from .builder import Builder, Pointer, Register, Value, cast, const, splat
+from .isa import Isa
+from .scalar import emit
+
+Store = Callable[[Pointer, Value], None]
+
+INT8_EPILOGUE = ("zero_point", "low", "high")
+"""Output zero point and clamp, of the convolution itself."""
+
+RESIDUAL_EPILOGUE = ("multiplier_a", "multiplier_b", "offset", "shift", "sum_zero_point", "sum_low", "sum_high")
+"""The fixed-point add of convolution (a) and residual (b): see `map add` in ARCHITECTURE.md. `offset` is
+2^(shift-1) - za * multiplier_a - zb * multiplier_b."""
+
+
+class Int8Epilogue:
+    """int32 sums -> int8: saturate(rne(float32(acc) * m) + zero_point), clamped; then, optionally, the residual add."""
+
+    def __init__(self, b: Builder, isa: Isa, *, residual: bool) -> None:
+        self._b, self._isa, self._residual = b, isa, residual
+        wide = 2 * isa.lanes
+        self._zero_point = self._splat16("zero_point")
+        self._low, self._high = self._splat16("low"), self._splat16("high")
+        self._columns = wide
+
+    def _splat16(self, name: str) -> Value:
+        return self._b.let(splat(tirx.Cast("int16", self._b.param(name)), 2 * self._isa.lanes))
+
+    def prepare(self, w: Pointer, w_block: Value) -> None:
+        """Load the block's multipliers."""
+        lanes = self._isa.lanes
+        first = w_block + self._columns * 4
+        self._multipliers = [self._b.let(w.load(first + h * lanes * 4, "float32", lanes)) for h in range(2)]
+
+    def finish(self, sums: tuple[Value, Value], residual: Pointer, r_offset: Value | None) -> Store:
+        """The row's int8 channels, ready to be stored."""
+        quantized = requantize(self._isa, sums, self._multipliers, self._zero_point)
+        clamped = tirx.max(tirx.min(quantized, self._high), self._low)
+        if self._residual:
+            clamped = self._add(clamped, residual.load(r_offset, "int8", self._columns))
+        value = self._b.let(self._isa.narrow8(clamped))
+        return lambda p, offset: p.store(offset, value, "int8", self._columns)
+
+    def _add(self, a: Value, b: Value) -> Value:
+        isa, lanes = self._isa, self._isa.lanes
+        shift = splat(tirx.Cast("int32", self._b.param("shift")), lanes)
+        offset = splat(tirx.Cast("int32", self._b.param("offset")), lanes)
+        products_a = isa.multiply16(a, self._splat16("multiplier_a"))
+        products_b = isa.multiply16(isa.widen16(b), self._splat16("multiplier_b"))
+        low, high = (
+            (pa + pb + offset) >> shift
+            for pa, pb in zip(products_a, products_b, strict=True)
+        )
+        total = isa.add16(isa.narrow16(low, high), self._splat16("sum_zero_point"))
+        return tirx.max(tirx.min(total, self._splat16("sum_high")), self._splat16("sum_low"))
+
+
+def requantize(isa: Isa, sums: tuple[Value, Value], multipliers: list[Value], zero_point: Value) -> Value:
+    """Two int32 vectors -> int16 x 2*lanes: rne(float32(acc) * m) + zero_point, saturated to int16 on the way."""
+    low, high = (
+        isa.round_to_int(cast(acc, "float32", isa.lanes) * m) for acc, m in zip(sums, multipliers, strict=True)
+    )
+    return isa.add16(isa.narrow16(low, high), zero_point)
+
+
+class FloatEpilogue:
+    """float32 sums (bias included) -> activation -> residual -> activation."""
+
+    def __init__(self, isa: Isa, activation: Expr | None, residual_activation: Expr | None) -> None:
+        self._isa, self._activation, self._residual_activation = isa, activation, residual_activation
+
+    def prepare(self, w: Pointer, w_block: Value) -> None:
+        """Nothing: the bias is in the sums."""
+
+    def finish(self, sums: tuple[Value, Value], residual: Pointer, r_offset: Value | None) -> Store:
+        """The row's float32 channels, ready to be stored."""
+        lanes = self._isa.lanes
+        values = []
+        for half, total in enumerate(sums):
+            value = total if self._activation is None else emit(self._activation, [total], "float32", lanes)
+            if r_offset is not None:
+                value = value + residual.load(r_offset + half * lanes * 4, "float32", lanes)
+            if self._residual_activation is not None:
+                value = emit(self._residual_activation, [value], "float32", lanes)
+            values.append(Register("float32", lanes, value))
+
+        def store(p: Pointer, offset: Value) -> None:
+            for half, value in enumerate(values):
+                p.store(offset + half * lanes * 4, value.get(), "float32", lanes)
+
+        return store
+
+
+__all__ = ["INT8_EPILOGUE", "RESIDUAL_EPILOGUE", "FloatEpilogue", "Int8Epilogue", "Store", "const", "requantize"]

@@ -1,0 +1,98 @@
+"""The vector ISA: what kernel templates are written over.
+
+An instance (`targets/neon.py`, `targets/avx2.py`) says how wide its registers are and how the few operations that
+differ between instruction sets are spelled in TIR; everything else (add, min, select, conversion) is plain TIR that
+LLVM selects well. Each docstring here is the operation's meaning: instances agree with it bit for bit.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from .builder import Pointer, Value
+
+
+class Tile(ABC):
+    """A register tile of multiply-accumulates: `rows` output pixels by `columns` output channels.
+
+    The reduction dimension is consumed in groups of `group` elements. Packed weights hold, group after group,
+    [columns][group] elements.
+    """
+
+    dtype: str
+    rows: int
+    columns: int
+    group: int
+    groups_per_step: int
+
+    @abstractmethod
+    def start(self, bias: Sequence[Value]) -> None:
+        """Every row's sums := `bias` (two vectors of `Isa.lanes` int32 or float32)."""
+
+    @abstractmethod
+    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+        """Accumulate `groups` groups: row r's elements start at byte row_offsets[r] of x, weights at w_offset."""
+
+    @abstractmethod
+    def row(self, r: int) -> tuple[Value, Value]:
+        """Row r's sums: two vectors of `Isa.lanes`, channels in order."""
+
+    @property
+    def label(self) -> str:
+        """Rows x columns c group, as in XNNPACK's names: `8x8c4`."""
+        return f"{self.rows}x{self.columns}" + (f"c{self.group}" if self.group > 1 else "")
+
+
+class Isa(ABC):
+    """One instruction set's vectors. `lanes` is the number of 32-bit elements in a register; a kernel works on
+    `2 * lanes` channels at a time, so that a full register of int16 passes through the epilogue."""
+
+    name: str
+    lanes: int
+
+    @abstractmethod
+    def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
+        """int8 x int8 -> int32. `full_range`: weights may be -128 (otherwise they lie in [-127, 127])."""
+
+    @abstractmethod
+    def float_tile(self, rows: int) -> Tile:
+        """float32 multiply-accumulate."""
+
+    @abstractmethod
+    def round_to_int(self, value: Value) -> Value:
+        """float32 x lanes -> int32 x lanes: half to even, saturating."""
+
+    @abstractmethod
+    def narrow16(self, low: Value, high: Value) -> Value:
+        """Two int32 x lanes -> int16 x 2*lanes, saturating."""
+
+    @abstractmethod
+    def narrow8(self, value: Value) -> Value:
+        """int16 x 2*lanes -> int8 x 2*lanes, saturating."""
+
+    @abstractmethod
+    def add16(self, a: Value, b: Value) -> Value:
+        """int16 x 2*lanes: saturating sum."""
+
+    @abstractmethod
+    def multiply16(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """int16 x 2*lanes -> their int32 products, low and high half."""
+
+    @abstractmethod
+    def multiply8(self, a: Value, b: Value) -> Value:
+        """int8 x 2*lanes -> int16 x 2*lanes products (exact: -128 * -128 fits)."""
+
+    @abstractmethod
+    def widen16(self, value: Value) -> Value:
+        """int8 x 2*lanes -> int16 x 2*lanes."""
+
+    @abstractmethod
+    def widen32(self, value: Value) -> tuple[Value, Value]:
+        """int16 x 2*lanes -> int32, low and high half."""
+
+    @abstractmethod
+    def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:
+        """A 256-byte table in the form that `lookup` wants."""
+
+    @abstractmethod
+    def lookup(self, table: Sequence[Value], index: Value) -> Value:
+        """int8 x 4*lanes -> table[index + 128] per lane."""

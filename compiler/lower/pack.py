@@ -1,0 +1,50 @@
+"""Packing weights into the blocks that the kernels read: `kernels/conv.py` and `kernels/depthwise.py` say how."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..ir.graph import Array
+
+
+def block_starts(channels: int, columns: int) -> list[int]:
+    """First channel of each block. The last block overlaps its neighbour rather than being cut short."""
+    count = -(-channels // columns)
+    return [max(min(b * columns, channels - columns), 0) for b in range(count)]
+
+
+def pack_dense(taps: Array, columns: int, group: int, header: Sequence[Array]) -> bytes:
+    """Blocks for an implicit GEMM.
+
+    taps: [taps, run, channels] weights of the kernel's dtype, where a run is what one tap reads contiguously.
+    header: per-channel arrays that precede the weights (bias; multipliers).
+    """
+    count, run, channels = taps.shape
+    padded = np.zeros((count, run + -run % group, max(channels, columns)), taps.dtype)
+    padded[:, :run, :channels] = taps
+    blocks = []
+    for start in block_starts(channels, columns):
+        part = padded[:, :, start : start + columns].reshape(count, -1, group, columns)
+        blocks += _header(header, start, columns) + [part.transpose(0, 1, 3, 2).tobytes()]
+    return b"".join(blocks)
+
+
+def pack_depthwise(taps: Array, columns: int, header: Sequence[Array]) -> bytes:
+    """Blocks for a depthwise convolution. taps: [taps, channels]."""
+    count, channels = taps.shape
+    padded = np.zeros((count, max(channels, columns)), taps.dtype)
+    padded[:, :channels] = taps
+    blocks = []
+    for start in block_starts(channels, columns):
+        blocks += _header(header, start, columns) + [padded[:, start : start + columns].tobytes()]
+    return b"".join(blocks)
+
+
+def _header(header: Sequence[Array], start: int, columns: int) -> list[bytes]:
+    parts = []
+    for values in header:
+        part = np.zeros(columns, values.dtype)
+        available = values[start : start + columns]
+        part[: len(available)] = available
+        parts.append(part.tobytes())
+    return parts

@@ -1,0 +1,201 @@
+"""Emits IR nodes: types inferred, constants folded, scalar operands written into expressions."""
+
+from collections.abc import Callable, Iterable, Sequence
+from math import prod
+
+from ..ir.expr import Const, Expr, In, substitute
+from ..ir.graph import Array, Attr, Node, Value, constant
+from ..ir.registry import lookup
+from ..ir.types import Quant, TensorType
+
+MAX_TENSOR_BYTES = 2**31
+"""The largest tensor: more is a malformed model, not one for a device."""
+
+MAX_FOLDED_BYTES = 2**31
+"""What constant folding may compute in all; beyond it nodes stay in the graph."""
+
+_NOT_FOLDED = frozenset({"conv2d", "conv_transpose2d", "matmul"})
+"""Too expensive to run in the importer on untrusted input."""
+
+
+class Builder:
+    """Collects the nodes of a graph in order.
+
+    `taken` are value names that must not be invented. `begin` starts the next source node: what is emitted from then
+    on carries its name, and values are called after its first output until `bind` gives them their own name.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.nodes: list[Node] = []
+        self._taken = set(taken)
+        self._fresh: set[Value] = set()
+        self._node_name = ""
+        self._hint = ""
+        self._folded_bytes = 0
+
+    def begin(self, node_name: str, hint: str) -> None:
+        """Nodes emitted from now on are called `node_name`, their values after `hint`."""
+        self._node_name, self._hint = node_name, hint
+        self._fresh.clear()
+
+    def bind(self, value: Value, name: str) -> None:
+        """Give `value` the name `name`, if it was made since `begin` and has none of its own yet."""
+        if value in self._fresh:
+            value.name = name
+            self._fresh.discard(value)
+
+    def fresh_name(self) -> str:
+        """A value name that is not taken."""
+        n = 1
+        while (name := f"{self._hint}.{n}") in self._taken:
+            n += 1
+        self._taken.add(name)
+        return name
+
+    def constant(self, data: Array, quant: Quant | None = None) -> Value:
+        """A constant; `data` holds the codes where `quant` is given."""
+        value = constant(self.fresh_name(), data, quant)
+        self._fresh.add(value)
+        return value
+
+    def emit(
+        self,
+        op: str,
+        *inputs: Value,
+        type: TensorType | None = None,
+        quant: Quant | None = None,
+        dtype: str = "int8",
+        **attrs: Attr,
+    ) -> Value:
+        """The output of a new node, or a constant when all inputs are.
+
+        `type` is the output's type where the op cannot infer it alone; with `quant` the output is quantized to `dtype`.
+        """
+        opdef = lookup(op)
+        least, most = opdef.inputs
+        if not least <= len(inputs) <= most:
+            raise ValueError(f"{op} takes {least} to {most} inputs, not {len(inputs)}")
+        placeholder = [] if type is None else [Value("", type)]
+        (inferred,) = opdef.infer(Node(op, list(inputs), placeholder, {**attrs}, self._node_name))
+        result = TensorType(inferred.shape, dtype, quant) if quant is not None else inferred
+        if result.nbytes > MAX_TENSOR_BYTES:
+            raise ValueError(
+                f"its output {list(result.shape)} has {result.nbytes} bytes; at most {MAX_TENSOR_BYTES} are accepted"
+            )
+        node = Node(op, list(inputs), [Value(self.fresh_name(), result)], {**attrs}, self._node_name)
+        if self._folds(node):
+            (data,) = opdef.reference(node, [v.data for v in inputs if v.data is not None])
+            return self.constant(data)
+        self.nodes.append(node)
+        self._fresh.add(node.output)
+        return node.output
+
+    def _folds(self, node: Node) -> bool:
+        """Whether `node` is evaluated now. Quantized constants keep their node: passes work on the codes."""
+        if not node.inputs or node.op in _NOT_FOLDED or not all(v.is_const for v in node.inputs):
+            return False
+        if any(v.type.quant is not None for v in (*node.inputs, *node.outputs)):
+            return False
+        cost = node.output.type.nbytes
+        self._folded_bytes += cost
+        return self._folded_bytes <= MAX_FOLDED_BYTES
+
+    def map(self, expr: Expr, *inputs: Value, quant: Quant | None = None, dtype: str = "int8") -> Value:
+        """An elementwise node, quantized to `dtype` codes if `quant` is given.
+
+        Constants of one element become literals where that doesn't change the result's type.
+        """
+        kept = self._tensors(inputs)
+        literals: dict[int, Expr] = {}
+        for i, value in enumerate(inputs):
+            if i in kept:
+                literals[i] = In(kept.index(i))
+            else:
+                assert value.data is not None
+                literals[i] = Const(value.data.item())
+        return self.emit("map", *(inputs[i] for i in kept), quant=quant, dtype=dtype, expr=substitute(expr, literals))
+
+    @staticmethod
+    def _tensors(inputs: Sequence[Value]) -> list[int]:
+        """The inputs of a map that are not scalar constants (the first, if all are)."""
+        rank = max((v.type.rank for v in inputs if v.type.size != 1 or not v.is_const), default=-1)
+        dtypes = {v.type.dtype for v in inputs if not v.is_const}
+
+        def literal(v: Value) -> bool:
+            same = not dtypes or v.type.dtype in dtypes
+            return v.data is not None and v.type.quant is None and v.type.size == 1 and v.type.rank <= rank and same
+
+        return [i for i, v in enumerate(inputs) if not literal(v)]
+
+    def array(self, value: Value, what: str) -> Array:
+        """The data of a constant; ValueError that `what` must be constant otherwise."""
+        if value.data is None or value.type.quant is not None:
+            raise ValueError(f"its {what} ({value.name!r}) must be a constant, but is computed at run time")
+        return value.data
+
+    def ints(self, value: Value, what: str) -> tuple[int, ...]:
+        """A constant integer tensor of at most 64 elements as a tuple."""
+        data = self.array(value, what)
+        if data.dtype.kind not in "iu" or data.size > 64:
+            raise ValueError(f"its {what} must be a short list of integers, not {data.dtype}{list(data.shape)}")
+        return tuple(int(v) for v in data.reshape(-1))
+
+    def reshape(self, value: Value, shape: Sequence[int]) -> Value:
+        """`value` in another shape (all extents given); quantized constants are reshaped here and now."""
+        if tuple(shape) == value.type.shape:
+            return value
+        moved = self._moved(value, lambda data: data.reshape(shape), lambda t: _reshaped_quant(t, tuple(shape)))
+        return moved or self.emit("reshape", value, shape=tuple(shape))
+
+    def transpose(self, value: Value, perm: Sequence[int]) -> Value:
+        """`value` with its dimensions permuted; quantized constants are transposed here and now."""
+        if tuple(perm) == tuple(range(value.type.rank)):
+            return value
+        moved = self._moved(value, lambda data: data.transpose(perm), lambda t: _transposed_quant(t, tuple(perm)))
+        return moved or self.emit("transpose", value, perm=tuple(perm))
+
+    def _moved(
+        self, value: Value, move: Callable[[Array], Array], quant_of: Callable[[TensorType], Quant | None]
+    ) -> Value | None:
+        """A quantized constant, or the dequantization of one, with its elements moved; None if `value` is neither."""
+        source = value if value.is_const else dequantized_constant(value)
+        if source is None or source.data is None or source.type.quant is None:
+            return None
+        quant = quant_of(source.type)
+        if quant is None:
+            return None
+        codes = self.constant(move(source.data), quant)
+        return codes if source is value else self.map(In(0), codes)
+
+
+def dequantized_constant(value: Value) -> Value | None:
+    """The quantized constant that `value` is the dequantization of, or None."""
+    node = value.producer
+    if node is None or node.op != "map" or node.attrs.get("expr") != In(0):
+        return None
+    (source,) = node.inputs
+    return source if source.is_const and source.type.quant is not None and value.type.quant is None else None
+
+
+def known(value: Value) -> bool:
+    """Whether the compiler knows the value: a constant or a dequantized one."""
+    return value.is_const or dequantized_constant(value) is not None
+
+
+def _transposed_quant(type: TensorType, perm: tuple[int, ...]) -> Quant | None:
+    quant = type.quant
+    return (
+        quant if quant is None or quant.axis is None else Quant(quant.scale, quant.zero_point, perm.index(quant.axis))
+    )
+
+
+def _reshaped_quant(type: TensorType, shape: tuple[int, ...]) -> Quant | None:
+    """The quantization of a `type` reshaped to `shape`, or None if its channels would no longer lie along one axis."""
+    quant = type.quant
+    if quant is None or quant.axis is None:
+        return quant
+    before = prod(type.shape[: quant.axis])
+    for axis, extent in enumerate(shape):
+        if extent == len(quant.scale) and prod(shape[:axis]) == before:
+            return Quant(quant.scale, quant.zero_point, axis)
+    return None

@@ -1,0 +1,105 @@
+"""`conv2d`, and ONNX's Conv and QLinearConv (1-d convolutions have height 1)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..ir.attributes import int_attr, ints_attr
+from ..ir.graph import Array, Node, Value
+from ..ir.registry import OpDef, register
+from ..ir.types import Quant, TensorType
+from . import epilogue
+from .builder import Builder, known
+from .onnx_node import OnnxNode, onnx_op
+from .padding import planar, unplanar, window
+from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value
+from .spatial import from_nchw, in_layout, nchw_shape, taps, to_nchw, window_extents
+
+ATTRS = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "groups": 1, "layout": "NCHW", **epilogue.ATTRS}
+
+
+def _infer(node: Node) -> tuple[TensorType, ...]:
+    x, w = (v.type for v in node.inputs[:2])
+    n, c, height, width = nchw_shape(node, x)
+    groups = int_attr(node, "groups", least=1)
+    if w.rank != 4 or w.shape[0] % groups or w.shape[1] * groups != c or 0 in w.shape:
+        raise ValueError(f"weights {list(w.shape)} in {groups} groups do not fit an input of {c} channels")
+    if w.quant is not None and w.quant.axis not in (None, 0):
+        raise ValueError("its weights must be quantized per tensor or per output channel (axis 0)")
+    oh, ow = window_extents(node, (height, width), w.shape[2:], ints_attr(node, "dilations", 2, least=1))
+    y = TensorType(in_layout(node, n, w.shape[0], oh, ow), "float32" if x.quant else x.dtype)
+    epilogue.check(node, channels=w.shape[0])
+    epilogue.check_residual(node, y)
+    return (y,)
+
+
+def sums_of_products(node: Node, x: Array, w: Array) -> Array:
+    """The bare convolution: x [N, C, H, W], w [O, C/g, kh, kw] of one float dtype -> [N, O, OH, OW].
+
+    A matrix product a kernel element; a depthwise convolution is an elementwise one.
+    """
+    groups, (outputs, depth, *kernel) = int_attr(node, "groups"), w.shape
+    acc: Array | None = None
+    for i, j, seen in taps(
+        x, kernel, ints_attr(node, "strides"), ints_attr(node, "pads"), ints_attr(node, "dilations")
+    ):
+        n, _, oh, ow = seen.shape
+        columns = seen.reshape(n, groups, depth, oh * ow)
+        weights = w[:, :, i, j].reshape(groups, outputs // groups, depth)
+        product = weights * columns if depth == 1 else weights @ columns
+        acc = product if acc is None else np.add(acc, product, out=acc)
+    assert acc is not None
+    return acc.reshape(n, outputs, oh, ow)
+
+
+def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    x, w = to_nchw(node, inputs[0]), inputs[1]
+    if node.inputs[0].type.quant is None:
+        acc = sums_of_products(node, x, w)
+    else:
+        acc = epilogue.to_int32(sums_of_products(node, epilogue.centred(node, 0, x), epilogue.centred(node, 1, w)))
+    inputs = [v if i != epilogue.RESIDUAL else to_nchw(node, v) for i, v in enumerate(inputs)]
+    return (from_nchw(node, epilogue.finish(node, acc, inputs, axis=1)),)
+
+
+CONV2D = register(OpDef("conv2d", (2, 4), ATTRS, _infer, _reference, requantizes=True, doc=__doc__))
+
+
+def _emit(b: Builder, node: OnnxNode, x: Value, w: Value, bias: Value | None, quant: Quant | None = None) -> Value:
+    """The conv2d that an ONNX convolution over `x` with weights `w` stands for."""
+    if not 3 <= x.type.rank <= 4 or w.type.rank != x.type.rank:
+        raise ValueError(
+            f"data {list(x.type.shape)} and weights {list(w.type.shape)}: 1-d and 2-d convolutions are supported"
+        )
+    if "kernel_shape" in node.attrs and node.integers("kernel_shape") != w.type.shape[2:]:
+        raise ValueError(
+            f"kernel_shape {list(node.integers('kernel_shape'))} contradicts weights of shape {list(w.type.shape)}"
+        )
+    where = window(node, x.type.shape[2:], w.type.shape[2:]).planar()
+    inputs = [planar(b, x), planar(b, w)] + ([] if bias is None else [bias])
+    y = b.emit(
+        "conv2d",
+        *inputs,
+        quant=quant,
+        strides=where.strides,
+        pads=where.pads,
+        dilations=where.dilations,
+        groups=node.integer("group", 1),
+    )
+    return unplanar(b, y, x.type.rank)
+
+
+@onnx_op("Conv")
+def _conv(b: Builder, node: OnnxNode) -> Value:
+    w = node.input(1)
+    if not known(w):
+        raise ValueError(f"its weights ({w.name!r}) must be constant, but are computed at run time")
+    return _emit(b, node, node.input(0), w, node.optional(2))
+
+
+@onnx_op("QLinearConv", takes_codes=True)
+def _qlinear_conv(b: Builder, node: OnnxNode) -> Value:
+    x = quantized_value(b, node, 0)
+    w = quantized_constant(b, node, 3, axis=0)
+    bias = None if node.optional(8) is None else quantized_bias(b, node.input(8), x, w)
+    return _emit(b, node, x, w, bias, quantized_output(b, node, 6))

@@ -1,0 +1,100 @@
+"""What follows the sum of products of `conv2d` and `matmul`: y = residual_activation(activation(acc) + residual)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..ir.attributes import activation_attr, quant_attr
+from ..ir.expr import evaluate
+from ..ir.graph import Array, Node
+from ..ir.types import TensorType
+from . import quantized
+
+ATTRS: Mapping[str, object] = {"activation": None, "conv_quant": None, "residual_activation": None}
+"""`activation`, `residual_activation`: unary expressions. `conv_quant`: with a quantized residual, the quantization of
+`activation(acc)`."""
+
+X, W, BIAS, RESIDUAL = range(4)
+"""Positions of the inputs; a node with a residual has a bias too."""
+
+
+def check(node: Node, channels: int) -> None:
+    """ValueError unless dtypes, quantizations, bias [channels] and activation go together."""
+    x, w = (v.type for v in node.inputs[:2])
+    if (x.quant is None) != (w.quant is None):
+        raise ValueError("its data and weights must both be quantized, or neither")
+    if x.quant is not None:
+        quantized.scalar(x.quant)
+        if (x.dtype, w.dtype) != ("int8", "int8"):
+            raise ValueError(f"quantized data and weights must be int8, not {x.dtype} and {w.dtype}")
+    elif x.dtype != w.dtype or "float" not in x.dtype:
+        raise ValueError(f"its data and weights must have one floating point dtype, not {x.dtype} and {w.dtype}")
+    if len(node.inputs) > BIAS:
+        bias = node.inputs[BIAS].type
+        wanted = "int32" if x.quant else x.dtype
+        if bias.shape != (channels,) or bias.dtype != wanted:
+            raise ValueError(f"its bias is {bias.dtype}{list(bias.shape)}, but must be {wanted}[{channels}]")
+    activation_attr(node, "activation")
+
+
+def check_residual(node: Node, y: TensorType) -> None:
+    """ValueError unless the residual has the shape of the output `y`, and attributes about it come with it only."""
+    quant = quant_attr(node, "conv_quant")
+    has_residual = len(node.inputs) > RESIDUAL
+    if has_residual and node.inputs[RESIDUAL].type.shape != y.shape:
+        raise ValueError(
+            f"its residual has the shape {list(node.inputs[RESIDUAL].type.shape)}, the output {list(y.shape)}"
+        )
+    if (quant is not None) != (has_residual and node.inputs[X].type.quant is not None):
+        raise ValueError("conv_quant must be given with a quantized residual, and only then")
+    if not has_residual and activation_attr(node, "residual_activation") is not None:
+        raise ValueError("residual_activation needs a residual")
+
+
+def finish(node: Node, acc: Array, inputs: Sequence[Array], axis: int) -> Array:
+    """The op's result of its sums of products `acc`, whose channels lie along `axis`.
+
+    `acc` is float, or int32 for quantized types; bias, activations, residual and requantization happen here.
+    """
+    channels = [1] * acc.ndim
+    channels[axis] = acc.shape[axis]
+    if len(inputs) > BIAS:
+        acc = acc + inputs[BIAS].reshape(channels)
+    if node.output.type.quant is not None:
+        return _finish_quantized(node, acc, inputs, channels)
+    activation = activation_attr(node, "activation")
+    y = acc if activation is None else evaluate(activation, [acc])
+    if len(inputs) <= RESIDUAL:
+        return y
+    after = activation_attr(node, "residual_activation")
+    return y + inputs[RESIDUAL] if after is None else evaluate(after, [y + inputs[RESIDUAL]])
+
+
+def _finish_quantized(node: Node, acc: Array, inputs: Sequence[Array], channels: list[int]) -> Array:
+    x, w, y = node.inputs[X].type.quant, node.inputs[W].type.quant, node.output.type.quant
+    assert x is not None and w is not None and y is not None
+    has_residual = len(inputs) > RESIDUAL
+    conv = (quant_attr(node, "conv_quant") if has_residual else None) or y
+    multiplier = quantized.requant_multiplier(x, w, conv)
+    if multiplier.size > 1:
+        multiplier = multiplier.reshape(channels)
+    lo, hi = quantized.saturation(activation_attr(node, "activation"), conv)
+    result = quantized.requantize(acc, multiplier, quantized.scalar(conv)[1], lo, hi)
+    if not has_residual:
+        return result
+    residual = node.inputs[RESIDUAL].type.quant
+    assert residual is not None
+    lo, hi = quantized.saturation(activation_attr(node, "residual_activation"), y)
+    return quantized.add(result, inputs[RESIDUAL], (conv, residual, y), lo, hi)
+
+
+def centred(node: Node, index: int, codes: Array) -> Array:
+    """Codes minus zero point in float64, in which the sums of products of 8-bit integers are exact."""
+    quant = node.inputs[index].type.quant
+    assert quant is not None
+    return codes.astype(np.float64) - quant.broadcast(codes.ndim)[1]
+
+
+def to_int32(acc: Array) -> Array:
+    """Exact float64 sums as the int32 accumulators of the contract (which wrap around)."""
+    return acc.astype(np.int64).astype(np.int32)

@@ -1,0 +1,106 @@
+"""`matmul`, and ONNX's MatMul, Gemm and QLinearMatMul."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..ir.expr import In, call
+from ..ir.graph import Array, Node, Value
+from ..ir.registry import OpDef, register
+from ..ir.types import TensorType
+from . import epilogue
+from .builder import Builder
+from .map import broadcast_shapes
+from .onnx_node import MICROSOFT, OnnxNode, onnx_op
+from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value
+
+
+def _infer(node: Node) -> tuple[TensorType, ...]:
+    a, w = (v.type for v in node.inputs[:2])
+    if a.rank < 2 or w.rank < 2 or a.shape[-1] != w.shape[-2]:
+        raise ValueError(f"matrices {list(a.shape)} and {list(w.shape)} cannot be multiplied")
+    if w.quant is not None and w.quant.axis not in (None, w.rank - 1):
+        raise ValueError("its second matrix must be quantized per tensor or per column")
+    batch = broadcast_shapes([a.shape[:-2], w.shape[:-2]])
+    y = TensorType((*batch, a.shape[-2], w.shape[-1]), "float32" if a.quant else a.dtype)
+    epilogue.check(node, channels=w.shape[-1])
+    epilogue.check_residual(node, y)
+    return (y,)
+
+
+def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    if node.inputs[0].type.quant is None:
+        acc = np.matmul(inputs[0], inputs[1])
+    else:
+        acc = epilogue.to_int32(np.matmul(epilogue.centred(node, 0, inputs[0]), epilogue.centred(node, 1, inputs[1])))
+    return (epilogue.finish(node, acc, inputs, axis=acc.ndim - 1),)
+
+
+MATMUL = register(OpDef("matmul", (2, 4), epilogue.ATTRS, _infer, _reference, requantizes=True, doc=__doc__))
+
+
+@onnx_op("MatMul")
+def _matmul(b: Builder, node: OnnxNode) -> Value:
+    return _with_vectors(b, node.input(0), node.input(1), lambda x, w: b.emit("matmul", x, w))
+
+
+@onnx_op("QLinearMatMul", takes_codes=True)
+def _qlinear_matmul(b: Builder, node: OnnxNode) -> Value:
+    x, w = quantized_value(b, node, 0), node.input(3)
+    w = quantized_constant(b, node, 3, axis=w.type.rank - 1) if w.is_const else quantized_value(b, node, 3)
+    quant = quantized_output(b, node, 6)
+    return _with_vectors(b, x, w, lambda x, w: b.emit("matmul", x, w, quant=quant))
+
+
+def _with_vectors(b: Builder, x: Value, w: Value, emit: Callable[[Value, Value], Value]) -> Value:
+    """`emit(x, w)`; a vector counts as a matrix of one row (`x`) or column (`w`) that the result lacks, as in numpy."""
+    if 0 in (x.type.rank, w.type.rank):
+        raise ValueError("it multiplies a scalar; vectors and matrices are supported")
+    rows = x if x.type.rank > 1 else b.reshape(x, (1, *x.type.shape))
+    columns = w if w.type.rank > 1 else b.reshape(w, (*w.type.shape, 1))
+    y = emit(rows, columns)
+    shape = list(y.type.shape)
+    if w.type.rank == 1:
+        shape.pop(-1)
+    if x.type.rank == 1:
+        shape.pop(-1 if w.type.rank == 1 else -2)
+    return b.reshape(y, shape)
+
+
+@onnx_op("Gemm", since=7)
+def _gemm(b: Builder, node: OnnxNode) -> Value:
+    x, w, c = node.input(0), node.input(1), node.optional(2)
+    if (x.type.rank, w.type.rank) != (2, 2):
+        raise ValueError(f"it multiplies {list(x.type.shape)} and {list(w.type.shape)}, but takes matrices")
+    alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
+    x = b.transpose(x, (1, 0)) if node.integer("transA", 0) else x
+    w = b.transpose(w, (1, 0)) if node.integer("transB", 0) else w
+    if c is not None and beta != 1.0:
+        c = b.map(call("mul", In(0), beta), c)
+    if c is not None and alpha == 1.0 and (bias := _as_bias(b, c, w.type.shape[1])) is not None:
+        return b.emit("matmul", x, w, bias)
+    y = b.emit("matmul", x, w)
+    if alpha != 1.0:
+        y = b.map(call("mul", In(0), alpha), y)
+    return y if c is None else b.map(call("add", In(0), In(1)), y, c)
+
+
+def _as_bias(b: Builder, c: Value, columns: int) -> Value | None:
+    """`c` as a vector with an element a column, or None if it is a matrix with several rows."""
+    if c.type.size == columns:
+        return b.reshape(c, (columns,)) if c.type.shape[-1:] == (columns,) else None
+    if c.data is None or c.type.size != 1:
+        return None
+    return b.constant(np.repeat(c.data.reshape(-1), columns))
+
+
+@onnx_op("QGemm", domain=MICROSOFT, takes_codes=True)
+def _qgemm(b: Builder, node: OnnxNode) -> Value:
+    if node.number("alpha", 1.0) != 1.0:
+        raise ValueError("its alpha is not 1; only 1 is supported")
+    transposed = node.integer("transB", 0)
+    x, w = quantized_value(b, node, 0), quantized_constant(b, node, 3, axis=0 if transposed else 1)
+    x = b.transpose(x, (1, 0)) if node.integer("transA", 0) else x
+    w = b.transpose(w, (1, 0)) if transposed else w
+    inputs = [x, w] if node.optional(6) is None else [x, w, quantized_bias(b, node.input(6), x, w)]
+    return b.emit("matmul", *inputs, quant=quantized_output(b, node, 7))

@@ -1,0 +1,133 @@
+"""What an import rule sees of an ONNX node, and the table of import rules.
+
+A rule `@onnx_op("Conv")` takes a `Builder` and an `OnnxNode`, emits IR nodes and returns the values of the ONNX node's
+outputs. It raises ValueError where a model asks for something that cannot be had; the importer adds where that was.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..ir.graph import Array, Value
+
+if TYPE_CHECKING:
+    from .builder import Builder
+
+OnnxAttr = int | float | str | Array | Sequence[int] | Sequence[float] | Sequence[str] | None
+"""A decoded attribute; None stands for kinds that no rule reads (graphs, types, sparse tensors)."""
+
+DTYPE_OF_ONNX: Mapping[int, str] = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
+    9: "bool", 10: "float32", 11: "float64", 12: "uint32",
+}  # fmt: skip
+"""`TensorProto.DataType` -> the dtype it has in the IR. float16 is computed in float32."""
+
+
+@dataclass(frozen=True)
+class OnnxNode:
+    """An ONNX node whose inputs are IR values; the names of `outputs` that nothing reads are empty.
+
+    `opset` is the version of its domain that the model imports.
+    """
+
+    op_type: str
+    name: str
+    opset: int
+    inputs: Sequence[Value | None]
+    outputs: Sequence[str]
+    attrs: Mapping[str, OnnxAttr] = field(default_factory=dict)
+
+    def input(self, index: int) -> Value:
+        """The input number `index`; ValueError if the model leaves it out."""
+        value = self.optional(index)
+        if value is None:
+            raise ValueError(f"input {index} is missing")
+        return value
+
+    def optional(self, index: int) -> Value | None:
+        """The input number `index`, or None if the model leaves it out."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def has_output(self, index: int) -> bool:
+        """Whether the model uses the output number `index`."""
+        return index < len(self.outputs) and self.outputs[index] != ""
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """An integer attribute; required when `default` is None."""
+        value = self._get(name, default)
+        if not isinstance(value, int):
+            raise ValueError(f"attribute {name!r} must be an integer")
+        return value
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """A float attribute, exact in float32; required when `default` is None."""
+        value = self._get(name, default)
+        if not isinstance(value, float):
+            raise ValueError(f"attribute {name!r} must be a float")
+        return float(np.float32(value))
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A string attribute; required when `default` is None."""
+        value = self._get(name, default)
+        if not isinstance(value, str):
+            raise ValueError(f"attribute {name!r} must be a string")
+        return value
+
+    def integers(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...]:
+        """A list of integers; required when `default` is None."""
+        value = self._get(name, default)
+        if (
+            isinstance(value, int | float | str | np.ndarray)
+            or value is None
+            or not all(isinstance(v, int) for v in value)
+        ):
+            raise ValueError(f"attribute {name!r} must be a list of integers")
+        return tuple(v for v in value if isinstance(v, int))
+
+    def _get(self, name: str, default: OnnxAttr) -> OnnxAttr:
+        value = self.attrs.get(name, default)
+        if value is None:
+            raise ValueError(f"attribute {name!r} is missing")
+        return value
+
+
+Rule = Callable[["Builder", OnnxNode], Value | Sequence[Value]]
+
+
+@dataclass(frozen=True)
+class ImportRule:
+    """`import_node` serves the op from opset `since` on. `takes_codes`: it knows what to do with a quantized input."""
+
+    since: int
+    import_node: Rule
+    takes_codes: bool
+
+
+_RULES: dict[tuple[str, str], list[ImportRule]] = {}
+
+MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's contributed ops."""
+
+
+def onnx_op(*op_types: str, domain: str = "", since: int = 1, takes_codes: bool = False) -> Callable[[Rule], Rule]:
+    """Register the decorated rule for `op_types`; of several rules, that with the largest fitting `since` counts."""
+
+    def register(rule: Rule) -> Rule:
+        for op_type in op_types:
+            _RULES.setdefault((domain, op_type), []).append(ImportRule(since, rule, takes_codes))
+        return rule
+
+    return register
+
+
+def find_rule(domain: str, op_type: str, opset: int) -> ImportRule | None:
+    """The rule for the op as opset `opset` defines it, or None."""
+    fitting = [rule for rule in _RULES.get((domain, op_type), []) if rule.since <= opset]
+    return max(fitting, key=lambda rule: rule.since, default=None)
+
+
+def supported_ops() -> list[tuple[str, str]]:
+    """(domain, op type) of every op that has a rule, sorted."""
+    return sorted(_RULES)

@@ -1,0 +1,85 @@
+"""`pad`, and ONNX's Pad."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..ir.attributes import float_attr, ints_attr, str_attr
+from ..ir.graph import Array, Node, Value
+from ..ir.registry import REQUIRED, OpDef, register
+from ..ir.types import TensorType
+from . import quantized
+from .builder import Builder
+from .onnx_node import OnnxNode, onnx_op
+from .slice import emit_slice
+from .softmax import normalized_axis
+
+MODES = ("constant", "edge", "reflect")
+
+
+def _infer(node: Node) -> tuple[TensorType, ...]:
+    x, mode = node.inputs[0].type, str_attr(node, "mode", MODES)
+    pads = ints_attr(node, "pads", 2 * x.rank, least=0)
+    float_attr(node, "value")
+    for i, d in enumerate(x.shape):
+        limit = {"constant": None, "edge": 0 if d == 0 else None, "reflect": max(d - 1, 0)}[mode]
+        if limit is not None and max(pads[i], pads[i + x.rank]) > limit:
+            raise ValueError(f"{mode} padding of {d} elements by {max(pads[i], pads[i + x.rank])} is not defined")
+    if x.quant is not None:
+        quantized.scalar(x.quant)
+    return (x.with_shape(tuple(d + pads[i] + pads[i + x.rank] for i, d in enumerate(x.shape))),)
+
+
+def fill_value(node: Node) -> Array:
+    """The element that constant padding puts: `value` in the input's dtype, its code for a quantized one."""
+    x, value = node.inputs[0].type, float_attr(node, "value")
+    if x.quant is not None:
+        return quantized.quantize(np.array(value, np.float32), x.quant, x.dtype)
+    return np.array(value).astype(x.dtype)
+
+
+def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    x, pads, mode = inputs[0], ints_attr(node, "pads"), str_attr(node, "mode", MODES)
+    widths = [(pads[i], pads[i + x.ndim]) for i in range(x.ndim)]
+    if mode == "constant":
+        return (np.pad(x, widths, constant_values=fill_value(node)),)
+    return (np.pad(x, widths, mode="edge") if mode == "edge" else np.pad(x, widths, mode="reflect"),)
+
+
+PAD = register(
+    OpDef("pad", (1, 1), {"pads": REQUIRED, "value": 0.0, "mode": "constant"}, _infer, _reference, doc=__doc__)
+)
+
+
+@onnx_op("Pad")
+def _pad_2(b: Builder, node: OnnxNode) -> Value:
+    return _emit(b, node, node.input(0), node.integers("pads"), node.number("value", 0.0))
+
+
+@onnx_op("Pad", since=11)
+def _pad(b: Builder, node: OnnxNode) -> Value:
+    x, value, given = node.input(0), node.optional(2), node.optional(3)
+    pads = b.ints(node.input(1), "pads")
+    fill = 0.0 if value is None else float(b.array(value, "constant value").reshape(-1)[0])
+    if given is not None:
+        axes = [normalized_axis(a, x.type.rank) for a in b.ints(given, "axes")]
+        if len(pads) != 2 * len(axes):
+            raise ValueError(f"it has {len(pads)} pads for {len(axes)} axes")
+        every = [0] * (2 * x.type.rank)
+        for i, axis in enumerate(axes):
+            every[axis], every[axis + x.type.rank] = pads[i], pads[i + len(axes)]
+        pads = tuple(every)
+    return _emit(b, node, x, pads, fill)
+
+
+def _emit(b: Builder, node: OnnxNode, x: Value, pads: Sequence[int], value: float) -> Value:
+    """Negative pads cut: they are a slice before the padding."""
+    mode, rank = node.text("mode", "constant"), x.type.rank
+    if mode not in MODES:
+        raise ValueError(f"its mode is {mode!r}; {', '.join(MODES)} are supported")
+    if len(pads) != 2 * rank:
+        raise ValueError(f"it has {len(pads)} pads for {rank} dimensions")
+    kept = [range(max(-pads[i], 0), max(d - max(-pads[i + rank], 0), 0)) for i, d in enumerate(x.type.shape)]
+    x = emit_slice(b, x, kept)
+    grown = tuple(max(p, 0) for p in pads)
+    return b.emit("pad", x, pads=grown, value=value, mode=mode) if any(grown) else x

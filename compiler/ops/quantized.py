@@ -1,0 +1,146 @@
+"""The arithmetic of 8-bit tensors: the constants of the contract in ARCHITECTURE.md and the functions made of them.
+
+The references of the ops and the lowering take their constants from here, so that kernels and specification cannot
+drift apart. All float arithmetic is float32 unless a function says float64; `rne` is round half to even.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ..ir.expr import Expr, clamp_bounds, evaluate, peel_clamp
+from ..ir.graph import Array
+from ..ir.types import Quant, TensorType
+
+
+def quantize(x: Array, quant: Quant, dtype: str = "int8") -> Array:
+    """q(x) = saturate(rne(x / s) + z) to the range of the integer `dtype`; a NaN gives the zero point."""
+    scale, zero = quant.broadcast(x.ndim)
+    info = np.iinfo(dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.rint(x.astype(np.float32) / scale).astype(np.float64)
+    steps = np.clip(
+        np.nan_to_num(steps, nan=0.0, posinf=np.inf, neginf=-np.inf),
+        info.min - zero.astype(float),
+        info.max - zero.astype(float),
+    )
+    return np.asarray((steps + zero).astype(dtype))
+
+
+def dequantize(codes: Array, quant: Quant) -> Array:
+    """r(q) = float32(q - z) * s."""
+    scale, zero = quant.broadcast(codes.ndim)
+    return np.asarray((codes.astype(np.int64) - zero).astype(np.float32) * scale)
+
+
+def scalar(quant: Quant) -> tuple[float, int]:
+    """(scale, zero point) of a per-tensor quantization; ValueError for a per-channel one."""
+    if quant.axis is not None:
+        raise ValueError("the quantization must be per tensor here")
+    return quant.scale[0], quant.zero_point[0]
+
+
+def saturation(activation: Expr | None, quant: Quant) -> tuple[int, int]:
+    """The codes [q(lo), q(hi)] to which a clamp confines an int8 result; ValueError if it isn't a clamp of `%0`."""
+    return _codes_of_bounds(*((-np.inf, np.inf) if activation is None else _clamp(activation)), quant)
+
+
+def _clamp(activation: Expr) -> tuple[float, float]:
+    bounds = clamp_bounds(activation)
+    if bounds is None:
+        raise ValueError(
+            "with quantized types an activation must be a clamp by constants; other functions are a map of their own"
+        )
+    return bounds
+
+
+def _codes_of_bounds(lo: float, hi: float, quant: Quant) -> tuple[int, int]:
+    low, high = quantize(np.array([lo, hi], np.float32), quant)
+    return int(low), int(high)
+
+
+def requant_multiplier(x: Quant, w: Quant, y: Quant) -> Array:
+    """m[o] = float32(float32(sx * sw[o]) / sy): float32, one entry per scale of `w`."""
+    return np.asarray(np.float32(scalar(x)[0]) * np.array(w.scale, np.float32) / np.float32(scalar(y)[0]))
+
+
+def requantize(acc: Array, multiplier: Array | np.float32, zero: int, lo: int = -128, hi: int = 127) -> Array:
+    """saturate(rne(float32(acc) * m) + z), clamped to [lo, hi]: int32 -> int8; `multiplier` broadcasts to `acc`."""
+    steps = np.rint(acc.astype(np.float32) * multiplier)
+    return np.asarray(
+        (np.clip(steps, np.float32(lo - zero), np.float32(hi - zero)).astype(np.int32) + zero).astype(np.int8)
+    )
+
+
+class AddParameters(NamedTuple):
+    """The constants of a quantized addition: y = ((a - za) * left + (b - zb) * right + 2^(shift-1)) >> shift, + zy."""
+
+    left: int
+    right: int
+    shift: int
+
+
+def add_parameters(a: Quant, b: Quant, y: Quant) -> AddParameters:
+    """S = 15 - ceil(log2(max(sa, sb) / sy)) in [1, 30]; multipliers rne(s / sy * 2^S), at most 2^15 - 1; float64."""
+    (sa, _), (sb, _), (sy, _) = scalar(a), scalar(b), scalar(y)
+    shift = min(max(15 - math.ceil(math.log2(max(sa, sb) / sy)), 1), 30)
+    left, right = (min(round(s / sy * 2.0**shift), 2**15 - 1) for s in (sa, sb))
+    return AddParameters(left, right, shift)
+
+
+def add(a: Array, b: Array, types: tuple[Quant, Quant, Quant], lo: int = -128, hi: int = 127) -> Array:
+    """The quantized addition of int8 `a` and `b` (broadcasting); `types` are those of a, b and the result."""
+    p = add_parameters(*types)
+    (za, zb, zy) = (scalar(t)[1] for t in types)
+    acc = (a.astype(np.int32) - za) * p.left + (b.astype(np.int32) - zb) * p.right + (1 << (p.shift - 1))
+    return np.asarray(np.clip((acc >> p.shift) + zy, lo, hi).astype(np.int8))
+
+
+def mul_multiplier(a: Quant, b: Quant, y: Quant) -> np.float32:
+    """m = float32(sa * sb / sy), computed in float64."""
+    return np.float32(scalar(a)[0] * scalar(b)[0] / scalar(y)[0])
+
+
+def mul(a: Array, b: Array, types: tuple[Quant, Quant, Quant], lo: int = -128, hi: int = 127) -> Array:
+    """The quantized product of int8 `a` and `b` (broadcasting); `types` are those of a, b and the result."""
+    (za, zb, zy) = (scalar(t)[1] for t in types)
+    acc = (a.astype(np.int32) - za) * (b.astype(np.int32) - zb)
+    return requantize(acc, mul_multiplier(*types), zy, lo, hi)
+
+
+def map_table(expr: Expr, x: TensorType, y: TensorType) -> Array:
+    """q(expr(r(x))) for each of the 256 codes of the 8-bit type `x`, smallest code first; of dtype `y.dtype`."""
+    assert x.quant is not None and y.quant is not None
+    info = np.iinfo(x.dtype)
+    codes = np.arange(info.min, info.max + 1, dtype=np.int32).astype(x.dtype)
+    return quantize(evaluate(expr, [dequantize(codes, x.quant)]), y.quant, y.dtype)
+
+
+def mean_multiplier(x: Quant, y: Quant, count: Array | int) -> Array:
+    """m = float32(sx / (sy * count)), computed in float64; of the shape of `count`."""
+    return np.asarray(scalar(x)[0] / (scalar(y)[0] * np.asarray(count, np.float64))).astype(np.float32)
+
+
+SOFTMAX_LIMIT = 2**15 - 1
+"""The longest axis of a quantized softmax: its int32 sum of terms up to 2^16 must not overflow."""
+
+
+def softmax_table(x: Quant) -> Array:
+    """T[d] = rne(exp(-d * sx) * 2^16) for d = 0..255: int32, computed in float64."""
+    return np.rint(np.exp(-np.arange(256, dtype=np.float64) * scalar(x)[0]) * 2.0**16).astype(np.int32)
+
+
+def softmax(x: Array, axis: int, x_quant: Quant, y_quant: Quant) -> Array:
+    """y_i = saturate(rne(float32(e_i) * (float32(1 / sy) / float32(E))) + zy), e_i = T[max(x) - x_i], E = sum e_i."""
+    scale, zero = scalar(y_quant)
+    wide = x.astype(np.int32)
+    e = softmax_table(x_quant)[wide.max(axis, keepdims=True) - wide]
+    total = e.sum(axis, keepdims=True, dtype=np.int32)
+    return requantize(e, np.float32(1.0 / scale) / total.astype(np.float32), zero)
+
+
+def clamped_core(expr: Expr, y: Quant) -> tuple[Expr, int, int]:
+    """(inner, q(lo), q(hi)): what `expr` computes before the clamps around it, and the codes they confine it to."""
+    core, lo, hi = peel_clamp(expr)
+    return (core, *_codes_of_bounds(lo, hi, y))

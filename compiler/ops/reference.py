@@ -1,0 +1,43 @@
+"""Runs a graph with the numpy references: slow, and right by definition."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...errors import EdgeError
+from ..ir.graph import Array, Graph, Node, Value
+from ..ir.registry import lookup
+
+
+def run_node(node: Node, inputs: list[Array]) -> tuple[Array, ...]:
+    """The outputs of one node; for quantized types the arrays hold codes."""
+    return lookup(node.op).reference(node, inputs)
+
+
+def run_graph(graph: Graph, inputs: Mapping[str, Array], all_values: bool = False) -> dict[str, Array]:
+    """The graph's outputs by name; with `all_values` every value's, inputs and constants included.
+
+    `inputs` holds an array for each graph input, of exactly its shape and dtype; EdgeError otherwise.
+    """
+    env: dict[Value, Array] = {v: _checked(v, inputs) for v in graph.inputs}
+    last_use = {value: node for node in graph.nodes for value in node.inputs}
+    keep = set(graph.outputs)
+    for node in graph.nodes:
+        arrays = [v.data if v.data is not None else env[v] for v in node.inputs]
+        env.update(zip(node.outputs, run_node(node, arrays), strict=True))
+        if not all_values:
+            for value in node.inputs:
+                if last_use[value] is node and value not in keep:
+                    env.pop(value, None)
+    wanted = graph.values() if all_values else graph.outputs
+    return {v.name: v.data if v.data is not None else env[v] for v in wanted}
+
+
+def _checked(value: Value, inputs: Mapping[str, Array]) -> Array:
+    if value.name not in inputs:
+        raise EdgeError(f"no array is given for the graph's input {value.name!r}")
+    array = np.asarray(inputs[value.name])
+    if array.shape != value.type.shape or array.dtype != value.type.dtype:
+        wanted = f"{value.type.dtype}{list(value.type.shape)}"
+        raise EdgeError(f"the array for input {value.name!r} is {array.dtype}{list(array.shape)}, but must be {wanted}")
+    return array

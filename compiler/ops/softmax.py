@@ -1,0 +1,73 @@
+"""`softmax`, and ONNX's Softmax and LogSoftmax."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from ..ir.attributes import bool_attr, int_attr
+from ..ir.graph import Array, Node, Value
+from ..ir.registry import OpDef, register
+from ..ir.types import TensorType
+from . import quantized
+from .builder import Builder
+from .onnx_node import OnnxNode, onnx_op
+
+
+def _infer(node: Node) -> tuple[TensorType, ...]:
+    x = node.inputs[0].type
+    if not 0 <= int_attr(node, "axis") < x.rank:
+        raise ValueError(f"its axis {int_attr(node, 'axis')} is outside a tensor of {x.rank} dimensions")
+    log = bool_attr(node, "log")
+    if x.quant is None:
+        if "float" not in x.dtype:
+            raise ValueError(f"its input must be floating point or quantized, not {x.dtype}")
+        return (x,)
+    if log:
+        raise ValueError("a quantized tensor has no log softmax")
+    if x.shape[int_attr(node, "axis")] > quantized.SOFTMAX_LIMIT:
+        raise ValueError(f"a quantized softmax is over at most {quantized.SOFTMAX_LIMIT} elements")
+    quantized.scalar(x.quant)
+    return (TensorType(x.shape, "float32"),)
+
+
+def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    x, axis = inputs[0], int_attr(node, "axis")
+    x_quant, y_quant = node.inputs[0].type.quant, node.output.type.quant
+    if x_quant is not None and y_quant is not None:
+        return (quantized.softmax(x, axis, x_quant, y_quant),)
+    if x.size == 0:
+        return (x.copy(),)
+    shifted = x - x.max(axis, keepdims=True)
+    e = np.exp(shifted)
+    total = e.sum(axis, keepdims=True, dtype=x.dtype)
+    return (shifted - np.log(total) if bool_attr(node, "log") else e / total,)
+
+
+SOFTMAX = register(
+    OpDef("softmax", (1, 1), {"axis": -1, "log": False}, _infer, _reference, requantizes=True, doc=__doc__)
+)
+
+
+@onnx_op("Softmax", "LogSoftmax", since=13)
+def _softmax(b: Builder, node: OnnxNode) -> Value:
+    x = node.input(0)
+    return b.emit(
+        "softmax", x, axis=normalized_axis(node.integer("axis", -1), x.type.rank), log=node.op_type == "LogSoftmax"
+    )
+
+
+@onnx_op("Softmax", "LogSoftmax")
+def _softmax_of_matrix(b: Builder, node: OnnxNode) -> Value:
+    """Before opset 13 the dimensions from `axis` on count as one."""
+    x = node.input(0)
+    shape, axis = x.type.shape, normalized_axis(node.integer("axis", 1), x.type.rank)
+    matrix = b.reshape(x, shape if axis == len(shape) - 1 else (prod(shape[:axis]), prod(shape[axis:])))
+    return b.reshape(b.emit("softmax", matrix, axis=matrix.type.rank - 1, log=node.op_type == "LogSoftmax"), shape)
+
+
+def normalized_axis(axis: int, rank: int) -> int:
+    """`axis` counted from the front; ValueError if there is no such dimension."""
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis {axis} is outside a tensor of {rank} dimensions")
+    return axis % rank

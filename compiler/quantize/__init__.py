@@ -1,0 +1,7 @@
+"""Post-training quantization: `open_samples`, then `post_training_quantization`."""
+
+from .histogram import Method
+from .ptq import post_training_quantization
+from .samples import open_samples
+
+__all__ = ["Method", "open_samples", "post_training_quantization"]

@@ -1,0 +1,87 @@
+"""What can be said of an ONNX model before it is compiled: its ops, its cost, and what stands in the way."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import EdgeError
+from .importer import check_support, import_onnx, load_model
+from .ir.cost import live_bytes, macs, parameters
+from .ir.graph import Graph, Value
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class OpCost:
+    """All nodes of one IR op together."""
+
+    op: str
+    nodes: int
+    macs: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`onnx_ops`: op type -> count, as the file has them. `problems`: what stops the compiler, in words; the fields
+    after it are empty when there is a problem. `activation_bytes`: the most that is alive at once, before fusion and
+    quantization."""
+
+    onnx_ops: Mapping[str, int]
+    problems: tuple[str, ...]
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+    ops: tuple[OpCost, ...] = ()
+    macs: int = 0
+    parameters: int = 0
+    parameter_bytes: int = 0
+    activation_bytes: int = 0
+
+
+def summarize(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Summary:
+    """The summary of the model in `path`, with `shapes` for its open inputs. EdgeError when it is no ONNX model."""
+    model = load_model(path)
+    counts = Counter(node.op_type for node in model.proto.graph.node)
+    onnx_ops = dict(counts.most_common())
+    if unsupported := check_support(model):
+        return Summary(onnx_ops, tuple(f"no such op in edgec: {entry}" for entry in unsupported))
+    try:
+        graph = import_onnx(path, shapes)
+    except EdgeError as error:
+        return Summary(onnx_ops, (str(error),))
+    return _of_graph(onnx_ops, graph)
+
+
+def _of_graph(onnx_ops: Mapping[str, int], graph: Graph) -> Summary:
+    ops = dict.fromkeys(node.op for node in graph.nodes)
+    rows = [_cost(graph, op) for op in ops]
+    constants = [v for v in graph.values() if v.is_const]
+    return Summary(
+        onnx_ops=onnx_ops,
+        problems=(),
+        inputs=tuple(map(_tensor, graph.inputs)),
+        outputs=tuple(map(_tensor, graph.outputs)),
+        ops=tuple(sorted(rows, key=lambda row: (-row.macs, -row.nodes, row.op))),
+        macs=sum(row.macs for row in rows),
+        parameters=parameters(constants),
+        parameter_bytes=sum(v.type.nbytes for v in constants),
+        activation_bytes=live_bytes(graph),
+    )
+
+
+def _cost(graph: Graph, op: str) -> OpCost:
+    nodes = [n for n in graph.nodes if n.op == op]
+    return OpCost(op, len(nodes), sum(map(macs, nodes)), parameters(v for n in nodes for v in n.inputs))
+
+
+def _tensor(value: Value) -> Tensor:
+    return Tensor(value.name, value.type.shape, value.type.dtype)

@@ -1,0 +1,239 @@
+"""Turn float operations between dequantize and quantize maps into operations on quantized types.
+
+    %xf = map(%x) %0                        # int8 -> float32
+    %wf = map(const w) %0
+    %yf = conv2d(%xf, %wf)           ->    %y = conv2d(%x, const w)      # int8 -> int8
+    %y = map(%yf) %0                        # float32 -> int8
+
+Three walks:
+1. a quantize map moves up over operations that only move elements, to the operation that computes them;
+2. operations take the integers behind dequantize maps and give those of the quantize map that follows; operations that
+   only move elements let a dequantize map pass behind them; dequantize, then quantize becomes one map, or nothing;
+3. constants whose integers nobody took are dequantized for good.
+What does not fit stays in float: slower, and just as right.
+"""
+
+import numpy as np
+
+from ..compiler.ir.attributes import activation_attr, bool_attr, float_attr, int_attr
+from ..compiler.ir.expr import In, clamp_bounds
+from ..compiler.ir.graph import Graph, Node, Value, constant
+from ..compiler.ir.registry import attr, lookup
+from ..compiler.ir.types import Quant, TensorType
+from .editor import Editor
+from .patterns import CONTRACTIONS, accumulator_quant, is_dequantize, is_quantize, is_real
+
+MAX_BIAS = 2**30
+"""Biases beyond this leave no room for the sums in int32."""
+
+MAX_SOFTMAX = 2**15 - 1
+"""Elements whose exponentials the integer softmax can sum in int32."""
+
+
+def run(graph: Graph) -> bool:
+    """Make integer operations of all float ones that have the types for it."""
+    walks = [_raise_quantize(graph), _absorb(graph), _dequantize_constants(graph)]
+    return any(walks)
+
+
+# Walk 1
+
+
+def _raise_quantize(graph: Graph) -> bool:
+    editor = Editor(graph)
+    for node in editor.reversed_nodes():
+        pending = [node] if is_quantize(node) else []
+        while pending:
+            pending += _raise(editor, pending.pop())
+    return editor.commit()
+
+
+def _raise(editor: Editor, quantize: Node) -> list[Node]:
+    """Quantize the operands of a move instead of its result; the new quantize maps."""
+    moved = quantize.inputs[0]
+    move = moved.producer
+    if move is None or not _only_moves(move) or editor.only_user(moved) is not quantize:
+        return []
+    operands = _operands(move)
+    quant = quantize.output.type.quant
+    assert quant is not None
+    if quant.axis is not None or not all(_may_quantize(editor, v, move, quant) for v in operands):
+        return []
+    raised = [_quantized_copy(editor, v, quant, move) for v in dict.fromkeys(operands)]
+    integers = {node.inputs[0]: node.output for node in raised}
+    editor.set_inputs(move, [integers.get(v, v) for v in move.inputs])
+    editor.take_output(move, quantize)
+    return raised
+
+
+def _may_quantize(editor: Editor, value: Value, move: Node, quant: Quant) -> bool:
+    """Whether a quantize map of `value` costs no more than one of what `move` makes of it."""
+    if value.is_const or editor.only_user(value) is move:
+        return True
+    return is_dequantize(value.producer) and _behind(value).type.quant == quant
+
+
+def _quantized_copy(editor: Editor, value: Value, quant: Quant, before: Node) -> Node:
+    out = editor.value(f"{value.name}_quantized", TensorType(value.type.shape, "int8", quant))
+    return editor.insert(before, Node("map", [value], [out], {"expr": In(0)}, before.name))
+
+
+# Walk 2
+
+
+def _absorb(graph: Graph) -> bool:
+    editor = Editor(graph)
+    for node in editor.nodes():
+        if is_quantize(node):
+            _cancel(editor, node)
+        elif _computes_on_integers(node):
+            _absorb_computation(editor, node)
+        elif _only_moves(node):
+            _lower_dequantize(editor, node)
+    return editor.commit()
+
+
+def _cancel(editor: Editor, quantize: Node) -> None:
+    """quantize(dequantize(x)) is a map from one quantization to the other, or x."""
+    if not is_dequantize(quantize.inputs[0].producer):
+        return
+    x = _behind(quantize.inputs[0])
+    if x.type != quantize.output.type or editor.replace(quantize.output, x) is None:
+        editor.set_inputs(quantize, [x])
+
+
+def _absorb_computation(editor: Editor, node: Node) -> None:
+    quantize = editor.only_user(node.output)
+    if not is_quantize(quantize) or quantize is None or not _is_activation(quantize.output.type):
+        return
+    inputs = _contraction_inputs(editor, node) if node.op in CONTRACTIONS else _map_inputs(node)
+    if inputs is not None:
+        editor.set_inputs(node, inputs)
+        editor.take_output(node, quantize)
+
+
+def _map_inputs(node: Node) -> list[Value] | None:
+    """The integers behind all inputs but plain constants, or None."""
+    inputs = [_behind(v) if is_dequantize(v.producer) else v for v in node.inputs]
+    fits = all(_is_activation(v.type) or v.is_const for v in inputs)
+    return inputs if fits and any(_is_activation(v.type) and not v.is_const for v in inputs) else None
+
+
+def _contraction_inputs(editor: Editor, node: Node) -> list[Value] | None:
+    """int8 data and weights and an int32 bias, or None."""
+    if len(node.inputs) > 3 or not all(is_dequantize(v.producer) for v in node.inputs[:2]):
+        return None
+    x, w = (_behind(v) for v in node.inputs[:2])
+    if not _is_activation(x.type) or w.type.dtype != "int8" or not _weight_scales_fit(node, w):
+        return None
+    if len(node.inputs) == 2:
+        return [x, w]
+    bias = _integer_bias(editor, node.inputs[2], x.type, w.type)
+    return None if bias is None else [x, w, bias]
+
+
+def _weight_scales_fit(node: Node, w: Value) -> bool:
+    """One scale, or one for each output channel of constant weights."""
+    assert w.type.quant is not None
+    axis = w.type.quant.axis
+    if node.op != "matmul" and not w.is_const:
+        return False
+    if axis is None:
+        return True
+    if node.op == "conv_transpose2d":
+        return axis == 1 and int_attr(node, "groups") == 1
+    return w.is_const and axis == (0 if node.op == "conv2d" else w.type.rank - 1)
+
+
+def _integer_bias(editor: Editor, bias: Value, x: TensorType, w: TensorType) -> Value | None:
+    """The bias in units of the products, sx * sw; None where it is unknown or too large for int32 sums."""
+    units = accumulator_quant(x, w)
+    source = _behind(bias) if is_dequantize(bias.producer) else bias
+    if source.data is None or units is None:
+        return None
+    codes, quant = source.data.astype(np.float64), source.type.quant
+    if quant is None:
+        codes = np.rint(codes / units.scale)
+    elif any(quant.zero_point) or not np.allclose(quant.scale, units.scale, rtol=1e-5, atol=0):
+        codes = np.rint((codes - quant.zero_point) * quant.scale / units.scale)
+    if not np.all(np.abs(codes) <= MAX_BIAS):
+        return None
+    return editor.constant(f"{source.name}_int32", codes.astype(np.int32), units)
+
+
+def _lower_dequantize(editor: Editor, move: Node) -> None:
+    """Move the integers behind the operands, and dequantize what comes out."""
+    operands = _operands(move)
+    if not all(is_dequantize(v.producer) and _is_activation(_behind(v).type) for v in operands):
+        return
+    if move.op == "pad" and float_attr(move, "value") != 0.0:
+        return  # Only zero is sure to have a code.
+    types = [_behind(v).type for v in operands]
+    if any(t.quant != types[0].quant for t in types):
+        return
+    real = move.output
+    integers = editor.value(f"{real.name}_quantized", TensorType(real.type.shape, "int8", types[0].quant))
+    editor.set_inputs(move, [_behind(v) if v in operands else v for v in move.inputs])
+    move.outputs = [integers]
+    integers.producer = move
+    editor.insert_after(move, Node("map", [integers], [real], {"expr": In(0)}, move.name))
+
+
+# Walk 3
+
+
+def _dequantize_constants(graph: Graph) -> bool:
+    editor = Editor(graph)
+    for node in editor.nodes():
+        if is_dequantize(node) and node.inputs[0].data is not None and not editor.is_output(node.output):
+            (data,) = lookup("map").reference(node, [node.inputs[0].data])
+            real = constant(node.output.name, data)
+            for user in editor.users(node.output):
+                editor.set_inputs(user, [real if v is node.output else v for v in user.inputs])
+            editor.erase(node)
+    return editor.commit()
+
+
+# What nodes and types are
+
+
+def _behind(value: Value) -> Value:
+    """What a dequantize map, the producer of `value`, reads."""
+    assert value.producer is not None
+    return value.producer.inputs[0]
+
+
+def _is_activation(type: TensorType) -> bool:
+    """int8 with one scale."""
+    return type.dtype == "int8" and type.quant is not None and type.quant.axis is None
+
+
+def _computes_on_integers(node: Node) -> bool:
+    """Whether the float `node` has an integer form for some types (ARCHITECTURE.md, the arithmetic contract)."""
+    if not is_real(node.output.type):
+        return False
+    if node.op in CONTRACTIONS:
+        activation = activation_attr(node, "activation")
+        return activation is None or clamp_bounds(activation) is not None
+    if node.op == "softmax":
+        length = node.output.type.shape[int_attr(node, "axis")]
+        return not bool_attr(node, "log") and length <= MAX_SOFTMAX
+    if node.op == "reduce":
+        return attr(node, "kind") == "mean"
+    return node.op == "avg_pool2d" or (node.op == "map" and not is_dequantize(node))
+
+
+def _only_moves(node: Node) -> bool:
+    """Whether every element of the float result is one of the operands', or a constant padding."""
+    if not is_real(node.output.type):
+        return False
+    if node.op == "resize":
+        return attr(node, "mode") == "nearest"
+    if node.op == "reduce":
+        return attr(node, "kind") in ("max", "min")
+    return node.op in ("max_pool2d", "concat", "slice", "pad", "transpose", "reshape", "gather", "broadcast_to")
+
+
+def _operands(move: Node) -> list[Value]:
+    """The inputs whose elements are moved (the others are indices)."""
+    return list(move.inputs) if move.op == "concat" else move.inputs[:1]

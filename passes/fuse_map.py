@@ -1,0 +1,79 @@
+"""Merge chains of elementwise operations into one pass over memory.
+
+    %t = map(%x) add(%0, 3.0)
+    %u = map(%t) min(max(%0, 0.0), 6.0)
+    %v = map(%x, %u) mul(%0, %1)
+    %y = map(%v, const 6.0) div(%0, %1)    ->    %y = map(%x) div(mul(%0, min(max(add(%0, 3.0), 0.0), 6.0)), 6.0)
+
+So hard-swish, SiLU, GELU ... become one unary map however the model spells them. Intermediate values are unquantized
+(a rounding to int8 in between is part of the meaning), are read by nothing else, and have the shape of the result:
+a small tensor that is broadcast would be computed again for each of its readers' elements.
+"""
+
+from ..compiler.ir.expr import Const, Expr, In, infer_dtype, substitute
+from ..compiler.ir.graph import Graph, Node, Value
+from .editor import Editor
+from .patterns import MAX_TREE, broadcast_shape, is_quantized, map_expr, scalar, tree_size
+
+MAX_INPUTS = 4
+"""Tensors that a merged map reads: a kernel takes five pointers (compiler/lower/plan.py)."""
+
+
+def run(graph: Graph) -> bool:
+    """Fuse into each map, in order, the maps that feed it."""
+    editor = Editor(graph)
+    for node in editor.nodes():
+        if node.op == "map":
+            _inline_scalars(editor, node)
+            while any(_merge(editor, node, v) for v in node.inputs):
+                pass
+    return editor.commit()
+
+
+def _inline_scalars(editor: Editor, node: Node) -> None:
+    """Constants of one element become literals, as far as shape and dtype of the result allow."""
+    expr = map_expr(node)
+    for value in dict.fromkeys(node.inputs):
+        number = scalar(value)
+        rest = [v for v in node.inputs if v is not value]
+        if number is None or not rest or broadcast_shape([v.type.shape for v in rest]) != node.output.type.shape:
+            continue
+        literal = _renumbered(expr, node.inputs, rest, {value: Const(number)})
+        if _dtype(literal, rest) == _dtype(expr, node.inputs):
+            expr = literal
+            editor.set_inputs(node, rest)
+            editor.set_attrs(node, expr=expr)
+
+
+def _merge(editor: Editor, node: Node, value: Value) -> bool:
+    """Compute `value` inside `node` instead of in the map before it; whether that could be done."""
+    producer = value.producer
+    if producer is None or producer.op != "map" or editor.only_user(value) is not node:
+        return False
+    if value.type.shape != node.output.type.shape:
+        return False
+    if any(is_quantized(v.type) for v in (*producer.inputs, value, node.output)):
+        return False
+    inputs = list(dict.fromkeys(x for v in node.inputs for x in (producer.inputs if v is value else [v])))
+    inner = _renumbered(map_expr(producer), producer.inputs, inputs, {})
+    expr = _renumbered(map_expr(node), node.inputs, inputs, {value: inner})
+    if len(inputs) > max(MAX_INPUTS, len(node.inputs)) or tree_size(expr) > MAX_TREE:
+        return False
+    editor.set_inputs(node, inputs)
+    editor.set_attrs(node, expr=expr)
+    editor.erase(producer)
+    return True
+
+
+def _renumbered(expr: Expr, old: list[Value], new: list[Value], replaced: dict[Value, Expr]) -> Expr:
+    """`expr` over the inputs `old`, said over the inputs `new`; values of `replaced` become expressions."""
+    place = {v: In(i) for i, v in reversed(list(enumerate(new)))}
+    return substitute(expr, {i: replaced[v] if v in replaced else place[v] for i, v in enumerate(old)})
+
+
+def _dtype(expr: Expr, inputs: list[Value]) -> str | None:
+    """The dtype of `expr`, None where a literal does not go with its operands."""
+    try:
+        return infer_dtype(expr, ["float32" if is_quantized(v.type) else v.type.dtype for v in inputs])
+    except ValueError:
+        return None

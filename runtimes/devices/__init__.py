@@ -1,0 +1,18 @@
+"""Where bundles run: this machine, an emulator, a phone."""
+
+from ...errors import EdgeError
+from .device import Device, DeviceInfo, Latency, RunOptions, RunReport, StepTime, TensorPort
+from .local import LocalDevice
+from .qemu import DEFAULT_CPU, QemuDevice
+
+__all__ = ["Device", "DeviceInfo", "Latency", "RunOptions", "RunReport", "StepTime", "TensorPort", "open_device"]
+
+
+def open_device(text: str) -> Device:
+    """The device named `local`, `qemu` or `qemu:CPU`."""
+    kind, _, detail = text.partition(":")
+    if kind == "local" and not detail:
+        return LocalDevice()
+    if kind == "qemu":
+        return QemuDevice(detail or DEFAULT_CPU)
+    raise EdgeError(f"there is no device '{text}'; known are local, qemu and qemu:CPU (cortex-a53, cortex-a76, max)")

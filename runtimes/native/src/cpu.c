@@ -1,0 +1,65 @@
+/* cpu.c: which instruction sets this CPU (and its system) offers. */
+#include "internal.h"
+
+#if defined(__aarch64__)
+
+uint64_t edge_cpu_features(void) {
+    static const struct {
+        uint8_t word, bit;
+        uint32_t feature;
+    } known[] = {
+        {0, 9, EDGE_CPU_FULLFP16}, /* FPHP; ASIMDHP always comes with it */
+        {0, 20, EDGE_CPU_DOTPROD},  {0, 22, EDGE_CPU_SVE}, {1, 13, EDGE_CPU_I8MM}, {1, 14, EDGE_CPU_BF16},
+    };
+    uint64_t hwcap[2], features = 0;
+    edge_os_hwcap(hwcap);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (hwcap[known[i].word] >> known[i].bit & 1) features |= known[i].feature;
+    }
+    return features;
+}
+
+#elif defined(__x86_64__)
+
+enum { EAX, EBX, ECX, EDX };
+
+static void cpuid(uint32_t leaf, uint32_t part, uint32_t out[4]) {
+    __asm__("cpuid" : "=a"(out[EAX]), "=b"(out[EBX]), "=c"(out[ECX]), "=d"(out[EDX]) : "a"(leaf), "c"(part));
+}
+
+/* Register state that the operating system saves: wider registers than that must not be used. */
+static uint32_t saved_state(void) {
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+uint64_t edge_cpu_features(void) {
+    const uint32_t avx_state = 0x06, avx512_state = 0xe6;
+    const uint32_t avx512_f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    uint32_t leaf0[4], leaf1[4], leaf7[4] = {0}, leaf7b[4] = {0};
+    cpuid(0, 0, leaf0);
+    cpuid(1, 0, leaf1);
+    if (leaf0[EAX] >= 7) cpuid(7, 0, leaf7);
+    if (leaf7[EAX] >= 1) cpuid(7, 1, leaf7b);
+    uint32_t state = leaf1[ECX] >> 27 & 1 ? saved_state() : 0;
+
+    uint64_t features = 0;
+    if ((state & avx_state) == avx_state && leaf1[ECX] >> 28 & 1) {
+        if (leaf7[EBX] >> 5 & 1) features |= EDGE_CPU_AVX2;
+        if (leaf1[ECX] >> 12 & 1) features |= EDGE_CPU_FMA;
+        if (leaf1[ECX] >> 29 & 1) features |= EDGE_CPU_F16C;
+        if (leaf7b[EAX] >> 4 & 1) features |= EDGE_CPU_AVXVNNI;
+        if ((state & avx512_state) == avx512_state && (leaf7[EBX] & avx512_f_dq_bw_vl) == avx512_f_dq_bw_vl) {
+            features |= EDGE_CPU_AVX512;
+            if (leaf7[ECX] >> 11 & 1) features |= EDGE_CPU_AVX512VNNI;
+        }
+    }
+    return features;
+}
+
+#else
+
+uint64_t edge_cpu_features(void) { return 0; }
+
+#endif

@@ -1,0 +1,51 @@
+/* freestanding.c: the four functions that a C compiler may call on its own accord. Not for builds with a libc.
+ *
+ * Compiled with -fno-builtin, or the loops below would be turned into calls of the functions that they define.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint64_t __attribute__((may_alias, aligned(1))) word;
+
+/* Right for disjoint areas and for moves to a lower address: each block is read before it is written. */
+static void copy_forward(uint8_t *d, const uint8_t *s, size_t nbytes) {
+    for (; nbytes >= 4 * sizeof(word); nbytes -= 4 * sizeof(word), d += 4 * sizeof(word), s += 4 * sizeof(word)) {
+        word a = ((const word *)s)[0], b = ((const word *)s)[1], c = ((const word *)s)[2], e = ((const word *)s)[3];
+        ((word *)d)[0] = a, ((word *)d)[1] = b, ((word *)d)[2] = c, ((word *)d)[3] = e;
+    }
+    while (nbytes-- > 0) *d++ = *s++;
+}
+
+void *memcpy(void *restrict to, const void *restrict from, size_t nbytes) {
+    copy_forward(to, from, nbytes);
+    return to;
+}
+
+void *memmove(void *to, const void *from, size_t nbytes) {
+    uint8_t *d = to;
+    const uint8_t *s = from;
+    if ((uintptr_t)d - (uintptr_t)s >= nbytes) {
+        copy_forward(d, s, nbytes);
+    } else {
+        while (nbytes-- > 0) d[nbytes] = s[nbytes];
+    }
+    return to;
+}
+
+void *memset(void *to, int value, size_t nbytes) {
+    uint8_t *d = to;
+    word pattern = (uint8_t)value * UINT64_C(0x0101010101010101);
+    for (; nbytes >= 2 * sizeof(word); nbytes -= 2 * sizeof(word), d += 2 * sizeof(word)) {
+        ((word *)d)[0] = pattern, ((word *)d)[1] = pattern;
+    }
+    while (nbytes-- > 0) *d++ = (uint8_t)value;
+    return to;
+}
+
+int memcmp(const void *a, const void *b, size_t nbytes) {
+    const uint8_t *x = a, *y = b;
+    for (; nbytes > 0; nbytes--, x++, y++) {
+        if (*x != *y) return *x < *y ? -1 : 1;
+    }
+    return 0;
+}

@@ -1,0 +1,89 @@
+/* program.h: the compiled plan, as constant tables that compiler/bundle/program.py writes.
+ *
+ * Trusted data, compiled into the same library as the code: it is checked when it is written, not here.
+ * Names and parameters are offsets into pools, so that the tables need no relocations and stay small.
+ */
+#ifndef EDGE_PROGRAM_H
+#define EDGE_PROGRAM_H
+
+#include "edge.h"
+
+#define EDGE_PROGRAM_VERSION 1u
+#define EDGE_OPERANDS 5
+
+/* Computes tiles [begin, end). Any of the pointers may be the output; unused ones are null. */
+typedef void (*edge_kernel)(void *p0, void *p1, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
+                            int32_t end);
+
+/* Where an operand lives: compiler/lower/plan.py's Space. */
+enum { EDGE_NONE = 0, EDGE_ARENA = 1, EDGE_WEIGHTS = 2, EDGE_INPUT = 3, EDGE_OUTPUT = 4, EDGE_SPACES = 5 };
+
+/* An operand is one word: space in the top 4 bits, port number in the next 12, byte offset in the low 48. */
+typedef uint64_t edge_operand;
+#define EDGE_AT(space, index, offset) ((uint64_t)(space) << 60 | (uint64_t)(index) << 48 | (uint64_t)(offset))
+#define EDGE_AT_SPACE(operand) ((operand) >> 60)
+#define EDGE_AT_INDEX(operand) ((operand) >> 48 & 0xfff)
+#define EDGE_AT_OFFSET(operand) ((operand)&0xffffffffffffu)
+
+/* CPU features that a variant may need. */
+enum {
+    EDGE_CPU_DOTPROD = 1 << 0,
+    EDGE_CPU_I8MM = 1 << 1,
+    EDGE_CPU_FULLFP16 = 1 << 2,
+    EDGE_CPU_BF16 = 1 << 3,
+    EDGE_CPU_SVE = 1 << 4,
+    EDGE_CPU_AVX2 = 1 << 16,
+    EDGE_CPU_FMA = 1 << 17,
+    EDGE_CPU_F16C = 1 << 18,
+    EDGE_CPU_AVXVNNI = 1 << 19,
+    EDGE_CPU_AVX512 = 1 << 20,
+    EDGE_CPU_AVX512VNNI = 1 << 21
+};
+
+typedef struct edge_step {
+    edge_operand operands[EDGE_OPERANDS];
+    uint64_t macs;
+    uint32_t kernel;  /* index into the variant's table */
+    uint32_t params;  /* index into the parameter pool */
+    uint32_t name;    /* offset into the text pool */
+    int32_t tiles;    /* at least 1 */
+    uint32_t barrier; /* 1: starts when all earlier steps have finished; 0: may overlap with the step before */
+} edge_step;
+
+typedef struct edge_variant {
+    const char *name;
+    uint64_t features;
+    const edge_kernel *kernels;
+} edge_variant;
+
+struct edge_program {
+    uint32_t version;
+    uint32_t input_count;
+    uint32_t output_count;
+    uint32_t kernel_count;
+    uint32_t step_count;
+    uint32_t variant_count;
+    const char *name;
+    const edge_port *inputs;
+    const edge_port *outputs;
+    const edge_step *steps;
+    const edge_variant *variants; /* best first */
+    const int32_t *params;
+    const char *text;
+    const uint32_t *kernel_names; /* offsets into `text` */
+    uint64_t arena_size;
+    uint64_t weights_size;
+    uint8_t weights_sha256[32];
+};
+
+/* weights.bin is the packed weights, zeros up to a multiple of 64 bytes, and this trailer. The weights come first, so
+ * that they are aligned to a page when mapped; the trailer also is the slack that kernels may read past the end. */
+#define EDGE_WEIGHTS_MAGIC "EDGEWTS1"
+typedef struct edge_weights_trailer {
+    char magic[8];
+    uint64_t size; /* of the weights, little endian */
+    uint8_t sha256[32];
+    uint8_t zero[16];
+} edge_weights_trailer;
+
+#endif

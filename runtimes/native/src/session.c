@@ -1,0 +1,233 @@
+/* session.c: creating, binding and running. */
+#include "session.h"
+
+#define GUARD_BYTE 0xa5
+
+/* Offsets of the parts of a session's block. */
+typedef struct layout {
+    size_t inputs, outputs, step_ns, pool, arena, total;
+} layout;
+
+static layout lay_out(const edge_program *program, const edge_session_options *options, uint32_t threads) {
+    layout at;
+    at.inputs = edge_align(sizeof(edge_session));
+    at.outputs = at.inputs + program->input_count * sizeof(uintptr_t);
+    at.step_ns = at.outputs + program->output_count * sizeof(uintptr_t);
+    at.pool = edge_align(at.step_ns + (options->flags & EDGE_SESSION_PROFILE ? program->step_count * 8u : 0));
+    at.arena = edge_align(at.pool + (threads > 1 ? edge_pool_size(program, threads) : 0)) + EDGE_SLACK_BEFORE;
+    at.total = at.arena + program->arena_size + EDGE_SLACK_AFTER;
+    return at;
+}
+
+static void build(edge_session *session, uint8_t *block, const layout *at, edge_model *model, uint32_t flags) {
+    session->model = model;
+    session->arena = block + at->arena;
+    session->inputs = (uintptr_t *)(void *)(block + at->inputs);
+    session->outputs = (uintptr_t *)(void *)(block + at->outputs);
+    session->arena_base = (uintptr_t)session->arena;
+    session->weights_base = (uintptr_t)model->weights;
+    session->spaces[EDGE_NONE] = &session->null_base;
+    session->spaces[EDGE_ARENA] = &session->arena_base;
+    session->spaces[EDGE_WEIGHTS] = &session->weights_base;
+    session->spaces[EDGE_INPUT] = session->inputs;
+    session->spaces[EDGE_OUTPUT] = session->outputs;
+    session->step_ns = flags & EDGE_SESSION_PROFILE ? (_Atomic uint64_t *)(void *)(block + at->step_ns) : NULL;
+    session->nbytes = at->total;
+    session->flags = flags;
+}
+
+static edge_status choose_threads(const edge_session_options *options, const edge_cpu_set *cpus, uint32_t *threads,
+                                  edge_error *error) {
+    int32_t count = options->threads != 0 ? options->threads : edge_cpu_count(cpus);
+    if (options->threads == 0 && count > EDGE_MAX_THREADS) count = EDGE_MAX_THREADS;
+    if (count < 1 || count > EDGE_MAX_THREADS) {
+        return edge_fail(error, EDGE_ERR_ARGUMENT, "the number of threads must be 0 (one per CPU) to %u",
+                         (uint64_t)EDGE_MAX_THREADS);
+    }
+    *threads = (uint32_t)count;
+    return EDGE_OK;
+}
+
+edge_status edge_session_create(edge_model *model, const edge_session_options *options, edge_session **session,
+                                edge_error *error) {
+    static const edge_session_options defaults = EDGE_SESSION_OPTIONS_INIT;
+    if (session == NULL) return edge_fail(error, EDGE_ERR_ARGUMENT, "no place was given for the session's handle");
+    *session = NULL;
+    if (model == NULL) return edge_fail(error, EDGE_ERR_ARGUMENT, "no model was given");
+    if (options == NULL) options = &defaults;
+    if (options->size < sizeof *options) {
+        return edge_fail(error, EDGE_ERR_ARGUMENT, "the session options are not initialised (size %u)",
+                         (uint64_t)options->size);
+    }
+    edge_cpu_set cpus;
+    uint32_t threads = 0;
+    edge_status status = edge_affinity_parse(options->affinity, &cpus, error);
+    if (status == EDGE_OK) status = choose_threads(options, &cpus, &threads, error);
+    if (status != EDGE_OK) return status;
+
+    layout at = lay_out(model->program, options, threads);
+    uint8_t *block = edge_os_alloc(at.total);
+    if (block == NULL) return edge_fail(error, EDGE_ERR_MEMORY, "no memory for a session of %u bytes", (uint64_t)at.total);
+    edge_session *created = (edge_session *)(void *)block;
+    build(created, block, &at, model, options->flags);
+    created->threads = threads;
+    if (threads > 1) {
+        created->pool = (edge_pool *)(void *)(block + at.pool);
+        status = edge_pool_start(created->pool, created, threads, &cpus, error);
+    }
+    if (status != EDGE_OK) {
+        edge_os_free(block, at.total);
+        return status;
+    }
+    edge_model_retain(model);
+    *session = created;
+    return EDGE_OK;
+}
+
+edge_status edge_session_close(edge_session *session) {
+    if (session == NULL) return EDGE_OK;
+    if (atomic_exchange(&session->running, true)) return EDGE_ERR_BUSY;
+    if (session->pool != NULL) edge_pool_stop(session->pool);
+    edge_model *model = session->model;
+    edge_os_free(session, session->nbytes);
+    edge_model_release(model);
+    return EDGE_OK;
+}
+
+static edge_status bind(edge_session *session, bool output, uint32_t index, uintptr_t address, size_t nbytes) {
+    const edge_program *program = session->model->program;
+    const char *kind = output ? "output" : "input";
+    uint32_t count = output ? program->output_count : program->input_count;
+    if (index >= count) {
+        return edge_fail(&session->error, EDGE_ERR_ARGUMENT, "%s has %u %ss, so there is no %s %u", program->name,
+                         (uint64_t)count, kind, kind, (uint64_t)index);
+    }
+    const edge_port *port = output ? &program->outputs[index] : &program->inputs[index];
+    if (address != 0 && nbytes != port->nbytes) {
+        return edge_fail(&session->error, EDGE_ERR_SIZE, "%s \"%s\" takes %u bytes, but %u were bound", kind, port->name,
+                         port->nbytes, (uint64_t)nbytes);
+    }
+    if (address % port->alignment != 0) {
+        return edge_fail(&session->error, EDGE_ERR_SIZE, "%s \"%s\" must lie at a multiple of %u bytes", kind,
+                         port->name, (uint64_t)port->alignment);
+    }
+    (output ? session->outputs : session->inputs)[index] = address;
+    return EDGE_OK;
+}
+
+static edge_status bind_name(edge_session *session, bool output, const char *name, uintptr_t address, size_t nbytes) {
+    const edge_program *program = session->model->program;
+    uint32_t index = 0;
+    edge_status status = output ? edge_find_port(program->outputs, program->output_count, name, &index)
+                                : edge_find_port(program->inputs, program->input_count, name, &index);
+    if (status == EDGE_OK) return bind(session, output, index, address, nbytes);
+    return edge_fail(&session->error, status, "%s has no %s named \"%s\"", program->name, output ? "output" : "input",
+                     name);
+}
+
+edge_status edge_session_bind_input(edge_session *session, uint32_t index, const void *data, size_t nbytes) {
+    return session == NULL ? EDGE_ERR_ARGUMENT : bind(session, false, index, (uintptr_t)data, nbytes);
+}
+
+edge_status edge_session_bind_output(edge_session *session, uint32_t index, void *data, size_t nbytes) {
+    return session == NULL ? EDGE_ERR_ARGUMENT : bind(session, true, index, (uintptr_t)data, nbytes);
+}
+
+edge_status edge_session_bind_input_name(edge_session *session, const char *name, const void *data, size_t nbytes) {
+    return session == NULL ? EDGE_ERR_ARGUMENT : bind_name(session, false, name, (uintptr_t)data, nbytes);
+}
+
+edge_status edge_session_bind_output_name(edge_session *session, const char *name, void *data, size_t nbytes) {
+    return session == NULL ? EDGE_ERR_ARGUMENT : bind_name(session, true, name, (uintptr_t)data, nbytes);
+}
+
+static inline void *resolve(const edge_session *session, edge_operand at) {
+    return (void *)(session->spaces[EDGE_AT_SPACE(at)][EDGE_AT_INDEX(at)] + EDGE_AT_OFFSET(at));
+}
+
+static inline void call(const edge_session *session, const edge_step *step, int32_t begin, int32_t end) {
+    const edge_operand *at = step->operands;
+    session->model->variant->kernels[step->kernel](
+        resolve(session, at[0]), resolve(session, at[1]), resolve(session, at[2]), resolve(session, at[3]),
+        resolve(session, at[4]), session->model->program->params + step->params, begin, end);
+}
+
+void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end) {
+    const edge_step *steps = session->model->program->steps;
+    if (session->step_ns == NULL) {
+        call(session, &steps[step], begin, end);
+        return;
+    }
+    uint64_t start = edge_os_now_ns();
+    call(session, &steps[step], begin, end);
+    atomic_fetch_add_explicit(&session->step_ns[step], edge_os_now_ns() - start, memory_order_relaxed);
+}
+
+/* The index of the first port without memory, or `count`. */
+static uint32_t first_unbound(const uintptr_t *addresses, const edge_port *ports, uint32_t count) {
+    uint32_t i = 0;
+    while (i < count && (addresses[i] != 0 || ports[i].nbytes == 0)) i++;
+    return i;
+}
+
+static edge_status check_bound(edge_session *session) {
+    const edge_program *program = session->model->program;
+    uint32_t input = first_unbound(session->inputs, program->inputs, program->input_count);
+    uint32_t output = first_unbound(session->outputs, program->outputs, program->output_count);
+    if (input < program->input_count) {
+        return edge_fail(&session->error, EDGE_ERR_UNBOUND, "input \"%s\" has no memory", program->inputs[input].name);
+    }
+    if (output < program->output_count) {
+        return edge_fail(&session->error, EDGE_ERR_UNBOUND, "output \"%s\" has no memory",
+                         program->outputs[output].name);
+    }
+    return EDGE_OK;
+}
+
+/* Fills the arena, with its slack, so that a kernel which reads what none has written shows. */
+static void poison(edge_session *session) {
+    size_t nbytes = EDGE_SLACK_BEFORE + session->model->program->arena_size + EDGE_SLACK_AFTER;
+    uint8_t *start = session->arena - EDGE_SLACK_BEFORE;
+    for (size_t i = 0; i < nbytes; i++) start[i] = GUARD_BYTE;
+}
+
+static edge_status check_guards(edge_session *session) {
+    const uint8_t *before = session->arena - EDGE_SLACK_BEFORE;
+    const uint8_t *after = session->arena + session->model->program->arena_size;
+    for (size_t i = 0; i < EDGE_SLACK_BEFORE; i++) {
+        if (before[i] != GUARD_BYTE) {
+            return edge_fail(&session->error, EDGE_ERR_GUARD, "a kernel wrote %u bytes before the arena",
+                             (uint64_t)(EDGE_SLACK_BEFORE - i));
+        }
+    }
+    for (size_t i = EDGE_SLACK_AFTER; i-- > 0;) {
+        if (after[i] != GUARD_BYTE) {
+            return edge_fail(&session->error, EDGE_ERR_GUARD, "a kernel wrote %u bytes past the arena", (uint64_t)i + 1);
+        }
+    }
+    return EDGE_OK;
+}
+
+static void run_alone(edge_session *session) {
+    const edge_program *program = session->model->program;
+    for (uint32_t i = 0; i < program->step_count; i++) edge_session_compute(session, i, 0, program->steps[i].tiles);
+}
+
+edge_status edge_session_run(edge_session *session) {
+    if (session == NULL) return EDGE_ERR_ARGUMENT;
+    if (atomic_exchange(&session->running, true)) return EDGE_ERR_BUSY;
+    bool guard = (session->flags & EDGE_SESSION_GUARD) != 0;
+    edge_status status = check_bound(session);
+    if (status == EDGE_OK) {
+        if (guard) poison(session);
+        if (session->pool != NULL) {
+            edge_pool_run(session->pool);
+        } else {
+            run_alone(session);
+        }
+        session->runs++;
+        if (guard) status = check_guards(session);
+    }
+    atomic_store(&session->running, false);
+    return status;
+}

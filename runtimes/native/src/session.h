@@ -1,0 +1,30 @@
+/* session.h: a session's memory. All of it is one block, allocated at creation. */
+#ifndef EDGE_SESSION_H
+#define EDGE_SESSION_H
+
+#include "internal.h"
+#include "pool.h"
+
+struct edge_session {
+    edge_model *model;
+    uint8_t *arena;
+    uintptr_t *inputs; /* bound addresses by port; 0: not bound */
+    uintptr_t *outputs;
+    const uintptr_t *spaces[EDGE_SPACES]; /* each a table of base addresses, so that an operand resolves without a branch */
+    uintptr_t null_base;
+    uintptr_t arena_base;
+    uintptr_t weights_base;
+    _Atomic uint64_t *step_ns; /* time in each step, or NULL */
+    uint64_t runs;             /* since creation */
+    edge_pool *pool;           /* NULL: the caller works alone */
+    size_t nbytes;             /* of the whole block */
+    uint32_t threads;
+    uint32_t flags;
+    _Atomic bool running;
+    edge_error error;
+};
+
+/* Computes tiles [begin, end) of a step, on the calling thread. */
+void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end);
+
+#endif

@@ -1,0 +1,259 @@
+"""Run a bundle's library in this process: numpy in, numpy out, through the C interface that applications use."""
+
+import ctypes as c
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ...errors import EdgeError
+from . import abi
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output. Quantized ones hold integers: real = (value - zero_point) * scale."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: tuple[float, ...] = ()
+    zero_point: tuple[int, ...] = ()
+    axis: int | None = None
+    alignment: int = 1
+
+    def __str__(self) -> str:
+        return f"'{self.name}' {self.dtype}{list(self.shape)}"
+
+
+@dataclass(frozen=True)
+class StepProfile:
+    """Time spent in one step: `ns` over all `runs`, summed over threads."""
+
+    name: str
+    kernel: str
+    runs: int
+    ns: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes in use by a session: working memory, mapped weights (shared by all sessions), everything else."""
+
+    arena: int
+    weights: int
+    runtime: int
+
+
+class Model:
+    """A compiled model, open until `close` or the end of a `with` block.
+
+    `run` serves one caller at a time; for inferences at the same time make a `session` for each thread. All sessions
+    share the weights.
+    """
+
+    def __init__(
+        self,
+        library: str | os.PathLike[str],
+        weights: str | os.PathLike[str],
+        *,
+        threads: int = 1,
+        affinity: str | None = None,
+        variant: str | None = None,
+    ) -> None:
+        self._handle = c.c_void_p()
+        self._default: Session | None = None
+        self._default_options = (threads, affinity)
+        self._library = abi.load(Path(library))
+        options = abi.ModelOptions(c.sizeof(abi.ModelOptions), variant.encode() if variant is not None else None)
+        error = abi.Error()
+        status = self._library.edge_model_open(
+            self._library.edge_default_program(), os.fsencode(weights), options, c.byref(self._handle), error
+        )
+        _check(status, error)
+        inputs, outputs = c.c_uint32(), c.c_uint32()
+        self._library.edge_model_counts(self._handle, inputs, outputs)
+        self.name = self._text("edge_model_name")
+        self.variant = self._text("edge_model_variant")
+        self.inputs = tuple(self._port("edge_model_input", i) for i in range(inputs.value))
+        self.outputs = tuple(self._port("edge_model_output", i) for i in range(outputs.value))
+
+    def session(
+        self, threads: int = 1, affinity: str | None = None, *, profile: bool = False, guard: bool = False
+    ) -> "Session":
+        """Working memory and threads for one inference at a time (`threads` 0: one per CPU).
+
+        `affinity` is "performance", "efficiency", "all" or "cpus=0,2-3"; `profile` measures each step; `guard` looks
+        for writes outside of the working memory after each run.
+        """
+        return Session(self, threads, affinity, profile, guard)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """One inference: arrays by input name to arrays by output name."""
+        if self._default is None:
+            self._default = self.session(*self._default_options)
+        return self._default.run(inputs)
+
+    def close(self) -> None:
+        """Gives the model up; sessions that are still open keep working."""
+        if self._default is not None:
+            self._default.close()
+            self._default = None
+        if self._handle:
+            self._library.edge_model_close(self._handle)
+            self._handle = c.c_void_p()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _text(self, call: str) -> str:
+        text = c.c_char_p()
+        getattr(self._library, call)(self._handle, text)
+        return (text.value or b"").decode()
+
+    def _port(self, call: str, index: int) -> Port:
+        pointer = c.POINTER(abi.Port)()
+        getattr(self._library, call)(self._handle, index, pointer)
+        port = pointer.contents
+        count = port.quant_count
+        return Port(
+            name=port.name.decode(),
+            shape=tuple(port.shape[: port.rank]),
+            dtype=abi.DTYPES[port.dtype],
+            scale=tuple(port.scale[:count]),
+            zero_point=tuple(port.zero_point[:count]),
+            axis=port.quant_axis if count > 1 else None,
+            alignment=port.alignment,
+        )
+
+
+class Session:
+    """Made by `Model.session`. Safe to call from any thread; calls wait for one another."""
+
+    def __init__(self, model: Model, threads: int, affinity: str | None, profile: bool, guard: bool) -> None:
+        self._handle = c.c_void_p()
+        self._model = model
+        self._library = model._library
+        self._lock = threading.Lock()
+        flags = abi.PROFILE * profile | abi.GUARD * guard
+        options = abi.SessionOptions(
+            c.sizeof(abi.SessionOptions), threads, flags, affinity.encode() if affinity is not None else None
+        )
+        error = abi.Error()
+        if not model._handle:
+            raise EdgeError(f"model '{model.name}' is closed; open it again to make a session")
+        _check(self._library.edge_session_create(model._handle, options, c.byref(self._handle), error), error)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """One inference. The arrays are read in place (a copy is made only where one is not contiguous)."""
+        arrays = _check_inputs(self._model, inputs)
+        results = [_empty(port) for port in self._model.outputs]
+        with self._lock:
+            self._check_open()
+            for i, array in enumerate(arrays):
+                self._call("edge_session_bind_input", i, array.ctypes.data, array.nbytes)
+            for i, result in enumerate(results):
+                self._call("edge_session_bind_output", i, result.ctypes.data, result.nbytes)
+            self._call("edge_session_run")
+        return {port.name: result for port, result in zip(self._model.outputs, results, strict=True)}
+
+    def profile(self) -> list[StepProfile]:
+        """Time per step since creation, for a session made with `profile=True`."""
+        with self._lock:
+            self._check_open()
+            count = c.c_uint32()
+            self._call("edge_session_profile", None, 0, count)
+            rows = (abi.StepProfile * count.value)()
+            self._call("edge_session_profile", rows, count.value, count)
+        return [StepProfile(row.name.decode(), row.kernel.decode(), row.runs, row.ns, row.macs) for row in rows]
+
+    def memory(self) -> Memory:
+        """What the session uses."""
+        with self._lock:
+            self._check_open()
+            memory = abi.Memory()
+            self._call("edge_session_memory", memory)
+        return Memory(memory.arena, memory.weights, memory.runtime)
+
+    def close(self) -> None:
+        """Ends the session's threads and returns its memory."""
+        with self._lock:
+            if self._handle:
+                self._library.edge_session_close(self._handle)
+                self._handle = c.c_void_p()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._handle:
+            self.close()
+
+    def _check_open(self) -> None:
+        if not self._handle:
+            raise EdgeError(f"this session of model '{self._model.name}' is closed; make a new one")
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        status = getattr(self._library, name)(self._handle, *arguments)
+        if status != 0:
+            error = self._library.edge_session_last_error(self._handle).contents
+            if error.status != status:
+                raise EdgeError(f"{name}: {self._library.edge_status_text(status).decode()}")
+            _check(status, error)
+
+
+def _check(status: int, error: abi.Error) -> None:
+    if status != 0:
+        raise EdgeError(error.message.decode(errors="replace"))
+
+
+def _check_inputs(model: Model, inputs: Mapping[str, Array]) -> list[Array]:
+    """The arrays in the order of the ports, all found to be right."""
+    known = ", ".join(map(str, model.inputs)) or "none"
+    for name in inputs:
+        if all(port.name != name for port in model.inputs):
+            raise EdgeError(f"model '{model.name}' has no input '{name}'; its inputs are {known}")
+    arrays = []
+    for port in model.inputs:
+        if port.name not in inputs:
+            raise EdgeError(f"input {port} of model '{model.name}' is missing")
+        arrays.append(_check_input(port, np.asarray(inputs[port.name])))
+    return arrays
+
+
+def _check_input(port: Port, array: Array) -> Array:
+    if array.dtype != np.dtype(port.dtype):
+        raise EdgeError(
+            f"input '{port.name}' has dtype {array.dtype}, but {port.dtype} is accepted; use .astype('{port.dtype}')"
+        )
+    if array.shape != port.shape:
+        raise EdgeError(f"input '{port.name}' has shape {list(array.shape)}, but {list(port.shape)} is accepted")
+    if array.flags.c_contiguous and array.ctypes.data % port.alignment == 0:
+        return array
+    copy = _empty(port)
+    copy[...] = array
+    return copy
+
+
+def _empty(port: Port) -> Array:
+    """An uninitialised array whose memory is aligned as the port wants it."""
+    nbytes = int(np.prod(port.shape, dtype=np.int64)) * np.dtype(port.dtype).itemsize
+    memory = np.empty(nbytes + port.alignment, np.uint8)
+    start = -memory.ctypes.data % port.alignment
+    return memory[start : start + nbytes].view(port.dtype).reshape(port.shape)

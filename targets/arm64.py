@@ -1,0 +1,39 @@
+"""arm64 with NEON: Armv8.0 and dotprod code in one bundle, with one weight packing."""
+
+from .neon import Neon
+from .target import Target, Variant
+
+
+def _llvm(triple: str, **cpu: object) -> dict[str, object]:
+    return {"kind": "llvm", "mtriple": triple, **cpu}
+
+
+def arm64(name: str, description: str, os: str, triple: str) -> Target:
+    """An arm64 target for one operating system."""
+    return Target(
+        name=name,
+        description=description,
+        arch="aarch64",
+        os=os,
+        variants=(
+            Variant(
+                "dotprod",
+                frozenset({"dotprod"}),
+                _llvm(triple, mcpu="cortex-a76", mattr=["-fullfp16", "-lse", "-rdm"]),
+                lambda: Neon(dotprod=True),
+            ),
+            # not cortex-a53: for in-order cores LLVM unrolls every loop at run time, which triples the code
+            Variant("base", frozenset(), _llvm(triple, mcpu="generic", mattr=["+neon"]), lambda: Neon(dotprod=False)),
+        ),
+        columns=8,
+        int8_rows=8,
+        float_rows=8,
+    )
+
+
+ARM64_NEON = arm64(
+    "arm64-neon",
+    "Android phones and arm64 Linux boards: Armv8.0 and dotprod code, chosen at load",
+    "android",
+    "aarch64-linux-android",
+)

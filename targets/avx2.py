@@ -1,0 +1,156 @@
+"""AVX2: 256-bit vectors on x86-64.
+
+Exact int8 products without VNNI: |x| * sign(w, x) with vpmaddubsw. Its pair sums are at most 2 * 128 * 127 = 32512,
+so nothing saturates while weights lie in [-127, 127].
+"""
+
+from collections.abc import Sequence
+
+from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
+from ..compiler.kernels.isa import Isa, Tile
+
+_X86 = "llvm.x86.avx2."
+_BELOW_2_31 = 2147483520.0  # the largest float32 under 2^31; vcvtps2dq turns anything above into INT_MIN
+
+
+class _SignTile(Tile):
+    """vpsignb, vpmaddubsw, vpmaddwd, vpaddd: four instructions for 32 products."""
+
+    dtype, columns, group, groups_per_step = "int8", 16, 4, 4
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def start(self, bias: Sequence[Value]) -> None:
+        self._sums = [[Register("int32", 8, b) for b in bias] for _ in range(self.rows)]
+
+    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+        ones = const(1, "int16", 16)
+        for g in range(groups):
+            weights = [Register("int8", 32, w.load(w_offset + (g * 2 + j) * 32, "int8", 32)) for j in range(2)]
+            for offset, sums in zip(row_offsets, self._sums, strict=True):
+                elements = Register("int8", 32, bitcast(splat(x.load(offset + g * 4, "int32"), 8), "int8", 32))
+                magnitude = Register("int8", 32, _absolute(elements.get()))
+                for acc, weight in zip(sums, weights, strict=True):
+                    signed = intrinsic(_X86 + "psign.b", "int8", 32, weight.get(), elements.get())
+                    pairs = intrinsic(_X86 + "pmadd.ub.sw", "int16", 16, magnitude.get(), signed)
+                    acc.set(acc.get() + intrinsic(_X86 + "pmadd.wd", "int32", 8, pairs, ones))
+
+    def row(self, r: int) -> tuple[Value, Value]:
+        low, high = self._sums[r]
+        return low.get(), high.get()
+
+
+class _WideTile(Tile):
+    """Full-range weights: both sides widened to int16, vpmaddwd. Each accumulator holds half a channel's sum."""
+
+    dtype, columns, group, groups_per_step = "int8", 16, 4, 4
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def start(self, bias: Sequence[Value]) -> None:
+        zero = const(0, "int32", 8)
+        order = [range(4), range(4, 8)]
+        spread = [shuffle([b, zero], [lane for i in part for lane in (i, i + 8)]) for b in bias for part in order]
+        self._sums = [[Register("int32", 8, s) for s in spread] for _ in range(self.rows)]
+
+    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+        for g in range(groups):
+            for j in range(4):  # four channels each
+                weight = Register("int16", 16, cast(w.load(w_offset + (g * 4 + j) * 16, "int8", 16), "int16", 16))
+                for offset, sums in zip(row_offsets, self._sums, strict=True):
+                    elements = bitcast(splat(x.load(offset + g * 4, "int32"), 4), "int8", 16)
+                    products = intrinsic(_X86 + "pmadd.wd", "int32", 8, cast(elements, "int16", 16), weight.get())
+                    sums[j].set(sums[j].get() + products)
+
+    def row(self, r: int) -> tuple[Value, Value]:
+        even, odd = [range(0, 16, 2), range(1, 16, 2)]
+        a, b, c, d = (s.get() for s in self._sums[r])
+        return (
+            shuffle([a, b], even) + shuffle([a, b], odd),
+            shuffle([c, d], even) + shuffle([c, d], odd),
+        )
+
+
+class _FloatTile(Tile):
+    """vbroadcastss and two vfmadd231ps an element."""
+
+    dtype, columns, group, groups_per_step = "float32", 16, 1, 4
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def start(self, bias: Sequence[Value]) -> None:
+        self._sums = [[Register("float32", 8, b) for b in bias] for _ in range(self.rows)]
+
+    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+        for g in range(groups):
+            weights = [Register("float32", 8, w.load(w_offset + (g * 2 + j) * 32, "float32", 8)) for j in range(2)]
+            for offset, sums in zip(row_offsets, self._sums, strict=True):
+                element = Register("float32", 8, splat(x.load(offset + g * 4, "float32"), 8))
+                for acc, weight in zip(sums, weights, strict=True):
+                    acc.set(intrinsic("llvm.fma.v8f32", "float32", 8, weight.get(), element.get(), acc.get()))
+
+    def row(self, r: int) -> tuple[Value, Value]:
+        low, high = self._sums[r]
+        return low.get(), high.get()
+
+
+def _absolute(v: Value) -> Value:
+    """|v| of int8 as unsigned bytes (|-128| = 128): vpabsb."""
+    return intrinsic("llvm.abs.v32i8", "int8", 32, v, const(0, "bool"))
+
+
+class Avx2(Isa):
+    """256-bit vectors."""
+
+    name, lanes = "avx2", 8
+
+    def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
+        return _WideTile(rows) if full_range else _SignTile(rows)
+
+    def float_tile(self, rows: int) -> Tile:
+        return _FloatTile(rows)
+
+    def round_to_int(self, value: Value) -> Value:
+        bounded = intrinsic("llvm.x86.avx.min.ps.256", "float32", 8, value, const(_BELOW_2_31, "float32", 8))
+        return intrinsic("llvm.x86.avx.cvt.ps2dq.256", "int32", 8, bounded)
+
+    def narrow16(self, low: Value, high: Value) -> Value:
+        packed = bitcast(intrinsic(_X86 + "packssdw", "int16", 16, low, high), "int64", 4)
+        return bitcast(shuffle([packed], [0, 2, 1, 3]), "int16", 16)  # vpackssdw works on 128-bit halves
+
+    def narrow8(self, value: Value) -> Value:
+        halves = [shuffle([value], range(8)), shuffle([value], range(8, 16))]
+        return intrinsic("llvm.x86.sse2.packsswb.128", "int8", 16, *halves)
+
+    def add16(self, a: Value, b: Value) -> Value:
+        return intrinsic("llvm.sadd.sat.v16i16", "int16", 16, a, b)
+
+    def multiply16(self, a: Value, b: Value) -> tuple[Value, Value]:
+        (a0, a1), (b0, b1) = self.widen32(a), self.widen32(b)
+        return a0 * b0, a1 * b1
+
+    def multiply8(self, a: Value, b: Value) -> Value:
+        return self.widen16(a) * self.widen16(b)
+
+    def widen16(self, value: Value) -> Value:
+        return cast(value, "int16", 16)
+
+    def widen32(self, value: Value) -> tuple[Value, Value]:
+        return cast(shuffle([value], range(8)), "int32", 8), cast(shuffle([value], range(8, 16)), "int32", 8)
+
+    def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:
+        rows = [table.load(offset + 16 * i, "int8", 16) for i in range(16)]
+        return [Register("int8", 32, shuffle([row], [*range(16), *range(16)])) for row in rows]
+
+    def lookup(self, table: Sequence[Value], index: Value) -> Value:
+        position = index ^ const(-128, "int8", 32)
+        result = const(0, "int8", 32)
+        for i, row in enumerate(table):
+            # positions of this row become 0x70..0x7f, all others >= 0x80, for which vpshufb gives 0
+            local = position ^ const(i * 16 if i < 8 else i * 16 - 256, "int8", 32)
+            local = intrinsic("llvm.uadd.sat.v32i8", "int8", 32, local, const(0x70, "int8", 32))
+            result = result | intrinsic(_X86 + "pshuf.b", "int8", 32, row.get(), local)
+        return result

@@ -1,0 +1,36 @@
+"""This machine: x86-64 with AVX2, or arm64 Linux."""
+
+import platform
+
+from ..errors import EdgeError
+from .arm64 import arm64
+from .avx2 import Avx2
+from .target import Target, Variant
+
+_X86_64 = Target(
+    name="host",
+    description="this machine: x86-64 with AVX2 and FMA",
+    arch="x86_64",
+    os="linux",
+    variants=(
+        Variant(
+            "avx2",
+            frozenset({"avx2", "fma"}),
+            {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "haswell"},
+            Avx2,
+        ),
+    ),
+    columns=16,
+    int8_rows=4,
+    float_rows=4,
+)
+
+
+def host() -> Target:
+    """The target for the machine that edgec runs on; EdgeError where there is none."""
+    machine = platform.machine().lower()
+    if machine in ("x86_64", "amd64"):
+        return _X86_64
+    if machine in ("aarch64", "arm64"):
+        return arm64("host", "this machine: arm64 Linux", "linux", "aarch64-linux-gnu")
+    raise EdgeError(f"this machine is a {machine}; `--target host` works on x86_64 and aarch64: use --target arm64-neon")

@@ -1,0 +1,156 @@
+"""NEON: Armv8.0 and, with `dotprod`, the sdot instruction. One weight packing serves both."""
+
+from collections.abc import Sequence
+
+from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
+from ..compiler.kernels.isa import Isa, Tile
+
+_ARM = "llvm.aarch64.neon."
+
+
+class _DotTile(Tile):
+    """sdot by lane: 16 products an instruction. Group of 4, four groups (16 bytes of a row) a step."""
+
+    dtype, columns, group, groups_per_step = "int8", 8, 4, 4
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def start(self, bias: Sequence[Value]) -> None:
+        self._sums = [[Register("int32", 4, b) for b in bias] for _ in range(self.rows)]
+
+    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+        quads = [Register("int32", groups, x.load(o, "int32", groups)) for o in row_offsets]
+        for g in range(groups):
+            weights = [Register("int8", 16, w.load(w_offset + (g * 2 + j) * 16, "int8", 16)) for j in range(2)]
+            for quad, sums in zip(quads, self._sums, strict=True):
+                lane = quad.get() if groups == 1 else shuffle([quad.get()], [g])
+                elements = bitcast(splat(lane, 4), "int8", 16)
+                for acc, weight in zip(sums, weights, strict=True):
+                    acc.set(intrinsic(_ARM + "sdot.v4i32.v16i8", "int32", 4, acc.get(), weight.get(), elements))
+
+    def row(self, r: int) -> tuple[Value, Value]:
+        low, high = self._sums[r]
+        return low.get(), high.get()
+
+
+class _WideningTile(Tile):
+    """Armv8.0: smull and smlal over two groups, then sadalp: 6 instructions for 32 products.
+
+    With weights in [-127, 127] two products fit int16 (2 * 127 * 128 = 32512); with full-range weights every
+    product is folded into the 32-bit sums by itself. Each 32-bit accumulator holds half a channel's sum; `row`
+    adds the halves.
+    """
+
+    dtype, columns, group, groups_per_step = "int8", 8, 4, 4
+
+    def __init__(self, rows: int, *, full_range: bool) -> None:
+        self.rows = rows
+        self._pair = 1 if full_range else 2
+
+    def start(self, bias: Sequence[Value]) -> None:
+        zero = const(0, "int32", 4)
+        spread = [shuffle([b, zero], lanes) for b in bias for lanes in ([0, 4, 1, 5], [2, 6, 3, 7])]
+        self._sums = [[Register("int32", 4, s) for s in spread] for _ in range(self.rows)]
+
+    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+        quads = [Register("int32", groups, x.load(o, "int32", groups)) for o in row_offsets]
+        for first in range(0, groups, self._pair):
+            pair = range(first, min(first + self._pair, groups))
+            for j in range(4):  # two channels each: 8 bytes of weights a group
+                weights = [Register("int8", 8, w.load(w_offset + g * 32 + j * 8, "int8", 8)) for g in pair]
+                for quad, sums in zip(quads, self._sums, strict=True):
+                    products = None
+                    for g, weight in zip(pair, weights, strict=True):
+                        lane = quad.get() if groups == 1 else shuffle([quad.get()], [g])
+                        elements = bitcast(splat(lane, 2), "int8", 8)
+                        product = intrinsic(_ARM + "smull.v8i16", "int16", 8, weight.get(), elements)
+                        products = product if products is None else products + product
+                    widened = intrinsic(_ARM + "saddlp.v4i32.v8i16", "int32", 4, products)
+                    sums[j].set(sums[j].get() + widened)
+
+    def row(self, r: int) -> tuple[Value, Value]:
+        a, b, c, d = (s.get() for s in self._sums[r])
+        return intrinsic(_ARM + "addp.v4i32", "int32", 4, a, b), intrinsic(_ARM + "addp.v4i32", "int32", 4, c, d)
+
+
+class _FloatTile(Tile):
+    """fmla by lane; four elements of a row a step."""
+
+    dtype, columns, group, groups_per_step = "float32", 8, 1, 4
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def start(self, bias: Sequence[Value]) -> None:
+        self._sums = [[Register("float32", 4, b) for b in bias] for _ in range(self.rows)]
+
+    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+        quads = [Register("float32", groups, x.load(o, "float32", groups)) for o in row_offsets]
+        for g in range(groups):
+            weights = [Register("float32", 4, w.load(w_offset + (g * 2 + j) * 16, "float32", 4)) for j in range(2)]
+            for quad, sums in zip(quads, self._sums, strict=True):
+                element = splat(quad.get() if groups == 1 else shuffle([quad.get()], [g]), 4)
+                for acc, weight in zip(sums, weights, strict=True):
+                    acc.set(intrinsic("llvm.fma.v4f32", "float32", 4, weight.get(), element, acc.get()))
+
+    def row(self, r: int) -> tuple[Value, Value]:
+        low, high = self._sums[r]
+        return low.get(), high.get()
+
+
+class Neon(Isa):
+    """128-bit vectors."""
+
+    lanes = 4
+
+    def __init__(self, *, dotprod: bool) -> None:
+        self.dotprod = dotprod
+        self.name = "neondot" if dotprod else "neon"
+
+    def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
+        return _DotTile(rows) if self.dotprod else _WideningTile(min(rows, 4), full_range=full_range)
+
+    def float_tile(self, rows: int) -> Tile:
+        return _FloatTile(rows)
+
+    def round_to_int(self, value: Value) -> Value:
+        return intrinsic(_ARM + "fcvtns.v4i32.v4f32", "int32", 4, value)
+
+    def narrow16(self, low: Value, high: Value) -> Value:
+        halves = [intrinsic(_ARM + "sqxtn.v4i16", "int16", 4, v) for v in (low, high)]
+        return shuffle(halves, range(8))
+
+    def narrow8(self, value: Value) -> Value:
+        return intrinsic(_ARM + "sqxtn.v8i8", "int8", 8, value)
+
+    def add16(self, a: Value, b: Value) -> Value:
+        return intrinsic(_ARM + "sqadd.v8i16", "int16", 8, a, b)
+
+    def multiply16(self, a: Value, b: Value) -> tuple[Value, Value]:
+        low, high = (
+            intrinsic(_ARM + "smull.v4i32", "int32", 4, shuffle([a], half), shuffle([b], half))
+            for half in (range(4), range(4, 8))
+        )
+        return low, high
+
+    def multiply8(self, a: Value, b: Value) -> Value:
+        return intrinsic(_ARM + "smull.v8i16", "int16", 8, a, b)
+
+    def widen16(self, value: Value) -> Value:
+        return cast(value, "int16", 8)
+
+    def widen32(self, value: Value) -> tuple[Value, Value]:
+        return cast(shuffle([value], range(4)), "int32", 4), cast(shuffle([value], range(4, 8)), "int32", 4)
+
+    def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:
+        return [Register("int8", 16, table.load(offset + 16 * i, "int8", 16)) for i in range(16)]
+
+    def lookup(self, table: Sequence[Value], index: Value) -> Value:
+        chunks = [[t.get() for t in table[i : i + 4]] for i in range(0, 16, 4)]
+        position = index ^ const(-128, "int8", 16)
+        result = intrinsic(_ARM + "tbl4.v16i8", "int8", 16, *chunks[0], position)
+        for i in range(1, 4):  # positions outside a chunk leave the result as it is
+            position = position - const(64, "int8", 16)
+            result = intrinsic(_ARM + "tbx4.v16i8", "int8", 16, result, *chunks[i], position)
+        return result

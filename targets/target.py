@@ -1,0 +1,40 @@
+"""What a device is: the code variants a bundle for it carries, and the tile sizes that all of them share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..compiler.kernels.isa import Isa
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Code for one level of CPU features, chosen when the model is opened."""
+
+    name: str
+    features: frozenset[str]
+    llvm: Mapping[str, Any]
+    isa: Callable[[], Isa]
+
+
+@dataclass(frozen=True)
+class Target:
+    """`variants` best first; the last needs nothing beyond the architecture's baseline.
+
+    `columns`: output channels of a packed weight block (2 * lanes of every variant's ISA). `int8_rows`,
+    `float_rows`: output pixels of a scheduling tile.
+    """
+
+    name: str
+    description: str
+    arch: str
+    os: str
+    variants: tuple[Variant, ...]
+    columns: int
+    int8_rows: int
+    float_rows: int
+
+    @property
+    def triple(self) -> str:
+        """LLVM's triple."""
+        return str(self.variants[0].llvm["mtriple"])

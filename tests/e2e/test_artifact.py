@@ -1,0 +1,106 @@
+"""What a bundle is, read from its files: small, self-contained, with the memory that it states."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+import edgec
+from edgec.compiler.ir.cost import live_bytes
+from edgec.runtimes.devices import RunOptions, open_device
+from edgec.runtimes.python.binding import Model
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mobilenet_v2")]
+
+Cases = Callable[[str], Any]
+NAME = "mobilenet_v2"
+
+
+def _segments(path: Path) -> list[dict[str, int]]:
+    with open(path, "rb") as file:
+        return [dict(s.header) for s in ELFFile(file).iter_segments()]
+
+
+def _dynamic_tags(path: Path) -> list[Any]:
+    with open(path, "rb") as file:
+        section = ELFFile(file).get_section_by_name(".dynamic")
+        return list(section.iter_tags()) if section else []
+
+
+def test_code_and_runtime_of_mobilenet_v2_fit_in_100_kb(case: Cases) -> None:
+    bundle = case(NAME).bundle("arm64-neon", int8=True)
+    loaded = sum(s["p_filesz"] for s in _segments(bundle.library) if s["p_type"] == "PT_LOAD")
+    assert bundle.manifest.code_bytes <= loaded <= bundle.library.stat().st_size < 100_000
+
+
+def test_the_library_needs_nothing_but_perhaps_the_c_library(case: Cases) -> None:
+    library = case(NAME).bundle("arm64-neon", int8=True).library
+    tags = _dynamic_tags(library)
+    assert {tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"} <= {"libc.so", "libm.so"}
+    assert not [tag for tag in tags if tag.entry.d_tag == "DT_TEXTREL"]
+    assert {tag.entry.d_tag for tag in tags} >= {"DT_HASH", "DT_GNU_HASH"}
+
+
+def test_the_host_library_needs_nothing(case: Cases) -> None:
+    tags = _dynamic_tags(case(NAME).bundle("host", int8=True).library)
+    assert not [tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"]
+
+
+def test_segments_are_aligned_for_16_kb_pages_and_never_writable_code(case: Cases) -> None:
+    bundle = case(NAME).bundle("arm64-neon", int8=True)
+    for path in (bundle.library, bundle.runner):
+        segments = _segments(path)
+        assert all(s["p_align"] >= 0x4000 for s in segments if s["p_type"] == "PT_LOAD")
+        assert all(s["p_flags"] & 3 != 3 for s in segments if s["p_type"] == "PT_LOAD")
+        assert not [s for s in segments if s["p_type"] == "PT_TLS"]
+
+
+def test_the_runner_is_static(case: Cases) -> None:
+    kinds = {s["p_type"] for s in _segments(case(NAME).bundle("arm64-neon", int8=True).runner)}
+    assert not kinds & {"PT_INTERP", "PT_DYNAMIC"}
+
+
+def test_only_the_interface_is_exported(case: Cases) -> None:
+    bundle = case(NAME).bundle("host", int8=True)
+    with open(bundle.library, "rb") as file:
+        symbols = ELFFile(file).get_section_by_name(".dynsym").iter_symbols()
+        exported = {s.name for s in symbols if s.name and s["st_shndx"] != "SHN_UNDEF"}
+    assert {n for n in exported if not n.startswith("edge_")} == {f"{bundle.manifest.model}_program"}
+
+
+@pytest.mark.parametrize("int8", [True, False])
+def test_the_manifest_states_the_memory_that_a_session_uses(case: Cases, int8: bool) -> None:
+    this = case(NAME)
+    host = this.bundle("host", int8)
+    with Model(host.library, host.weights) as model, model.session() as session:
+        used = session.memory()
+    stated = host.manifest.memory
+    assert (used.arena, used.weights, used.runtime) == (stated.arena, stated.weights, stated.runtime)
+    arm = this.bundle("arm64-neon", int8)
+    manifest = arm.manifest
+    device = open_device("qemu:cortex-a53")
+    report = device.run(arm.path, manifest.inputs, manifest.outputs, {}, None, RunOptions())
+    assert sum(report.memory.values()) == manifest.memory.peak
+
+
+def test_the_memory_plan_is_within_a_tenth_of_the_least_possible(case: Cases, name: str) -> None:
+    this = case(name)
+    for int8 in (True, False):
+        arena = this.bundle("arm64-neon", int8).manifest.memory.arena
+        assert arena <= 1.1 * live_bytes(this.graph(int8)), "int8" if int8 else "float"
+
+
+def test_load_runs_here_and_on_emulated_arm64_with_the_same_bytes(case: Cases) -> None:
+    this = case(NAME)
+    feeds = this.samples(1)[0]
+    with (
+        edgec.load(this.bundle("host", int8=True).path, threads=2) as here,
+        edgec.load(this.bundle("arm64-neon", int8=True).path) as there,
+    ):
+        assert [p.name for p in here.inputs] == [p.name for p in there.inputs] == list(feeds)
+        ours, theirs = here.run(feeds), there.run(feeds)
+        assert {n: y.tobytes() for n, y in ours.items()} == {n: y.tobytes() for n, y in theirs.items()}
+        with pytest.raises(edgec.EdgeError, match="missing"):
+            there.run({})

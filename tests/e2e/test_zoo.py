@@ -1,0 +1,64 @@
+"""Every model of the zoo, float and int8, on this machine and on emulated arm64 ones."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgec.benchmarks.oracle import onnx_runtime
+
+pytestmark = pytest.mark.slow
+
+Cases = Callable[[str], Any]
+
+FLOAT_TOLERANCE = 1e-4
+"""Of the output's range."""
+
+MACHINES = ("local", "qemu:cortex-a53", "qemu:cortex-a76", "qemu:max")
+"""x86-64 or this machine's NEON; Armv8.0; dotprod; i8mm and everything else that the emulator knows."""
+
+
+def test_float_agrees_with_onnx_runtime_everywhere(case: Cases, name: str) -> None:
+    this = case(name)
+    infer = onnx_runtime(this.model.load())
+    first, *others = this.samples(3)
+    for device in ("local", "qemu:cortex-a53", "qemu:cortex-a76"):
+        _assert_close(this.run(device, int8=False, feeds=first, threads=2), infer(first))
+    for feeds in others:
+        _assert_close(this.run("local", int8=False, feeds=feeds), infer(feeds))
+
+
+def test_int8_gives_the_same_bytes_everywhere(case: Cases, name: str) -> None:
+    """The numpy reference is the specification; no machine, instruction set or number of threads changes a byte."""
+    this = case(name)
+    for i, feeds in enumerate(this.samples(3)):
+        expected = this.reference(feeds, int8=True)
+        for j, device in enumerate(MACHINES):
+            for threads in (1, 2) if i == 0 or device == "local" else (1 + (i + j) % 2,):
+                found = this.run(device, int8=True, feeds=feeds, threads=threads)
+                assert _differing(found, expected) == 0, f"{device}, {threads} threads, input {i}"
+
+
+def test_int8_resembles_float(case: Cases, name: str) -> None:
+    """Loose on purpose: random weights have no margin between classes. The demo measures real tasks."""
+    this = case(name)
+    infer = onnx_runtime(this.model.load())
+    for feeds in this.samples(3):
+        expected = infer(feeds)
+        for output, y in this.run("local", int8=True, feeds=feeds).items():
+            assert np.corrcoef(y.ravel(), expected[output].ravel())[0, 1] > 0.9
+
+
+def _assert_close(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert found.keys() == expected.keys()
+    for name, y in expected.items():
+        assert found[name].shape == y.shape and found[name].dtype == y.dtype
+        assert np.abs(found[name] - y).max() <= FLOAT_TOLERANCE * np.ptp(y)
+
+
+def _differing(found: dict[str, Any], expected: dict[str, Any]) -> int:
+    assert found.keys() == expected.keys()
+    assert all(found[n].shape == y.shape and found[n].dtype == y.dtype for n, y in expected.items())
+    pairs = ((found[n], y) for n, y in expected.items())
+    return sum(int((a.reshape(-1).view(np.uint8) != b.reshape(-1).view(np.uint8)).sum()) for a, b in pairs)

@@ -1,0 +1,199 @@
+"""A small model with hand-written C kernels, whose right answer numpy knows, built in every form of the runtime."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgec.compiler.bundle import program, toolchain
+from edgec.compiler.ir.types import Quant, TensorType
+from edgec.compiler.lower.plan import Operand, Plan, Port, Space, Step
+
+ELEMENTS = 4096
+NBYTES = ELEMENTS * 4
+ROUNDS = 6
+KERNELS = (Path(__file__).parent / "native" / "kernels.c").read_text()
+SYMBOLS = {"mix": "toy_mix", "reverse": "toy_reverse", "poke": "toy_poke", "spin": "toy_spin"}
+
+
+def tensor_at(space: Space, number: int = 0, index: int = 0) -> Operand:
+    return Operand(space, number * NBYTES, index)
+
+
+def make_toy_plan() -> Plan:
+    """Rounds of two steps that overlap and two that need all of both: wrong order or a lost tile changes the result."""
+    plan = Plan(
+        name="toy net",
+        inputs=[
+            Port("x", TensorType((1, ELEMENTS), "int32")),
+            Port('odd "name"/=\\', TensorType((ELEMENTS,), "int32")),
+        ],
+        outputs=[
+            Port("y", TensorType((ELEMENTS,), "int32", Quant.per_tensor(0.5, -3))),
+            Port("z/2", TensorType((64, 64), "int32")),
+        ],
+        arena_size=4 * NBYTES,
+        weights=np.arange(ELEMENTS, dtype="<i4").tobytes(),
+    )
+    x, odd, weights = tensor_at(Space.INPUT), tensor_at(Space.INPUT, index=1), tensor_at(Space.WEIGHTS)
+    a, b, c, d = (tensor_at(Space.ARENA, i) for i in range(4))
+    y, z = tensor_at(Space.OUTPUT), tensor_at(Space.OUTPUT, index=1)
+
+    def step(kernel: str, first: Operand, second: Operand, out: Operand, tiles: int, barrier: bool) -> None:
+        params = (ELEMENTS, tiles, len(plan.steps))
+        plan.steps.append(Step(kernel, (first, second, out), params, tiles, barrier, f"{kernel}{len(plan.steps)}", 7))
+
+    step("mix", x, weights, a, 64, True)
+    step("mix", odd, weights, b, 1, False)
+    for i in range(ROUNDS):
+        step("reverse", a, b, c, 1 << i, True)
+        step("reverse", b, a, d, 512, False)
+        step("mix", c, d, a, 7, True)
+        step("mix", d, c, b, 4096, False)
+    step("reverse", a, b, y, 33, True)
+    step("mix", a, b, z, 3, False)
+    return plan
+
+
+def compute_toy(x: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    number = -1
+
+    def mix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        nonlocal number
+        number += 1
+        return first * np.uint32(31) + second + np.uint32(number)
+
+    def reverse(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return mix(first[::-1], second)
+
+    weights = np.arange(ELEMENTS, dtype=np.uint32)
+    a, b = mix(x.reshape(-1).view(np.uint32), weights), mix(odd.view(np.uint32), weights)
+    for _ in range(ROUNDS):
+        c, d = reverse(a, b), reverse(b, a)
+        a, b = mix(c, d), mix(d, c)
+    return reverse(a, b).view(np.int32), mix(a, b).view(np.int32).reshape(64, 64)
+
+
+def make_poke_plan(offset: int, output_index: int = 0) -> Plan:
+    """Writes one byte at `offset` from the start of a 256-byte arena, and one element of a one-element output."""
+    out = TensorType((1,), "int32")
+    plan = Plan("poke", [], [Port("y", out)], arena_size=256)
+    plan.steps.append(
+        Step("poke", (Operand(Space.ARENA), Operand(Space.OUTPUT)), (offset, output_index), 1, name="poke")
+    )
+    return plan
+
+
+def make_spin_plan() -> Plan:
+    """Takes a while."""
+    plan = Plan("spin", [], [Port("y", TensorType((1,), "int32"))])
+    plan.steps.append(Step("spin", (Operand(Space.OUTPUT),), (2000000,), 8, name="spin"))
+    return plan
+
+
+def variants(triple: toolchain.Triple) -> list[program.Variant]:
+    best = {"aarch64": "dotprod", "x86_64": "avx2"}[triple.arch]
+    return [program.Variant(best, frozenset({best}), SYMBOLS), program.Variant("base", frozenset(), SYMBOLS)]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bundle folder, less the manifest."""
+
+    folder: Path
+    library: Path
+    weights: Path
+    plan: Plan
+
+
+def build_bundle(plan: Plan, triple: toolchain.Triple, folder: Path) -> Built:
+    folder.mkdir(parents=True)
+    name = program.c_identifier(plan.name)
+    objects = [toolchain.compile_c(program.program_source(plan, variants(triple)), triple)]
+    objects.append(toolchain.compile_c(KERNELS, triple))
+    library, weights, runner = folder / f"lib{name}.so", folder / "weights.bin", folder / "run"
+    library.write_bytes(toolchain.link_library(name, program.exported_symbols(plan), objects, triple))
+    weights.write_bytes(program.weights_file(plan.weights))
+    runner.write_bytes(toolchain.link_runner(objects, triple))
+    runner.chmod(0o755)
+    (folder / f"{name}.h").write_text(program.header_source(plan))
+    (folder / "edge.h").write_bytes((toolchain.NATIVE / "include" / "edge.h").read_bytes())
+    return Built(folder, library, weights, plan)
+
+
+@pytest.fixture(scope="session")
+def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Plan, toolchain.Triple], Built]:
+    """Builds a bundle once a session for each plan and triple."""
+    made: dict[str, Built] = {}
+
+    def make(plan: Plan, triple: toolchain.Triple) -> Built:
+        key = f"{plan.name}-{plan.steps[0].params}-{triple}"
+        if key not in made:
+            made[key] = build_bundle(plan, triple, tmp_path_factory.mktemp("bundle") / "model.edge")
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy(make_bundle: Callable[[Plan, toolchain.Triple], Built]) -> Built:
+    """The toy model for this machine."""
+    return make_bundle(make_toy_plan(), toolchain.Triple.host())
+
+
+@pytest.fixture(scope="session")
+def toy_plan() -> Plan:
+    return make_toy_plan()
+
+
+@pytest.fixture(scope="session")
+def spin_plan() -> Plan:
+    return make_spin_plan()
+
+
+@pytest.fixture(scope="session")
+def poke_plan() -> Callable[..., Plan]:
+    return make_poke_plan
+
+
+@pytest.fixture(scope="session")
+def toy_expected() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """numpy's answer to the toy model's inputs, in their order."""
+    return compute_toy
+
+
+@pytest.fixture
+def toy_inputs() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    shapes = {"x": (1, ELEMENTS), 'odd "name"/=\\': (ELEMENTS,)}
+    return {name: random.integers(-(2**31), 2**31, shape, np.int32) for name, shape in shapes.items()}
+
+
+@pytest.fixture(scope="session")
+def gcc_harness(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Builds native/harness.c with the runtime's posix form by gcc, with the given extra flags."""
+    made: dict[tuple[str, ...], Path] = {}
+    native, here = toolchain.NATIVE, Path(__file__).parent / "native"
+
+    def make(*flags: str) -> Path:
+        if flags in made:
+            return made[flags]
+        folder = tmp_path_factory.mktemp("harness")
+        triple = toolchain.Triple.host()
+        (folder / "program.c").write_text(program.program_source(make_toy_plan(), variants(triple)))
+        (folder / "weights.bin").write_bytes(program.weights_file(make_toy_plan().weights))
+        sources = [path for path in (native / "src").glob("*.c") if path.stem not in ("platform_raw", "freestanding")]
+        command = ["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", *flags]
+        command += [f"-I{native / 'include'}", f"-I{native / 'src'}", "-o", str(folder / "harness")]
+        command += [str(path) for path in (folder / "program.c", here / "harness.c", here / "kernels.c", *sources)]
+        for call in ("alloc", "free", "map_file", "get_cpus", "set_cpus", "thread_start", "thread_join"):
+            command.append(f"-Wl,--wrap=edge_os_{call}")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        made[flags] = folder / "harness"
+        return made[flags]
+
+    return make

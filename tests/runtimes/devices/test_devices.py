@@ -1,0 +1,192 @@
+"""Devices, and the static runner that they start."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgec.compiler.bundle import toolchain
+from edgec.errors import EdgeError
+from edgec.runtimes.devices import RunOptions, open_device, qemu
+
+needs_qemu = pytest.mark.skipif(not any(map(shutil.which, qemu._PROGRAMS)), reason="qemu-user is not installed")
+ODD = 'odd "name"/=\\'
+
+
+@dataclass(frozen=True)
+class Port:
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def ports(plan_ports: Sequence[Any]) -> list[Port]:
+    return [Port(port.name, port.type.shape, port.type.dtype) for port in plan_ports]
+
+
+def run_on(device: str, built: Any, arrays: dict[str, np.ndarray], out: Path | None = None, **options: Any) -> Any:
+    inputs, outputs = ports(built.plan.inputs), ports(built.plan.outputs)
+    return open_device(device).run(built.folder, inputs, outputs, arrays, out, RunOptions(**options))
+
+
+def check(report: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any) -> None:
+    y, z = toy_expected(*toy_inputs.values())
+    np.testing.assert_array_equal(report.outputs["y"], y)
+    np.testing.assert_array_equal(report.outputs["z/2"], z)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 6])
+def test_local_run(
+    toy: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any, tmp_path: Path, threads: int
+) -> None:
+    report = run_on("local", toy, toy_inputs, tmp_path / "out", threads=threads, repeat=9, warmup=2, profile=True)
+    check(report, toy_inputs, toy_expected)
+    assert report.latency.kind == "measured"
+    assert 0 < report.latency.min <= report.latency.median <= report.latency.max
+    assert report.threads == threads
+    assert report.memory["arena"] == toy.plan.arena_size
+    assert report.memory["weights"] == toy.weights.stat().st_size
+    assert [row.name for row in report.profile][:2] == ["mix0", "mix1"] and report.profile[0].runs == 11
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "z_2.npy"), report.outputs["z/2"])
+
+
+@needs_qemu
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("cpu, variant", [("cortex-a53", "base"), ("cortex-a76", "dotprod"), ("max", "dotprod")])
+def test_arm64_under_qemu(
+    make_bundle: Any, toy_plan: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any, cpu: str, variant: str,
+    threads: int,
+) -> None:  # fmt: skip
+    arm64 = make_bundle(toy_plan, toolchain.Triple("aarch64"))
+    report = run_on(f"qemu:{cpu}", arm64, toy_inputs, threads=threads, repeat=3, mark=True, guard=True)
+    check(report, toy_inputs, toy_expected)
+    assert (report.variant, report.latency.kind) == (variant, "emulated")
+
+
+@needs_qemu
+def test_a_variant_beyond_the_cpu_is_refused(make_bundle: Any, toy_plan: Any) -> None:
+    arm64 = make_bundle(toy_plan, toolchain.Triple("aarch64"))
+    with pytest.raises(EdgeError, match='this CPU cannot run variant "dotprod"'):
+        run_on("qemu:cortex-a53", arm64, {}, variant="dotprod")
+    assert run_on("qemu:cortex-a76", arm64, {}, variant="base").variant == "base"
+
+
+def test_inputs_not_given_are_the_same_each_time(toy: Any, toy_expected: Any) -> None:
+    first, second = run_on("local", toy, {}), run_on("local", toy, {}, threads=2, affinity="performance")
+    np.testing.assert_array_equal(first.outputs["y"], second.outputs["y"])
+    assert set(np.unique(first.outputs["y"])) != {0}
+
+
+def test_errors_say_what_to_do(toy: Any, make_bundle: Any, toy_plan: Any, tmp_path: Path) -> None:
+    with pytest.raises(EdgeError, match="no device 'phone'; known are local"):
+        open_device("phone")
+    with pytest.raises(EdgeError, match="no input 'w'"):
+        run_on("local", toy, {"w": np.zeros(1)})
+    with pytest.raises(EdgeError, match=r"float64\[3\], but int32\[1, 4096\]"):
+        run_on("local", toy, {"x": np.zeros(3)})
+    with pytest.raises(EdgeError, match="affinity"):
+        run_on("local", toy, {}, affinity="fast")
+    with pytest.raises(EdgeError, match="is not a bundle"):
+        open_device("local").run(tmp_path, [], [], {})
+    other = "aarch64" if toolchain.Triple.host().arch == "x86_64" else "x86_64"
+    with pytest.raises(EdgeError, match=f"is for {other}, but device 'local'"):
+        run_on("local", make_bundle(toy_plan, toolchain.Triple(other)), {})
+
+
+def test_a_run_that_takes_too_long_is_stopped(make_bundle: Any, spin_plan: Any) -> None:
+    spin = make_bundle(spin_plan, toolchain.Triple.host())
+    with pytest.raises(EdgeError, match=r"stopped after 0\.3 s"):
+        run_on("local", spin, {}, repeat=1000000, timeout=0.3)
+
+
+def test_a_fault_in_a_kernel_is_told(make_bundle: Any, poke_plan: Any) -> None:
+    with pytest.raises(EdgeError, match="died on device 'local' from SIGSEGV"):
+        run_on("local", make_bundle(poke_plan(-(1 << 30)), toolchain.Triple.host()), {})
+    with pytest.raises(EdgeError, match="before the arena"):
+        run_on("local", make_bundle(poke_plan(-1), toolchain.Triple.host()), {}, guard=True)
+    past_the_output = make_bundle(poke_plan(0, 1), toolchain.Triple.host())
+    run_on("local", past_the_output, {})
+    with pytest.raises(EdgeError, match="SIGSEGV"):
+        run_on("local", past_the_output, {}, guard=True)
+
+
+def test_qemu_missing_or_cpu_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu.shutil, "which", lambda _: None)
+    with pytest.raises(EdgeError, match="install it with: sudo apt-get install"):
+        open_device("qemu").query()
+    monkeypatch.undo()
+    if any(map(shutil.which, qemu._PROGRAMS)):
+        with pytest.raises(EdgeError, match=r"has no CPU 'cortex-x99'; it has .*cortex-a53"):
+            open_device("qemu:cortex-x99").query()
+        assert open_device("qemu").query().arch == "aarch64"
+
+
+def runner(toy: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(toy.folder / "run"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=toy.folder)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "no weights file"),
+        (["--help"], "use: run weights.bin"),
+        (["weights.bin", "--fast"], "unknown option --fast"),
+        (["weights.bin", "weights.bin"], "is a second"),
+        (["weights.bin", "--threads", "65"], "a number from 0 to 64"),
+        (["weights.bin", "--repeat", "0"], "a number from 1"),
+        (["weights.bin", "--repeat", "99999999999999999999999"], "a number from 1"),
+        (["weights.bin", "--repeat", "-1"], "a number from 1"),
+        (["weights.bin", "--out"], "needs a value"),
+        (["weights.bin", "--variant", "x"], "no code variant"),
+        (["weights.bin", "--affinity", "cpus=9999"], "affinity"),
+        (["weights.bin", "--input", "q=weights.bin"], "is not NAME=FILE"),
+        (["weights.bin", "--input", "x=/no/such"], "cannot read the input file"),
+        (["weights.bin", "--input", "x=run"], 'but input "x" takes 16384'),
+        (["weights.bin", "--out", "/proc/nowhere"], "cannot write"),
+        (["run"], "truncated or not its own"),
+        (["none.bin"], "cannot open the weights file none.bin"),
+    ],
+)
+def test_the_runner_answers_bad_input_with_a_line_and_code_2(toy: Any, arguments: list[str], message: str) -> None:
+    done = runner(toy, *arguments)
+    assert done.returncode == 2 and message in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (np.zeros((1, 4096), np.float32), "has not the dtype <i4"),
+        (np.asfortranarray(np.zeros((2, 2048), np.int32)), "Fortran order"),
+        (np.zeros((1, 4095), np.int32), "holds 16380 bytes"),
+    ],
+)
+def test_the_runner_checks_npy_files(toy: Any, tmp_path: Path, array: np.ndarray, message: str) -> None:
+    np.save(tmp_path / "x.npy", array)
+    done = runner(toy, "weights.bin", "--input", f"x={tmp_path / 'x.npy'}")
+    assert done.returncode == 2 and message in done.stderr
+    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:40])
+    assert "is cut off" in runner(toy, "weights.bin", "--input", f"x={tmp_path / 'x.npy'}").stderr
+
+
+def test_the_runner_takes_raw_files_and_prints_text_or_json(
+    toy: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any, tmp_path: Path
+) -> None:
+    arguments = ["weights.bin", "--out", str(tmp_path / "o"), "--profile"]
+    for i, (name, array) in enumerate(toy_inputs.items()):
+        array.tofile(tmp_path / f"{i}.raw")
+        arguments += ["--input", f"{name}={tmp_path / f'{i}.raw'}"]
+    text, line = runner(toy, *arguments), runner(toy, *arguments, "--json")
+    assert text.returncode == line.returncode == 0
+    assert text.stdout.startswith("variant ") and "mix0" in text.stdout
+    figures = json.loads(line.stdout)
+    assert line.stdout.count("\n") == 1 and len(figures["profile"]) == len(toy.plan.steps)
+    assert [output["name"] for output in figures["outputs"]] == ["y", "z/2"]
+    for output, expected in zip(figures["outputs"], toy_expected(*toy_inputs.values()), strict=True):
+        np.testing.assert_array_equal(np.fromfile(output["file"], np.int32), expected.reshape(-1))

@@ -1,0 +1,40 @@
+/* Kernels for tests. params: elements, tiles, a number that makes each step's result its own. */
+#include <stdint.h>
+
+void toy_mix(const uint32_t *a, const uint32_t *b, uint32_t *out, void *p3, void *p4, const int32_t *params,
+             int32_t begin, int32_t end);
+void toy_reverse(const uint32_t *a, const uint32_t *b, uint32_t *out, void *p3, void *p4, const int32_t *params,
+                 int32_t begin, int32_t end);
+void toy_poke(uint8_t *arena, int32_t *out, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
+              int32_t end);
+void toy_spin(int32_t *out, void *p1, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin, int32_t end);
+
+void toy_mix(const uint32_t *a, const uint32_t *b, uint32_t *out, void *p3, void *p4, const int32_t *params,
+             int32_t begin, int32_t end) {
+    int64_t n = params[0], tiles = params[1];
+    if (p3 != 0 || p4 != 0) return;
+    for (int64_t i = begin * n / tiles; i < end * n / tiles; i++) out[i] = a[i] * 31u + b[i] + (uint32_t)params[2];
+}
+
+void toy_reverse(const uint32_t *a, const uint32_t *b, uint32_t *out, void *p3, void *p4, const int32_t *params,
+                 int32_t begin, int32_t end) {
+    int64_t n = params[0], tiles = params[1];
+    if (p3 != 0 || p4 != 0) return;
+    for (int64_t i = begin * n / tiles; i < end * n / tiles; i++) {
+        out[i] = a[n - 1 - i] * 31u + b[i] + (uint32_t)params[2];
+    }
+}
+
+void toy_poke(uint8_t *arena, int32_t *out, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
+              int32_t end) {
+    (void)p2, (void)p3, (void)p4, (void)begin, (void)end;
+    arena[params[0]] = 1;
+    out[params[1]] = 1;
+}
+
+void toy_spin(int32_t *out, void *p1, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin, int32_t end) {
+    (void)p1, (void)p2, (void)p3, (void)p4;
+    for (volatile int32_t i = 0; i < params[0] * (end - begin); i = i + 1) {
+    }
+    if (begin == 0) *out = end > 0;
+}

@@ -1,0 +1,48 @@
+"""The C runtime under sanitizers, with injected failures and counted allocations (built by gcc)."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+THREAD = ("-fsanitize=thread",)
+
+
+def run(harness: Path, *arguments: str) -> str:
+    test, *rest = arguments
+    # TSan of older compilers cannot cope with the kernel's newer address randomisation.
+    command = ["setarch", "-R", str(harness), test, str(harness.with_name("weights.bin")), *rest]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("threads, users", [(1, 3), (2, 1), (2, 3), (4, 4), (9, 2)])
+@pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
+def test_many_sessions_and_threads_agree(
+    gcc_harness: Callable[..., Path], flags: tuple[str, ...], threads: int, users: int
+) -> None:
+    run(gcc_harness(*flags), "stress", str(threads), "100", str(users))
+
+
+@pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
+def test_a_session_in_use_refuses_a_second_run(gcc_harness: Callable[..., Path], flags: tuple[str, ...]) -> None:
+    run(gcc_harness(*flags), "busy")
+
+
+def test_wrong_arguments_give_a_status(gcc_harness: Callable[..., Path]) -> None:
+    run(gcc_harness(*ADDRESS), "arguments")
+
+
+@pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
+def test_failing_system_calls_give_an_error_and_leak_nothing(
+    gcc_harness: Callable[..., Path], flags: tuple[str, ...]
+) -> None:
+    messages = run(gcc_harness(*flags), "faults")
+    assert "no memory" in messages and "threads could be started" in messages and "weights file" in messages
+
+
+def test_nothing_is_allocated_while_a_session_lives(gcc_harness: Callable[..., Path]) -> None:
+    run(gcc_harness("-DCOUNT_ALLOCATIONS"), "allocations")

@@ -1,0 +1,323 @@
+"""The Python binding on the shared library as it ships: raw system calls, no libc."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgec.compiler.bundle import program, toolchain
+from edgec.errors import EdgeError
+from edgec.runtimes.python import Model
+
+
+@pytest.fixture
+def model(toy: Any) -> Iterator[Model]:
+    with Model(toy.library, toy.weights) as model:
+        yield model
+
+
+def check(results: dict[str, np.ndarray], inputs: dict[str, np.ndarray], expected: Callable[..., Any]) -> None:
+    y, z = expected(*inputs.values())
+    np.testing.assert_array_equal(results["y"], y)
+    np.testing.assert_array_equal(results["z/2"], z)
+
+
+def test_describes_itself(model: Model) -> None:
+    assert model.name == "toy net"
+    assert [str(port) for port in model.inputs] == ["'x' int32[1, 4096]", "'odd \"name\"/=\\' int32[4096]"]
+    assert model.outputs[0].scale == (0.5,) and model.outputs[0].zero_point == (-3,) and model.outputs[0].axis is None
+    assert model.outputs[1].scale == () and model.outputs[1].shape == (64, 64)
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2, 5])
+@pytest.mark.parametrize("variant", [None, "base"])
+def test_computes_what_numpy_computes(
+    toy: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any, threads: int, variant: str | None
+) -> None:
+    with Model(toy.library, toy.weights, threads=threads, variant=variant) as model:
+        for _ in range(50):
+            check(model.run(toy_inputs), toy_inputs, toy_expected)
+        assert variant is None or model.variant == variant
+
+
+def test_sessions_share_weights_and_run_at_once(
+    model: Model, toy: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any
+) -> None:
+    def work() -> None:
+        with model.session(threads=2) as session:
+            for _ in range(30):
+                check(session.run(toy_inputs), toy_inputs, toy_expected)
+            done.append(session.memory())
+
+    done: list[Any] = []
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 4
+    assert {memory.weights for memory in done} == {toy.weights.stat().st_size}
+    assert {memory.arena for memory in done} == {toy.plan.arena_size}
+
+
+def test_one_session_serves_several_threads_one_after_the_other(
+    model: Model, toy_inputs: dict[str, np.ndarray], toy_expected: Any
+) -> None:
+    threads = [threading.Thread(target=lambda: results.append(model.run(toy_inputs))) for _ in range(8)]
+    results: list[dict[str, np.ndarray]] = []
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 8
+    for result in results:
+        check(result, toy_inputs, toy_expected)
+
+
+def test_a_run_releases_the_interpreter(make_bundle: Any, spin_plan: Any) -> None:
+    spin = make_bundle(spin_plan, toolchain.Triple.host())
+    with Model(spin.library, spin.weights) as model:
+        thread = threading.Thread(target=lambda: [model.run({}) for _ in range(20)])
+        thread.start()
+        turns = 0
+        while thread.is_alive():
+            turns += 1
+        assert turns > 1000
+
+
+def test_profile_counts_each_step(model: Model, toy_inputs: dict[str, np.ndarray]) -> None:
+    with model.session(threads=2, profile=True) as session:
+        for _ in range(3):
+            session.run(toy_inputs)
+        rows = session.profile()
+    assert [row.name for row in rows[:3]] == ["mix0", "mix1", "reverse2"]
+    assert all(row.runs == 3 and row.ns > 0 and row.macs == 7 for row in rows)
+    with model.session() as session, pytest.raises(EdgeError, match="without EDGE_SESSION_PROFILE"):
+        session.profile()
+
+
+@pytest.mark.parametrize("offset, where", [(-1, "1 bytes before"), (-64, "64 bytes before"), (256, "1 bytes past")])
+def test_guard_finds_writes_beside_the_arena(make_bundle: Any, poke_plan: Any, offset: int, where: str) -> None:
+    poke = make_bundle(poke_plan(offset), toolchain.Triple.host())
+    with Model(poke.library, poke.weights) as model:
+        model.run({})
+        with model.session(guard=True) as session, pytest.raises(EdgeError, match=where):
+            session.run({})
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"w": np.zeros(1)}, "no input 'w'; its inputs are 'x' int32"),
+        ({"x": None}, "input 'x' .* is missing"),
+        ({"x": np.zeros((1, 4096))}, "dtype float64, but int32 is accepted"),
+        ({"x": np.zeros((4096,), np.int32)}, r"shape \[4096\], but \[1, 4096\]"),
+        ({"x": np.zeros((1, 4096), ">i4")}, "dtype >i4"),
+    ],
+)
+def test_wrong_inputs_are_named(
+    model: Model, toy_inputs: dict[str, np.ndarray], change: dict[str, Any], message: str
+) -> None:
+    inputs = {name: value for name, value in {**toy_inputs, **change}.items() if value is not None}
+    with pytest.raises(EdgeError, match=message):
+        model.run(inputs)
+
+
+def test_strided_and_misaligned_inputs_are_copied(
+    model: Model, toy_inputs: dict[str, np.ndarray], toy_expected: Any
+) -> None:
+    strided = np.zeros((1, 2 * 4096), np.int32)
+    strided[:, ::2] = toy_inputs["x"]
+    odd = np.zeros(4 * 4096 + 1, np.uint8)[1:].view(np.int32)
+    odd[:] = toy_inputs['odd "name"/=\\']
+    check(model.run({"x": strided[:, ::2], 'odd "name"/=\\': odd}), toy_inputs, toy_expected)
+
+
+def damage_nothing(data: bytearray) -> None:
+    data.clear()
+
+
+def damage_length(data: bytearray) -> None:
+    del data[-1]
+
+
+def damage_magic(data: bytearray) -> None:
+    data[-64] ^= 1
+
+
+def damage_digest(data: bytearray) -> None:
+    data[-40] ^= 1
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (damage_nothing, "0 bytes long"),
+        (damage_length, "truncated"),
+        (damage_magic, "mark"),
+        (damage_digest, "not the weights that toy net"),
+    ],
+)
+def test_damaged_weights_are_refused(
+    toy: Any, tmp_path: Path, damage: Callable[[bytearray], None], message: str
+) -> None:
+    data = bytearray(toy.weights.read_bytes())
+    damage(data)
+    (tmp_path / "weights.bin").write_bytes(data)
+    with pytest.raises(EdgeError, match=message):
+        Model(toy.library, tmp_path / "weights.bin")
+
+
+def test_what_cannot_be_opened_is_named(toy: Any, tmp_path: Path) -> None:
+    with pytest.raises(EdgeError, match="cannot open the weights file"):
+        Model(toy.library, tmp_path / "none")
+    with pytest.raises(EdgeError, match="cannot be loaded here"):
+        Model(tmp_path / "none.so", toy.weights)
+    with pytest.raises(EdgeError, match='no code variant "best"'):
+        Model(toy.library, toy.weights, variant="best")
+    with Model(toy.library, toy.weights) as model, pytest.raises(EdgeError, match="affinity"):
+        model.session(affinity="somewhere")
+    with pytest.raises(EdgeError, match="is closed"):
+        model.session()
+
+
+def test_workers_run_where_they_are_told(model: Model, toy_inputs: dict[str, np.ndarray]) -> None:
+    cpus = sorted(os.sched_getaffinity(0))
+    before = {task for task in os.listdir("/proc/self/task")}
+    with model.session(threads=3, affinity=f"cpus={cpus[-1]}") as session:
+        workers = set(os.listdir("/proc/self/task")) - before
+        assert len(workers) == 2
+        assert all(os.sched_getaffinity(int(worker)) == {cpus[-1]} for worker in workers)
+        assert os.sched_getaffinity(0) == set(cpus)
+        session.run(toy_inputs)
+    assert not workers & set(os.listdir("/proc/self/task"))
+
+
+@pytest.mark.parametrize("threads", range(1, 7))
+def test_memory_is_known_at_compile_time(model: Model, toy: Any, threads: int) -> None:
+    with model.session(threads=threads) as session:
+        memory = session.memory()
+    assert memory.runtime == program.runtime_memory(toy.plan, threads)
+    assert (memory.arena, memory.weights) == (toy.plan.arena_size, len(program.weights_file(toy.plan.weights)))
+
+
+def test_workers_take_no_signals(model: Model) -> None:
+    before = set(os.listdir("/proc/self/task"))
+    with model.session(threads=2):
+        (worker,) = set(os.listdir("/proc/self/task")) - before
+        status = Path(f"/proc/self/task/{worker}/status").read_text()
+    blocked = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigBlk"))
+    assert blocked | 1 << 8 | 1 << 18 == 2**64 - 1  # all but SIGKILL and SIGSTOP
+
+
+def test_a_forked_child_computes_alone_and_closes(toy: Any) -> None:
+    """Python's multiprocessing forks: worker threads do not exist in the child."""
+    script = """
+import os, sys, numpy as np
+from edgec.runtimes.python import Model
+model = Model(*sys.argv[1:3], threads=3)
+inputs = {p.name: np.ones(p.shape, np.int32) for p in model.inputs}
+expected = model.run(inputs)
+child = os.fork()
+for _ in range(20):
+    assert all((expected[k] == v).all() for k, v in model.run(inputs).items())
+model.close()
+if child == 0:
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+    subprocess.run([sys.executable, "-c", script, str(toy.library), str(toy.weights)], check=True, timeout=60)
+
+
+def test_no_mapping_is_left_behind(toy: Any, toy_inputs: dict[str, np.ndarray]) -> None:
+    def mapped() -> int:
+        return len(Path("/proc/self/maps").read_text().splitlines())
+
+    def use() -> None:
+        with Model(toy.library, toy.weights) as model, model.session(threads=3) as session:
+            session.run(toy_inputs)
+
+    use()
+    before = mapped()
+    for _ in range(20):
+        use()
+    assert mapped() <= before + 3
+
+
+def test_the_android_form_computes_the_same(make_bundle: Any, toy_plan: Any, toy: Any, tmp_path: Path) -> None:
+    """It names its libc `libc.so`, as bionic does; a link of that name to this system's libc stands in."""
+    triple = toolchain.Triple(toolchain.Triple.host().arch, "android")
+    android = make_bundle(toy_plan, triple)
+    libc = next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libc.so.6" in line)
+    (tmp_path / "libc.so").symlink_to(libc)
+    script = """
+import sys, numpy as np
+from edgec.runtimes.python import Model
+random = np.random.default_rng(1)
+inputs = {p.name: random.integers(-9999, 9999, p.shape, np.int32) for p in Model(*sys.argv[1:3]).inputs}
+first, second = (Model(*sys.argv[i:i+2], threads=3) for i in (1, 3))
+for _ in range(50):
+    a, b = first.run(inputs), second.run(inputs)
+    assert all((a[k] == b[k]).all() for k in a)
+"""
+    command = [sys.executable, "-c", script, *map(str, (toy.library, toy.weights, android.library, android.weights))]
+    subprocess.run(command, env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}, check=True, timeout=60)
+
+
+APP = """
+#include <stdio.h>
+#include "toy_net.h"
+static int32_t x[TOY_NET_INPUT_0_ELEMENTS], odd[TOY_NET_INPUT_1_ELEMENTS], y[TOY_NET_OUTPUT_0_ELEMENTS];
+static int32_t z[TOY_NET_OUTPUT_1_BYTES / sizeof(int32_t)];
+int main(int argc, char **argv) {
+    edge_model *model = NULL;
+    edge_session *session = NULL;
+    edge_session_options options = EDGE_SESSION_OPTIONS_INIT;
+    edge_error error;
+    const int64_t shape[] = TOY_NET_OUTPUT_1_SHAPE;
+    options.threads = 3;
+    if (argc != 2 || shape[1] != 64 || TOY_NET_OUTPUT_0_SCALE != 0.5f || TOY_NET_OUTPUT_0_ZERO_POINT != -3) return 3;
+    if (fread(x, sizeof x, 1, stdin) != 1 || fread(odd, sizeof odd, 1, stdin) != 1) return 4;
+    if (toy_net_open(argv[1], &model, &error) != EDGE_OK) return 5;
+    if (edge_session_create(model, &options, &session, &error) != EDGE_OK) return 6;
+    if (toy_net_run(session, x, odd, y, z) != EDGE_OK) return 7;
+    edge_session_close(session);
+    edge_model_close(model);
+    return fwrite(y, sizeof y, 1, stdout) == 1 && fwrite(z, sizeof z, 1, stdout) == 1 ? 0 : 8;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "compiler, standard, emulator",
+    [("gcc", "c11", []), ("g++", "c++17", []), ("aarch64-linux-gnu-gcc", "c11", ["qemu-aarch64"])],
+)
+def test_an_application_uses_the_typed_header(
+    make_bundle: Any,
+    toy_plan: Any,
+    toy_inputs: dict[str, np.ndarray],
+    toy_expected: Any,
+    tmp_path: Path,
+    compiler: str,
+    standard: str,
+    emulator: list[str],
+) -> None:
+    if missing := [tool for tool in (compiler, *emulator) if shutil.which(tool) is None]:
+        pytest.skip(f"{', '.join(missing)} not installed")
+    toy = make_bundle(toy_plan, toolchain.Triple("aarch64") if emulator else toolchain.Triple.host())
+    source = tmp_path / f"app.{'cc' if compiler == 'g++' else 'c'}"
+    source.write_text(APP)
+    flags = [f"-std={standard}", "-Wall", "-Wextra", "-Werror", f"-I{toy.folder}", f"-L{toy.folder}", "-ltoy_net"]
+    subprocess.run([compiler, source, "-o", "app", *flags, f"-Wl,-rpath,{toy.folder}"], cwd=tmp_path, check=True)
+    environment = {**os.environ, "QEMU_LD_PREFIX": "/usr/aarch64-linux-gnu"} if emulator else None
+    data = b"".join(value.tobytes() for value in toy_inputs.values())
+    command = [*emulator, tmp_path / "app", toy.weights]
+    done = subprocess.run(command, input=data, capture_output=True, check=True, env=environment)
+    assert done.stdout == b"".join(value.tobytes() for value in toy_expected(*toy_inputs.values()))
