@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 
 from packaging.requirements import Requirement
 
@@ -71,7 +70,8 @@ def _tvm() -> Check:
 
 def _ziglang() -> Check:
     ok, said = _ask([sys.executable, "-m", "ziglang", "version"])
-    return Check("C compiler and linker (ziglang)", ok, said, "" if ok else f"{PIP} --force-reinstall 'ziglang==0.17.*'")
+    fix = f"{PIP} --force-reinstall 'ziglang==0.17.*'"
+    return Check("C compiler and linker (ziglang)", ok, said, "" if ok else fix)
 
 
 def _cache() -> Check:

@@ -52,7 +52,7 @@ def summarize(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Summary:
     model = load_model(path)
     counts = Counter(node.op_type for node in model.proto.graph.node)
     onnx_ops = dict(counts.most_common())
-    if unsupported := check_support(model):
+    if unsupported := check_support(model.proto):
         return Summary(onnx_ops, tuple(f"no such op in edgec: {entry}" for entry in unsupported))
     try:
         graph = import_onnx(path, shapes)

@@ -17,14 +17,13 @@ import numpy as np
 
 from ..compiler.ir.attributes import activation_attr, bool_attr, float_attr, int_attr
 from ..compiler.ir.expr import In, clamp_bounds
-from ..compiler.ir.graph import Graph, Node, Value, constant
+from ..compiler.ir.graph import Array, Graph, Node, Value, constant
 from ..compiler.ir.registry import attr, lookup
 from ..compiler.ir.types import Quant, TensorType
 from .editor import Editor
 from .patterns import CONTRACTIONS, accumulator_quant, is_dequantize, is_quantize, is_real
 
-MAX_BIAS = 2**30
-"""Biases beyond this leave no room for the sums in int32."""
+INT32_MAX = 2**31 - 1
 
 MAX_SOFTMAX = 2**15 - 1
 """Elements whose exponentials the integer softmax can sum in int32."""
@@ -106,17 +105,34 @@ def _absorb_computation(editor: Editor, node: Node) -> None:
     quantize = editor.only_user(node.output)
     if not is_quantize(quantize) or quantize is None or not _is_activation(quantize.output.type):
         return
-    inputs = _contraction_inputs(editor, node) if node.op in CONTRACTIONS else _map_inputs(node)
-    if inputs is not None:
+    if node.op in CONTRACTIONS:
+        inputs = _contraction_inputs(editor, node)
+    elif node.op == "map":
+        inputs = _map_inputs(node)
+    else:
+        inputs = [_behind(v) for v in node.inputs if is_dequantize(v.producer) and _is_activation(_behind(v).type)]
+    if inputs:
         editor.set_inputs(node, inputs)
         editor.take_output(node, quantize)
 
 
 def _map_inputs(node: Node) -> list[Value] | None:
-    """The integers behind all inputs but plain constants, or None."""
-    inputs = [_behind(v) if is_dequantize(v.producer) else v for v in node.inputs]
-    fits = all(_is_activation(v.type) or v.is_const for v in inputs)
-    return inputs if fits and any(_is_activation(v.type) and not v.is_const for v in inputs) else None
+    """The integers behind all inputs but constants, or what it reads now if all of that is float."""
+    variable = [v for v in node.inputs if not _is_known(v)]
+    if not any(is_dequantize(v.producer) for v in variable):
+        return node.inputs
+    if not all(is_dequantize(v.producer) and _is_activation(_behind(v).type) for v in variable):
+        return None
+    return [_behind(v) if v in variable or _is_integer_operand(v) else v for v in node.inputs]
+
+
+def _is_known(value: Value) -> bool:
+    return value.is_const or (is_dequantize(value.producer) and _behind(value).is_const)
+
+
+def _is_integer_operand(value: Value) -> bool:
+    """Whether the constant is worth a quantized tensor; as a number it is a literal, which makes a map a table."""
+    return is_dequantize(value.producer) and _is_activation(_behind(value).type) and value.type.size > 1
 
 
 def _contraction_inputs(editor: Editor, node: Node) -> list[Value] | None:
@@ -126,9 +142,10 @@ def _contraction_inputs(editor: Editor, node: Node) -> list[Value] | None:
     x, w = (_behind(v) for v in node.inputs[:2])
     if not _is_activation(x.type) or w.type.dtype != "int8" or not _weight_scales_fit(node, w):
         return None
+    sums = _largest_sums(node, w)
     if len(node.inputs) == 2:
-        return [x, w]
-    bias = _integer_bias(editor, node.inputs[2], x.type, w.type)
+        return [x, w] if np.all(sums <= INT32_MAX) else None
+    bias = _integer_bias(editor, node.inputs[2], x.type, w.type, sums)
     return None if bias is None else [x, w, bias]
 
 
@@ -145,8 +162,21 @@ def _weight_scales_fit(node: Node, w: Value) -> bool:
     return w.is_const and axis == (0 if node.op == "conv2d" else w.type.rank - 1)
 
 
-def _integer_bias(editor: Editor, bias: Value, x: TensorType, w: TensorType) -> Value | None:
-    """The bias in units of the products, sx * sw; None where it is unknown or too large for int32 sums."""
+def _largest_sums(node: Node, w: Value) -> Array:
+    """What the magnitude of the sums of products can be in each output channel, or in all of them."""
+    if w.data is None:
+        return np.array(255.0 * 255.0 * w.type.shape[-2])
+    assert w.type.quant is not None
+    magnitudes = 255.0 * np.abs(w.data.astype(np.float64) - w.type.quant.broadcast(w.type.rank)[1])
+    if node.op == "matmul":
+        return np.asarray(magnitudes.sum(axis=-2))
+    if node.op == "conv2d":
+        return np.asarray(magnitudes.sum(axis=(1, 2, 3)))
+    return np.tile(magnitudes.sum(axis=(0, 2, 3)), int_attr(node, "groups"))
+
+
+def _integer_bias(editor: Editor, bias: Value, x: TensorType, w: TensorType, sums: Array) -> Value | None:
+    """The bias in units of the products, sx * sw; None where it is unknown or leaves no room for `sums` in int32."""
     units = accumulator_quant(x, w)
     source = _behind(bias) if is_dequantize(bias.producer) else bias
     if source.data is None or units is None:
@@ -156,7 +186,7 @@ def _integer_bias(editor: Editor, bias: Value, x: TensorType, w: TensorType) -> 
         codes = np.rint(codes / units.scale)
     elif any(quant.zero_point) or not np.allclose(quant.scale, units.scale, rtol=1e-5, atol=0):
         codes = np.rint((codes - quant.zero_point) * quant.scale / units.scale)
-    if not np.all(np.abs(codes) <= MAX_BIAS):
+    if not np.all(np.abs(codes) + sums <= INT32_MAX):
         return None
     return editor.constant(f"{source.name}_int32", codes.astype(np.int32), units)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 
 from ..compiler.ir.attributes import bool_attr, int_attr, ints_attr, layout_attr
 from ..compiler.ir.graph import Graph, Node, Value
-from ..compiler.ir.types import TensorType
+from ..compiler.ir.types import Quant, TensorType
 from .editor import Editor
 from .layouts import Layouts, Perm, identity, permute
 
@@ -75,23 +75,27 @@ def _map(editor: Editor, layouts: Layouts, node: Node) -> None:
 
 
 def _stored_operand(editor: Editor, layouts: Layouts, value: Value, perm: Perm, node: Node) -> Value:
+    """`value`, of the result's rank or less, so that it broadcasts against tensors stored in the order `perm`."""
+    rank = value.type.rank
+    if rank == len(perm):
+        return layouts.get(value, perm, node)
     if value.type.size == 1:
-        return value
-    return layouts.get(_with_rank(editor, value, len(perm), node), perm, node)
-
-
-def _with_rank(editor: Editor, value: Value, rank: int, node: Node) -> Value:
-    """`value` with ones in front, so that its dimensions can be permuted with those of a tensor of `rank`."""
-    if value.type.rank == rank:
-        return value
-    quant = value.type.quant
-    if quant is not None and quant.axis is not None:
-        quant = type(quant)(quant.scale, quant.zero_point, quant.axis + rank - value.type.rank)
-    shape = (1,) * (rank - value.type.rank) + value.type.shape
+        return layouts.get(value, identity(rank), node)
+    type = _with_leading_ones(value.type, len(perm))
     if value.data is not None:
-        return editor.revised(node, value, value.data.reshape(shape), quant)
-    out = editor.value(f"{value.name}_expanded", TensorType(shape, value.type.dtype, quant))
-    return editor.insert(node, Node("reshape", [value], [out], {"shape": shape}, node.name)).output
+        widened = editor.revised(node, value, value.data.reshape(type.shape), type.quant)
+    else:
+        widened = editor.value(f"{value.name}_widened", type)
+        inputs = [layouts.get(value, identity(rank), node)]
+        editor.insert(node, Node("reshape", inputs, [widened], {"shape": type.shape}, node.name))
+    return layouts.get(widened, perm, node)
+
+
+def _with_leading_ones(type: TensorType, rank: int) -> TensorType:
+    quant, more = type.quant, rank - type.rank
+    if quant is not None and quant.axis is not None:
+        quant = Quant(quant.scale, quant.zero_point, quant.axis + more)
+    return TensorType((1,) * more + type.shape, type.dtype, quant)
 
 
 def _vote(layouts: Layouts, operands: list[Value]) -> Perm:

@@ -5,6 +5,7 @@
 """
 
 import hashlib
+from collections import Counter
 
 from ..compiler.ir.graph import Graph, Node, Value
 from .editor import Editor
@@ -14,11 +15,12 @@ def run(graph: Graph) -> bool:
     """Merge equal constants, then equal nodes, in one walk."""
     editor = Editor(graph)
     constants: dict[object, Value] = {}
+    types = Counter(value.type for value in graph.values() if value.is_const)
     first: dict[Value, Value] = {}
     computed: dict[object, Value] = {}
     for node in editor.nodes():
         for value in node.inputs:
-            if value.data is not None and value not in first:
+            if types[value.type] > 1 and value.is_const and value not in first:
                 first[value] = constants.setdefault(_content(value), value)
         inputs = [first.get(v, v) for v in node.inputs]
         if inputs != node.inputs:

@@ -1,14 +1,13 @@
 """Merge chains of elementwise operations into one pass over memory.
 
-    %t = map(%x) add(%0, 3.0)
-    %u = map(%t) min(max(%0, 0.0), 6.0)
-    %v = map(%x, %u) mul(%0, %1)
-    %y = map(%v, const 6.0) div(%0, %1)    ->    %y = map(%x) div(mul(%0, min(max(add(%0, 3.0), 0.0), 6.0)), 6.0)
+    %t = map(%x, %z) mul(%0, %1)
+    %y = map(%t, %r) add(%0, %1)    ->    %y = map(%x, %z, %r) add(mul(%0, %1), %2)
 
-So hard-swish, SiLU, GELU ... become one unary map however the model spells them. Intermediate values are unquantized
-(a rounding to int8 in between is part of the meaning), are read by nothing else, and have the shape of the result:
-a small tensor that is broadcast would be computed again for each of its readers' elements.
+Intermediate values are unquantized (a rounding to int8 in between is part of the meaning), are read by nothing else,
+and have the shape of the result: a small tensor that is broadcast would be computed again for each element of the other.
 """
+
+from collections.abc import Callable
 
 from ..compiler.ir.expr import Const, Expr, In, infer_dtype, substitute
 from ..compiler.ir.graph import Graph, Node, Value
@@ -19,13 +18,22 @@ MAX_INPUTS = 4
 """Tensors that a merged map reads: a kernel takes five pointers (compiler/lower/plan.py)."""
 
 
+Wanted = Callable[[Node, list[Value]], bool]
+"""Whether a map that reads what a map before it computes should be merged with it, then reading these inputs."""
+
+
 def run(graph: Graph) -> bool:
     """Fuse into each map, in order, the maps that feed it."""
+    return fuse_maps(graph, lambda node, inputs: True)
+
+
+def fuse_maps(graph: Graph, wanted: Wanted) -> bool:
+    """Do all legal mergers that are `wanted`; scalar constants become literals on the way."""
     editor = Editor(graph)
     for node in editor.nodes():
         if node.op == "map":
             _inline_scalars(editor, node)
-            while any(_merge(editor, node, v) for v in node.inputs):
+            while any(_merge(editor, node, v, wanted) for v in node.inputs):
                 pass
     return editor.commit()
 
@@ -45,7 +53,7 @@ def _inline_scalars(editor: Editor, node: Node) -> None:
             editor.set_attrs(node, expr=expr)
 
 
-def _merge(editor: Editor, node: Node, value: Value) -> bool:
+def _merge(editor: Editor, node: Node, value: Value, wanted: Wanted) -> bool:
     """Compute `value` inside `node` instead of in the map before it; whether that could be done."""
     producer = value.producer
     if producer is None or producer.op != "map" or editor.only_user(value) is not node:
@@ -55,6 +63,8 @@ def _merge(editor: Editor, node: Node, value: Value) -> bool:
     if any(is_quantized(v.type) for v in (*producer.inputs, value, node.output)):
         return False
     inputs = list(dict.fromkeys(x for v in node.inputs for x in (producer.inputs if v is value else [v])))
+    if not wanted(node, inputs):
+        return False
     inner = _renumbered(map_expr(producer), producer.inputs, inputs, {})
     expr = _renumbered(map_expr(node), node.inputs, inputs, {value: inner})
     if len(inputs) > max(MAX_INPUTS, len(node.inputs)) or tree_size(expr) > MAX_TREE:

@@ -18,6 +18,7 @@ from . import (
     fuse_clamp,
     fuse_epilogue,
     fuse_map,
+    fuse_unary,
     simplify,
 )
 
@@ -36,7 +37,7 @@ FLOAT: tuple[Pass, ...] = (
     fold_scale.run,
     fold_pad.run,
     fuse_clamp.run,
-    fuse_map.run,
+    fuse_unary.run,
     dce.run,
 )
 """Before quantization: what changes the values that get a range. Every value left is worth an int8 tensor."""
@@ -45,8 +46,8 @@ LATE: tuple[Pass, ...] = (
     absorb_qdq.run,
     dce.run,
     fold_constants.run,
-    fuse_map.run,
     fuse_epilogue.run,
+    fuse_map.run,
     channels_last.run,
     simplify.run,
     eliminate_copies.run,

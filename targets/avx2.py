@@ -117,6 +117,10 @@ class Avx2(Isa):
         bounded = intrinsic("llvm.x86.avx.min.ps.256", "float32", 8, value, const(_BELOW_2_31, "float32", 8))
         return intrinsic("llvm.x86.avx.cvt.ps2dq.256", "int32", 8, bounded)
 
+    def round_real(self, value: Value) -> Value:
+        ordered = intrinsic("llvm.x86.avx.cmp.ps.256", "float32", 8, value, value, const(7, "int8"))
+        return bitcast(ordered, "int32", 8) & self.round_to_int(value)
+
     def narrow16(self, low: Value, high: Value) -> Value:
         packed = bitcast(intrinsic(_X86 + "packssdw", "int16", 16, low, high), "int64", 4)
         return bitcast(shuffle([packed], [0, 2, 1, 3]), "int16", 16)  # vpackssdw works on 128-bit halves
@@ -143,7 +147,7 @@ class Avx2(Isa):
 
     def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:
         rows = [table.load(offset + 16 * i, "int8", 16) for i in range(16)]
-        return [Register("int8", 32, shuffle([row], [*range(16), *range(16)])) for row in rows]
+        return [Register("int8", 32, shuffle([row, row], range(32))) for row in rows]
 
     def lookup(self, table: Sequence[Value], index: Value) -> Value:
         position = index ^ const(-128, "int8", 32)

@@ -99,23 +99,42 @@ class _FloatTile(Tile):
         return low.get(), high.get()
 
 
+def _zip(a: Value, b: Value) -> Value:
+    """a0 b0 a1 b1 ... of two int8 x 8."""
+    return shuffle([a, b], [lane for i in range(8) for lane in (i, i + 8)])
+
+
 class Neon(Isa):
     """128-bit vectors."""
 
     lanes = 4
 
     def __init__(self, *, dotprod: bool) -> None:
-        self.dotprod = dotprod
+        self.has_dot = dotprod
         self.name = "neondot" if dotprod else "neon"
 
+    def interleave4(self, rows: Sequence[Value]) -> tuple[Value, Value]:
+        pairs = [_zip(rows[0], rows[1]), _zip(rows[2], rows[3])]
+        wide = [bitcast(pair, "int16", 8) for pair in pairs]
+        low, high = (
+            shuffle(wide, [lane for i in half for lane in (i, i + 8)]) for half in (range(4), range(4, 8))
+        )
+        return bitcast(low, "int8", 16), bitcast(high, "int8", 16)
+
+    def dot4(self, acc: Value, a: Value, b: Value) -> Value:
+        return intrinsic(_ARM + "sdot.v4i32.v16i8", "int32", 4, acc, a, b)
+
     def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
-        return _DotTile(rows) if self.dotprod else _WideningTile(min(rows, 4), full_range=full_range)
+        return _DotTile(rows) if self.has_dot else _WideningTile(min(rows, 4), full_range=full_range)
 
     def float_tile(self, rows: int) -> Tile:
         return _FloatTile(rows)
 
     def round_to_int(self, value: Value) -> Value:
         return intrinsic(_ARM + "fcvtns.v4i32.v4f32", "int32", 4, value)
+
+    def round_real(self, value: Value) -> Value:
+        return self.round_to_int(value)
 
     def narrow16(self, low: Value, high: Value) -> Value:
         halves = [intrinsic(_ARM + "sqxtn.v4i16", "int16", 4, v) for v in (low, high)]

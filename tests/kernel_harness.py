@@ -1,7 +1,7 @@
 """Runs single kernels, here and as arm64 code under qemu, on memory that catches every access outside the operands.
 
 A kernel is linked with `kernel_runner.c` into a static program; operands travel over pipes. Each operand ends at an
-unreadable page (after the `slack` that the kernel may over-read), and bytes around it are checked for writes.
+unreadable page (after the `slack` that the kernel may over-read), and all bytes around it are checked for writes.
 """
 
 import os
@@ -21,30 +21,29 @@ import numpy as np
 from edgec.compiler.bundle.toolchain import NATIVE, Triple, compile_c
 from edgec.compiler.codegen.llvm import object_code
 from edgec.compiler.kernels.isa import Isa
-from edgec.targets.avx2 import Avx2
-from edgec.targets.neon import Neon
+from edgec.targets.arm64 import ARM64_NEON
+from edgec.targets.host import HOST_X86
+from edgec.targets.target import Variant
 
 Array = np.ndarray[Any, Any]
 
 _OPERANDS, _GUARD = 5, 64
-_ZIG = (sys.executable, "-m", "ziglang")
 _LINKER = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a kernel runs: the code's vector ISA and LLVM target, and what its program is started with."""
+    """Where a kernel runs: a target's code variant, and the command that runs programs for it."""
 
     name: str
     arch: str
-    cpu: str
-    isa: Isa = field(compare=False)
+    variant: Variant = field(compare=False)
     prefix: tuple[str, ...] = ()
 
     @property
-    def llvm(self) -> dict[str, str]:
-        """The target for `object_code`."""
-        return {"kind": "llvm", "mtriple": f"{self.arch}-linux-gnu", "mcpu": self.cpu}
+    def isa(self) -> Isa:
+        """The variant's vector ISA."""
+        return self.variant.isa()
 
     @property
     def available(self) -> bool:
@@ -52,10 +51,15 @@ class Machine:
         return bool(shutil.which(self.prefix[0])) if self.prefix else Triple.host().arch == self.arch
 
 
-HOST = Machine("avx2", "x86_64", "haswell", Avx2())
-NEON = Machine("neon", "aarch64", "cortex-a53", Neon(dotprod=False), ("qemu-aarch64", "-cpu", "cortex-a53"))
-NEON_DOT = Machine("neondot", "aarch64", "cortex-a76", Neon(dotprod=True), ("qemu-aarch64", "-cpu", "cortex-a76"))
-MACHINES = tuple(m for m in (HOST, NEON, NEON_DOT) if m.available)
+def _machines() -> list[Machine]:
+    host = [Machine(f"x86-{v.name}", "x86_64", v) for v in HOST_X86.variants]
+    emulated = {"dotprod": "cortex-a76", "base": "cortex-a53"}
+    return host + [
+        Machine(f"arm64-{v.name}", "aarch64", v, ("qemu-aarch64", "-cpu", emulated[v.name])) for v in ARM64_NEON.variants
+    ]
+
+
+MACHINES = tuple(m for m in _machines() if m.available)
 
 
 def run_kernel(
@@ -65,58 +69,85 @@ def run_kernel(
     operands: Mapping[str, Array],
     params: Mapping[str, int | float],
     tiles: int,
-    ranges: Sequence[tuple[int, int]] | None = None,
     slack: Mapping[str, int] | None = None,
 ) -> dict[str, Array]:
-    """The operands' contents after the kernel `spec` of `module` ran over `tiles` tiles.
+    """The operands' contents after the kernel `spec` of `module` ran over `tiles` tiles, last ones first.
 
-    `operands` and `params` are by name; float parameters are passed as their float32 bits. `ranges` are the calls'
-    tile ranges (all tiles in one call by default); `slack` says by how many bytes an operand may be over-read.
-    AssertionError when the kernel touches anything outside its operands.
+    `operands` and `params` are by name; Python and numpy floats are passed as float32 bits. An operand may be a view
+    of a larger array: then that is the memory, and AssertionError is raised when the kernel changes anything in it but
+    the view. `slack` says by how many bytes a kernel may read beyond the memory of an operand.
     """
     if set(params) != set(spec.params):
-        raise ValueError(f"{spec.symbol} takes {sorted(spec.params)}, not {sorted(params)}")
-    names = module.OPERANDS if hasattr(module, "OPERANDS") else spec.operands
-    data = [np.ascontiguousarray(operands[n]).tobytes() if n in operands else b"" for n in names]
-    data += [b""] * (_OPERANDS - len(data))
-    slacks = [(slack or {}).get(n, 0) for n in names] + [0] * (_OPERANDS - len(names))
-    calls = [(0, tiles)] if ranges is None else list(ranges)
-    head = np.array([*(len(d) for d in data), *slacks, len(params)], np.int32).tobytes()
-    head += b"".join(_word(params[name]) for name in spec.params)
-    head += np.array([len(calls), *(t for call in calls for t in call)], np.int32).tobytes()
-    areas = [_noise(_GUARD) + d + _noise(s) for d, s in zip(data, slacks, strict=True)]
+        raise ValueError(f"{spec.symbol}: parameters {sorted(set(params) ^ set(spec.params))} do not match")
+    names = list(module.OPERANDS)
+    memory = [_Memory.of(operands[n], (slack or {}).get(n, 0)) if n in operands else _Memory() for n in names]
+    memory += [_Memory()] * (_OPERANDS - len(names))
+    head = [field for part in ("size", "slack", "offset") for field in (getattr(m, part) for m in memory)]
+    calls = [call for call in ((2 * tiles // 3, tiles), (tiles // 3, 2 * tiles // 3), (0, tiles // 3))]
+    words = np.array([*head, len(params)], np.int32).tobytes() + b"".join(_word(params[name]) for name in spec.params)
+    words += np.array([len(calls), *(t for call in calls for t in call)], np.int32).tobytes()
     command = [*machine.prefix, str(_program(module, spec, machine))]
-    done = subprocess.run(command, input=head + b"".join(areas), capture_output=True, check=False)
+    done = subprocess.run(command, input=words + b"".join(m.area for m in memory), capture_output=True, check=False)
     assert done.returncode == 0, f"{spec.symbol} on {machine.name} ended with {done.returncode}: {done.stderr.decode()}"
-    return _results(spec, machine, names, operands, areas, done.stdout)
-
-
-def _results(
-    spec: Any, machine: Machine, names: Sequence[str], operands: Mapping[str, Array], areas: Sequence[bytes], output: bytes
-) -> dict[str, Array]:
     results, at = {}, 0
-    for i, area in enumerate(areas):
-        after = output[at : at + len(area)]
-        at += len(area)
+    for i, m in enumerate(memory):
         if i < len(names) and names[i] in operands:
-            before = operands[names[i]]
-            end = _GUARD + before.nbytes
-            assert after[:_GUARD] == area[:_GUARD], f"{spec.symbol} on {machine.name} wrote before {names[i]}"
-            assert after[end:] == area[end:], f"{spec.symbol} on {machine.name} wrote behind {names[i]}"
-            results[names[i]] = np.frombuffer(after[_GUARD:end], before.dtype).reshape(before.shape)
+            where = f"{spec.symbol} on {machine.name}, operand {names[i]}"
+            results[names[i]] = m.after(done.stdout[at : at + len(m.area)], where)
+        at += len(m.area)
     return results
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """An operand: a view at byte `offset` of `size` bytes, with guard bytes before and `slack` bytes behind them."""
+
+    view: Array | None = None
+    whole: Array = field(default_factory=lambda: np.zeros(0, np.uint8))
+    offset: int = 0
+    slack: int = 0
+
+    @staticmethod
+    def of(array: Array, slack: int) -> "_Memory":
+        whole = array
+        while isinstance(whole.base, np.ndarray):
+            whole = whole.base
+        assert whole.flags.c_contiguous
+        return _Memory(array, whole, array.ctypes.data - whole.ctypes.data, slack)
+
+    @property
+    def size(self) -> int:
+        return self.whole.nbytes
+
+    @property
+    def area(self) -> bytes:
+        return _noise(_GUARD) + self.whole.tobytes() + _noise(self.slack)
+
+    def after(self, area: bytes, where: str) -> Array:
+        """The view's new contents."""
+        assert self.view is not None
+        assert area[:_GUARD] == _noise(_GUARD), f"{where}: wrote in front of it"
+        assert area[_GUARD + self.size :] == _noise(self.slack), f"{where}: wrote behind it"
+        data = np.frombuffer(area[_GUARD : _GUARD + self.size], np.uint8)
+        result = np.ndarray(self.view.shape, self.view.dtype, data.data, self.offset, self.view.strides)
+        expected = np.frombuffer(self.whole.tobytes(), np.uint8).copy()
+        inside = np.ndarray(self.view.shape, self.view.dtype, expected.data, self.offset, self.view.strides)
+        inside[...] = result
+        assert np.array_equal(expected, data), f"{where}: wrote between its rows"
+        return result.copy()
 
 
 def _word(value: int | float) -> bytes:
     return np.float32(value).tobytes() if isinstance(value, float | np.floating) else np.int32(value).tobytes()
 
 
+@cache
 def _noise(count: int) -> bytes:
     return np.random.default_rng(count).integers(0, 256, count, np.uint8).tobytes()
 
 
-_programs: dict[tuple[str, str], Path] = {}
 _folder = tempfile.TemporaryDirectory(prefix="edgec-kernels-")
+_programs: dict[tuple[str, str], Path] = {}
 
 
 def _program(module: ModuleType, spec: Any, machine: Machine) -> Path:
@@ -125,25 +156,34 @@ def _program(module: ModuleType, spec: Any, machine: Machine) -> Path:
     if key not in _programs:
         path = Path(_folder.name) / "-".join(key)
         kernel = path.with_suffix(".o")
-        kernel.write_bytes(object_code([module.build(spec, machine.isa)], machine.llvm))
+        kernel.write_bytes(object_code({spec.symbol: module.build(spec, machine.isa)}, machine.variant.llvm))
         link = ["-m", _LINKER[machine.arch], "-static", "--gc-sections", f"--defsym=kernel={spec.symbol}"]
-        subprocess.run(
-            [*_ZIG, "ld.lld", *link, "-o", path, kernel, _runner(machine.arch)],
-            check=True, capture_output=True, env=_environment(),
-        )  # fmt: skip
+        inputs = [str(kernel), str(_runner(machine.arch))]
+        subprocess.run([sys.executable, "-m", "ziglang", "ld.lld", *link, "-o", path, *inputs], check=True, env=_zig())
         _programs[key] = path
     return _programs[key]
 
 
 @cache
 def _runner(arch: str) -> Path:
-    source = (Path(__file__).with_suffix("").parent / "kernel_runner.c").read_text()
+    source = Path(__file__).with_name("kernel_runner.c").read_text()
     start = (NATIVE / "runner" / "start.c").read_text().replace("../src/", "")
     path = Path(_folder.name) / f"runner-{arch}.o"
     path.write_bytes(compile_c(source + start, Triple(arch), position_independent=False))
     return path
 
 
-def _environment() -> dict[str, str]:
-    cache_folder = str(Path(_folder.name) / "zig")
-    return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache_folder, "ZIG_LOCAL_CACHE_DIR": cache_folder}
+def _zig() -> dict[str, str]:
+    folder = str(Path(_folder.name) / "zig")
+    return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
+
+
+def image(array: Array, halo: Sequence[int] = (0, 0, 0, 0), channels: Sequence[int] = (0, 0)) -> Array:
+    """A copy of `array` [H, W, C] as a view inside a larger buffer: `halo` = (top, left, bottom, right) pixels around
+    it, `channels` = (before, after) other channels beside its own."""
+    top, left, bottom, right = halo
+    height, width, own = array.shape
+    shape = (top + height + bottom, left + width + right, channels[0] + own + channels[1])
+    noise = np.random.default_rng(7).integers(0, 100, shape).astype(array.dtype)
+    noise[top : top + height, left : left + width, channels[0] : channels[0] + own] = array
+    return noise[top : top + height, left : left + width, channels[0] : channels[0] + own]

@@ -1,7 +1,7 @@
 /* kernel_runner.c: calls one kernel on memory that ends at an unreadable page. See kernel_harness.py.
  *
- * stdin:  int32 sizes[OPERANDS], slacks[OPERANDS], n, params[n], n, (begin, end)[n], then for every operand
- *         GUARD bytes, its `size` bytes and `slack` bytes.
+ * stdin:  int32 sizes[OPERANDS], slacks[OPERANDS], offsets[OPERANDS], n, params[n], n, (begin, end)[n], then for every
+ *         operand GUARD bytes, its `size` bytes and `slack` bytes. The kernel gets a pointer to byte `offset` of it.
  * stdout: the operands' bytes (guard and slack included) after the calls.
  */
 #include <stddef.h>
@@ -46,11 +46,12 @@ static char *map(size_t size) {
 }
 
 int run_main(int argc, char **argv) {
-    static int32_t sizes[OPERANDS], slacks[OPERANDS], params[MAX_PARAMS], ranges[MAX_RANGES][2], count;
+    static int32_t sizes[OPERANDS], slacks[OPERANDS], offsets[OPERANDS], params[MAX_PARAMS], ranges[MAX_RANGES][2], count;
     char *memory[OPERANDS];
     (void)argc, (void)argv;
     transfer(SYS_READ, 0, sizes, sizeof sizes);
     transfer(SYS_READ, 0, slacks, sizeof slacks);
+    transfer(SYS_READ, 0, offsets, sizeof offsets);
     transfer(SYS_READ, 0, &count, sizeof count);
     if (count > MAX_PARAMS) return 4;
     transfer(SYS_READ, 0, params, (size_t)count * 4);
@@ -63,8 +64,10 @@ int run_main(int argc, char **argv) {
         transfer(SYS_READ, 0, memory[i], size);
     }
     void *p[OPERANDS];
-    for (int i = 0; i < OPERANDS; i++) p[i] = memory[i] + GUARD;
+    for (int i = 0; i < OPERANDS; i++) p[i] = memory[i] + GUARD + offsets[i];
     for (int r = 0; r < count; r++) kernel(p[0], p[1], p[2], p[3], p[4], params, ranges[r][0], ranges[r][1]);
-    for (int i = 0; i < OPERANDS; i++) transfer(SYS_WRITE, 1, memory[i], (size_t)GUARD + (size_t)sizes[i] + (size_t)slacks[i]);
+    for (int i = 0; i < OPERANDS; i++) {
+        transfer(SYS_WRITE, 1, memory[i], (size_t)GUARD + (size_t)sizes[i] + (size_t)slacks[i]);
+    }
     return 0;
 }

@@ -101,7 +101,7 @@ def link_runner(objects: Sequence[bytes], triple: Triple) -> bytes:
 
 def cache_dir() -> Path:
     """Where compiled runtimes are kept: $EDGEC_CACHE_DIR, or the user's cache directory."""
-    return Path(os.environ.get("EDGEC_CACHE_DIR") or user_cache_dir("edgec"))
+    return Path(os.environ.get("EDGEC_CACHE_DIR") or user_cache_dir("edgec")).absolute()
 
 
 def toolchain_version() -> str:
@@ -118,7 +118,8 @@ def _zig() -> Path:
 
 
 def _run_zig(arguments: Sequence[str], cwd: Path) -> None:
-    caches = {name: str(cache_dir() / "zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
+    """Runs zig in a temporary folder; its own caches stay there too, for nothing in them would be used again."""
+    caches = {name: str(cwd / ".zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
     done = subprocess.run(
         [_zig(), *arguments], cwd=cwd, env={**os.environ, **caches}, capture_output=True, text=True, check=False
     )
@@ -193,7 +194,12 @@ def _key(triple: Triple, form: str) -> str:
 
 def _build_runtime(triple: Triple, form: str, sources: Sequence[Path], folder: Path) -> None:
     """Compiles into a temporary folder that then takes its place at once: another process may be doing the same."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgeError(
+            f"the cache folder {cache_dir()} cannot be written ({error.strerror}); set EDGEC_CACHE_DIR to one that can"
+        ) from None
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as name:
         building = Path(name) / "done"
         building.mkdir()

@@ -49,12 +49,11 @@ def compile_command(
     edgec compile detector.onnx --shape x=1,3,480,640
     """
     shapes = arguments.shapes(shape or ())
-    from ..bundle.reader import open_bundle
     from ..driver import compile_model
 
     path = output or Path(model.with_suffix(".edge").name)
     with progress() as report:
-        compile_model(
+        manifest = compile_model(
             model,
             target=target,
             int8=int8,
@@ -65,7 +64,6 @@ def compile_command(
             dump_ir=dump_ir,
             progress=report,
         )
-    manifest = open_bundle(path).manifest
     emit(_data(path, manifest), lambda: _render(path, manifest))
 
 

@@ -18,6 +18,9 @@ from rich.text import Text
 PROGRESS_AFTER_S = 2.0
 """Work that ends sooner shows no progress bar."""
 
+WIDTH_OF_FILES = 160
+"""Columns of what is printed to a file or a pipe."""
+
 ReportProgress = Callable[[str, int, int], None]
 """(stage, steps done, steps in all)."""
 
@@ -54,7 +57,8 @@ def emit(data: Any, render: Callable[[], RenderableType]) -> None:
     if settings.json:
         sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     else:
-        Console(highlight=False).print(render())
+        width = None if sys.stdout.isatty() else WIDTH_OF_FILES
+        Console(highlight=False, width=width).print(render())
 
 
 def note(message: str) -> None:

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from .console import Json, Verbose, add_row, emit, table
+from .console import Json, Verbose, add_row, emit, facts
 
 
 def targets_command(json: Json = False, verbose: Verbose = False) -> None:
@@ -28,11 +28,13 @@ def targets_command(json: Json = False, verbose: Verbose = False) -> None:
     ]
 
     def render() -> Table:
-        made = table("target", "triple", "code", "runs on --device", "")
-        made.columns[-1].justify = "left"
+        made = facts()
         for target in targets:
             code = ", ".join(variant.name for variant in target.variants)
-            add_row(made, target.name, target.triple, code, places.get(target.arch, ""), target.description)
+            place = places.get(target.arch)
+            runs = f"runs here with --device {place}" if place else "does not run here"
+            add_row(made, target.name, target.description)
+            add_row(made, "", f"{target.triple}; code for {code}; {runs}")
         return made
 
     emit(rows, render)

@@ -1,7 +1,7 @@
 """TIR functions -> an object file with plain C symbols."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,21 @@ from tvm.target import Target
 _t = tirx.transform
 
 
-def object_code(functions: Sequence[Any], llvm: Mapping[str, Any]) -> bytes:
-    """An ELF relocatable object with `functions` for the LLVM target `llvm` (kind, mtriple, mcpu, mattr)."""
+def object_code(functions: Mapping[str, Any], llvm: Mapping[str, Any]) -> bytes:
+    """An ELF relocatable object with `functions` (symbol -> TIR) for the LLVM target `llvm` (kind, mtriple, mcpu ...)."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernels.o"
         _module(functions, llvm).write_to_file(str(path), "o")
         return path.read_bytes()
 
 
-def assembly(functions: Sequence[Any], llvm: Mapping[str, Any]) -> str:
+def assembly(functions: Mapping[str, Any], llvm: Mapping[str, Any]) -> str:
     """The same as assembly text, to be read by people and tests."""
     return str(_module(functions, llvm).inspect_source("s"))
 
 
-def _module(functions: Sequence[Any], llvm: Mapping[str, Any]) -> Any:
+def _module(functions: Mapping[str, Any], llvm: Mapping[str, Any]) -> Any:
     target = Target(dict(llvm))
-    mod = tvm.IRModule({str(f.attrs["global_symbol"]): f for f in functions})
+    mod = tvm.IRModule({symbol: f.with_attr("global_symbol", symbol) for symbol, f in functions.items()})
     passes = [_t.BindTarget(target.with_host(target)), _t.LowerIntrin()]
     return tvm.get_global_func("target.build.llvm")(tvm.ir.transform.Sequential(passes)(mod), target)

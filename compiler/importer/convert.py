@@ -13,7 +13,7 @@ from ..ops.onnx_node import OnnxAttr, OnnxNode, find_rule
 from ..ops.qdq import interface_quant
 from .model import Model, load_model
 from .shapes import input_types
-from .support import check_support, domain_of, node_name
+from .support import domain_of, missing_ops, node_name
 from .tensors import array_of
 
 
@@ -50,7 +50,7 @@ class _Conversion:
             raise EdgeError("the model holds sparse initializers; store them dense")
         nodes = self._needed_nodes()
         self.read = {name for _, node in nodes for name in node.input} | {o.name for o in self.graph.output}
-        if unsupported := check_support(self.model, nodes):
+        if unsupported := missing_ops(self.model, nodes):
             listed = "; ".join(str(u) for u in unsupported)
             raise EdgeError(f"the model uses ops that edgec does not support: {listed}")
         self._initializers()

@@ -1,12 +1,13 @@
 """Which nodes of a model cannot be imported, all at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 
 from ..ops.onnx_node import find_rule
-from .model import Model
+from .model import Model, load_model
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,19 @@ def node_name(node: onnx.NodeProto, index: int) -> str:
     return node.name or f"{node.op_type}_{index}"
 
 
-def check_support(model: Model, nodes: Sequence[tuple[int, onnx.NodeProto]] | None = None) -> list[Unsupported]:
-    """The ops of `model` (or of its `nodes`, given with their index) that have no import rule; [] if none is missing."""
+def check_support(source: str | Path | onnx.ModelProto) -> list[Unsupported]:
+    """The ops of a model, given as a path or decoded, that cannot be imported: one entry an op, none if all can.
+
+    EdgeError if the model cannot be read at all.
+    """
+    model = load_model(source)
+    return missing_ops(model, list(enumerate(model.proto.graph.node)))
+
+
+def missing_ops(model: Model, nodes: Iterable[tuple[int, onnx.NodeProto]]) -> list[Unsupported]:
+    """The ops without import rule among `nodes` (with their index in the graph), sorted."""
     found: dict[tuple[str, str, int], list[str]] = {}
-    for index, node in enumerate(model.proto.graph.node) if nodes is None else nodes:
+    for index, node in nodes:
         domain = domain_of(node)
         opset = model.opsets.get(domain, 1)
         if find_rule(domain, node.op_type, opset) is None:

@@ -1,6 +1,6 @@
 """Depthwise convolution: one filter a channel, channels in vector lanes.
 
-A tile is one output row. Channel blocks are the outer loop, so a block's filter stays in registers while the row's
+A tile is one output row, or two. Channel blocks are the outer loop, so a block's filter stays in registers while the row's
 pixels stream by, `PIXELS` at a time: their receptive fields share columns, which are loaded once. Small kernels are
 unrolled (`DepthwiseSpec.kernel`); any other kernel size, stride or dilation takes the looped form.
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from ..ir.expr import Expr, to_text
-from .builder import BITS, Builder, Pointer, Register, Value, define, i64, intrinsic
+from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64, intrinsic
 from .conv import header_bytes, store_partial
 from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue
 from .isa import Isa
@@ -25,7 +25,7 @@ PIXELS = 2
 """Output pixels computed together."""
 
 PARAMS = (
-    "out_width", "x_row", "x_pixel", "taps_y", "tap_y", "taps_x", "tap_x",
+    "out_height", "out_width", "x_row", "x_pixel", "taps_y", "tap_y", "taps_x", "tap_x",
     "y_row", "y_pixel", "r_row", "r_pixel", "channels", "blocks", "block_bytes",
 )  # fmt: skip
 
@@ -43,6 +43,11 @@ class DepthwiseSpec:
     narrow: bool = False
     activation: Expr | None = None
     residual_activation: Expr | None = None
+
+    @property
+    def tile_rows(self) -> int:
+        """Output rows of a tile; the last tile overlaps its neighbour when the height is odd."""
+        return 2 if self.dtype == "int8" and self.kernel == (3, 3, 1) else 1
 
     @property
     def symbol(self) -> str:
@@ -75,56 +80,104 @@ class _Depthwise:
         self.columns = 2 * isa.lanes
         self.element = BITS[spec.dtype] // 8
         self.x, self.w, self.residual, self.y = (b.pointer(name) for name in OPERANDS)
+        self.epilogue: Int8Epilogue | FloatEpilogue
         if spec.dtype == "int8":
-            self.epilogue: Int8Epilogue | FloatEpilogue = Int8Epilogue(b, isa, residual=spec.residual)
-            self.accumulator: Callable[[Sequence[Value]], _Int8Sums | _FloatSums] = lambda bias: _Int8Sums(
-                isa, bias, paired=not spec.full_range
-            )
+            self.epilogue = Int8Epilogue(b, isa, residual=spec.residual)
         else:
             self.epilogue = FloatEpilogue(isa, spec.activation, spec.residual_activation)
-            self.accumulator = lambda bias: _FloatSums(isa, bias)
 
     def body(self) -> None:
-        b = self.b
-        with b.tiles() as row, b.range(0, b.param("blocks")) as block:
+        b, rows = self.b, self.spec.tile_rows
+        with b.tiles() as t, b.range(0, b.param("blocks")) as block:
+            first = b.let(tirx.min(t * rows, b.param("out_height") - rows))
             w_block = b.let(block * b.param("block_bytes"))
             channel = b.let(tirx.max(tirx.min(block * self.columns, b.param("channels") - self.columns), i64(0)))
             self.epilogue.prepare(self.w, w_block)
             start = b.let(channel * self.element)
-            rows = {k: b.let(row * b.param(f"{k}_row") + start) for k in "xyr"}
             width = b.param("out_width")
-            if self.spec.kernel is None:
-                with b.range(0, width) as px:
-                    self.pixels(px, 1, rows, w_block)
+            if self.isa.has_dot and rows == 2:
+                self.columns_of_pixels(width, PIXELS, lambda px, n: self.dot_pixels(px, n, first, start, w_block))
                 return
-            pairs = b.let(tirx.truncdiv(width, i64(PIXELS)))
-            with b.range(0, pairs) as i:
-                self.pixels(i * PIXELS, PIXELS, rows, w_block)
-            with b.range(pairs * PIXELS, width) as px:
-                self.pixels(px, 1, rows, w_block)
+            for r in range(rows):
+                origins = {k: b.let((first + r) * b.param(f"{k}_row") + start) for k in "xyr"}
+                if self.spec.kernel is None:
+                    with b.range(0, width) as px:
+                        self.pixels(px, 1, origins, w_block)
+                    continue
+                self.columns_of_pixels(
+                    width, PIXELS, lambda px, n, origins=origins: self.pixels(px, n, origins, w_block)  # type: ignore[misc]
+                )
+
+    def columns_of_pixels(self, width: Value, step: int, emit: Callable[[Value, int], None]) -> None:
+        """`step` pixels at a time, the rest one by one."""
+        b = self.b
+        whole = b.let(tirx.truncdiv(width, i64(step)))
+        with b.range(0, whole) as i:
+            emit(b.let(i * step), step)
+        with b.range(whole * step, width) as px:
+            emit(px, 1)
 
     def pixels(self, first: Value, count: int, rows: dict[str, Value], w_block: Value) -> None:
         """`count` neighbouring output pixels of one channel block."""
-        b, isa = self.b, self.isa
-        bias_dtype = "int32" if self.spec.dtype == "int8" else self.spec.dtype
-        bias = [self.w.load(w_block + h * isa.lanes * 4, bias_dtype, isa.lanes) for h in range(2)]
-        sums = [self.accumulator(bias) for _ in range(count)]
+        b = self.b
+        sums = [self.accumulator(w_block) for _ in range(count)]
         origin = b.let(rows["x"] + first * b.param("x_pixel"))
         filters = b.let(w_block + header_bytes(self.spec.dtype, self.columns))
         if self.spec.kernel is None:
             self.looped_taps(sums[0], origin, filters)
         else:
             self.unrolled_taps(sums, origin, filters)
+        self.store([(total.result(), first + i) for i, total in enumerate(sums)], rows)
+
+    def dot_pixels(self, first: Value, count: int, row: Value, start: Value, w_block: Value) -> None:
+        """`count` neighbouring output pixels of two rows of a 3 x 3 kernel, by sums of four products.
+
+        Four input rows of a column, interleaved, serve both output rows: the filter's column is (f0, f1, f2, 0) for
+        the upper and (0, f0, f1, f2) for the lower one.
+        """
+        b, isa = self.b, self.isa
+        filters = b.let(w_block + header_bytes("int8", self.columns))
+        zero = const(0, "int8", self.columns)
+        halves: dict[tuple[int, int], list[Value]] = {}
+        for tx in range(3):
+            f = [b.let(self.w.load(filters + (ty * 3 + tx) * self.columns, "int8", self.columns)) for ty in range(3)]
+            for lower, quad in enumerate(([*f, zero], [zero, *f])):
+                halves[lower, tx] = [b.let(v) for v in isa.interleave4(quad)]
+        sums = {(r, p): self.accumulator(w_block) for r in range(2) for p in range(count)}
+        origin = b.let(row * b.param("x_row") + start + first * b.param("x_pixel"))
+        lines = [b.let(origin + ty * b.param("tap_y")) for ty in range(4)]
+        for c in range(count + 2):
+            quad = [b.let(self.x.load(line + c * b.param("tap_x"), "int8", self.columns)) for line in lines]
+            column = [b.let(v) for v in isa.interleave4(quad)]
+            for (r, p), total in sums.items():
+                if 0 <= c - p < 3:
+                    total.dot(column, halves[r, c - p])
+        for r in range(2):
+            rows = {k: b.let((row + r) * b.param(f"{k}_row") + start) for k in "yr"}
+            self.store([(sums[r, p].result(), first + p) for p in range(count)], rows)
+
+    def accumulator(self, w_block: Value) -> "_Int8Sums | _FloatSums":
+        """The sums of one pixel, starting from the bias."""
+        isa = self.isa
+        dtype = "int32" if self.spec.dtype == "int8" else self.spec.dtype
+        bias = [self.w.load(w_block + h * isa.lanes * 4, dtype, isa.lanes) for h in range(2)]
+        if self.spec.dtype == "int8":
+            return _Int8Sums(isa, bias, paired=not self.spec.full_range)
+        return _FloatSums(isa, bias)
+
+    def store(self, results: Sequence[tuple[tuple[Value, Value], Value]], rows: dict[str, Value]) -> None:
+        """Epilogue and store of (sums, pixel number) of one row."""
+        b = self.b
         stores, offsets = [], []
-        for i, total in enumerate(sums):
-            r_offset = rows["r"] + (first + i) * b.param("r_pixel") if self.spec.residual else None
-            stores.append(self.epilogue.finish(total.result(), self.residual, r_offset))
-            offsets.append(b.let(rows["y"] + (first + i) * b.param("y_pixel")))
+        for total, px in results:
+            r_offset = rows["r"] + px * b.param("r_pixel") if self.spec.residual else None
+            stores.append(self.epilogue.finish(total, self.residual, r_offset))
+            offsets.append(b.let(rows["y"] + px * b.param("y_pixel")))
         if self.spec.narrow:
             store_partial(b, self.y, offsets, stores, self.columns * self.element, self.element)
-        else:
-            for offset, store in zip(offsets, stores, strict=True):
-                store(self.y, offset)
+            return
+        for offset, store in zip(offsets, stores, strict=True):
+            store(self.y, offset)
 
     def load(self, p: Pointer, offset: Value) -> list[Value]:
         """One block of channels: an int8 vector, or two float32 vectors."""
@@ -176,6 +229,11 @@ class _Int8Sums:
             for half, wide in zip(self._halves, self._isa.widen32(product), strict=True):
                 half.set(half.get() + wide)
 
+    def dot(self, x: Sequence[Value], w: Sequence[Value]) -> None:
+        """Add four taps' products at once; both sides interleaved."""
+        for half, a, f in zip(self._halves, x, w, strict=True):
+            half.set(self._isa.dot4(half.get(), a, f))
+
     def result(self) -> tuple[Value, Value]:
         """The sums, bias included."""
         low, high = self._halves
@@ -188,6 +246,10 @@ class _FloatSums:
     def __init__(self, isa: Isa, bias: Sequence[Value]) -> None:
         self._name, self._lanes = f"llvm.fma.v{isa.lanes}f32", isa.lanes
         self._halves = [Register("float32", isa.lanes, b) for b in bias]
+
+    def dot(self, x: Sequence[Value], w: Sequence[Value]) -> None:
+        """Not for floats."""
+        raise AssertionError("no dot product of floats")
 
     def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
         """Add the taps' products."""

@@ -7,6 +7,7 @@ from tvm import tirx
 from ..ir.expr import Expr
 from .builder import Builder, Pointer, Register, Value, cast, const, splat
 from .isa import Isa
+from .quantization import fixed_point_add
 from .scalar import emit
 
 Store = Callable[[Pointer, Value], None]
@@ -43,22 +44,10 @@ class Int8Epilogue:
         quantized = requantize(self._isa, sums, self._multipliers, self._zero_point)
         clamped = tirx.max(tirx.min(quantized, self._high), self._low)
         if self._residual:
-            clamped = self._add(clamped, residual.load(r_offset, "int8", self._columns))
+            other = self._isa.widen16(residual.load(r_offset, "int8", self._columns))
+            clamped = fixed_point_add(self._b, self._isa, clamped, other)
         value = self._b.let(self._isa.narrow8(clamped))
         return lambda p, offset: p.store(offset, value, "int8", self._columns)
-
-    def _add(self, a: Value, b: Value) -> Value:
-        isa, lanes = self._isa, self._isa.lanes
-        shift = splat(tirx.Cast("int32", self._b.param("shift")), lanes)
-        offset = splat(tirx.Cast("int32", self._b.param("offset")), lanes)
-        products_a = isa.multiply16(a, self._splat16("multiplier_a"))
-        products_b = isa.multiply16(isa.widen16(b), self._splat16("multiplier_b"))
-        low, high = (
-            (pa + pb + offset) >> shift
-            for pa, pb in zip(products_a, products_b, strict=True)
-        )
-        total = isa.add16(isa.narrow16(low, high), self._splat16("sum_zero_point"))
-        return tirx.max(tirx.min(total, self._splat16("sum_high")), self._splat16("sum_low"))
 
 
 def requantize(isa: Isa, sums: tuple[Value, Value], multipliers: list[Value], zero_point: Value) -> Value:

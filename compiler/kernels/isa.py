@@ -48,6 +48,16 @@ class Isa(ABC):
 
     name: str
     lanes: int
+    has_dot: bool = False
+    """Whether `interleave4` and `dot4` exist."""
+
+    def interleave4(self, rows: Sequence[Value]) -> tuple[Value, Value]:
+        """Four int8 x 2*lanes -> two int8 x 4*lanes in which the four values of a channel lie side by side."""
+        raise NotImplementedError
+
+    def dot4(self, acc: Value, a: Value, b: Value) -> Value:
+        """int32 x lanes: acc + the sum of four int8 products a lane."""
+        raise NotImplementedError
 
     @abstractmethod
     def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
@@ -60,6 +70,10 @@ class Isa(ABC):
     @abstractmethod
     def round_to_int(self, value: Value) -> Value:
         """float32 x lanes -> int32 x lanes: half to even, saturating."""
+
+    @abstractmethod
+    def round_real(self, value: Value) -> Value:
+        """As `round_to_int`, for any float32: NaN gives 0."""
 
     @abstractmethod
     def narrow16(self, low: Value, high: Value) -> Value:

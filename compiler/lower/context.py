@@ -1,32 +1,15 @@
 """The state of a lowering: views of values, steps emitted so far, constants, and the registry of node lowerings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from types import ModuleType
 
 from ...errors import EdgeError
 from ...targets.target import Target
 from ..ir.graph import Node, Value
+from ..kernels.spec import Kernel, KernelSpec
 from .buffers import Fill, Ref, Storage, View, WeightsBlob, allocate
 from .plan import MAX_OPERANDS, Operand, Space, Step
-
-
-class KernelSpec(Protocol):
-    """Which member of a kernel family: what every family's Spec has."""
-
-    @property
-    def symbol(self) -> str: ...
-
-    @property
-    def params(self) -> tuple[str, ...]: ...
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A kernel that the plan needs: `family` is the template module, whose `build(spec, isa)` makes the code."""
-
-    family: Any
-    spec: KernelSpec
 
 
 @dataclass(frozen=True)
@@ -65,7 +48,7 @@ class Context:
 
     def emit(
         self,
-        family: Any,
+        family: ModuleType,
         spec: KernelSpec,
         operands: Sequence[Ref | None],
         params: Mapping[str, int],
@@ -87,7 +70,7 @@ class Context:
             if ref is not None and ref.storage.space == Space.ARENA:
                 ref.storage.touch(self.phase)
                 self.storages[ref.storage] = None
-        self.kernels.setdefault(spec.symbol, Kernel(family, spec))
+        self.kernels.setdefault(spec.symbol, Kernel(family.__name__, spec))
         values = tuple(params[name] for name in spec.params)
         for name, value in zip(spec.params, values, strict=True):
             if not -(2**31) <= value < 2**31:
@@ -110,7 +93,15 @@ class Context:
 
     def input(self, node: Node, index: int) -> View:
         """The view of a node's input: with the halo that the node needs around it."""
-        return self.padded.get((node, index)) or self.views[node.inputs[index]]
+        return self.padded.get((node, index)) or self.view(node.inputs[index])
+
+    def view(self, value: Value) -> View:
+        """Where a value lives. Constants that kernels read as they are move into the weights on first use."""
+        if value not in self.views:
+            assert value.data is not None
+            where = self.weights.add(value.data.tobytes())
+            self.views[value] = replace(allocate(value.type), storage=where.storage, offset=where.offset)
+        return self.views[value]
 
 
 Lowering = Callable[[Context, Node], None]

@@ -48,7 +48,7 @@ def lower_conv2d(c: Context, node: Node) -> None:
             part = slice(g * outputs, (g + 1) * outputs)
             _dense(
                 c, node, x.channels(g * depth, depth), y.channels(part.start, outputs), w[part], window,
-                arithmetic.channels(part), image, barrier=image + g == 0,
+                arithmetic.channels(part), image, residual=_residual(c, arithmetic, part), barrier=image + g == 0,
             )  # fmt: skip
 
 
@@ -91,8 +91,10 @@ def lower_matmul(c: Context, node: Node) -> None:
     if w.ndim != 2:
         raise EdgeError(f"node {node.name!r} (MatMul) has a constant of shape {list(w.shape)}; only matrices are supported")
     x, y = c.input(node, 0), c.views[node.output]
-    window = Window((1, 1), (1, 1), (1, 1), (0, 0))
-    _dense(c, node, x, y, w.T[:, :, None, None], window, _Arithmetic(node, channel_axis=1), 0)
+    window, arithmetic = Window((1, 1), (1, 1), (1, 1), (0, 0)), _Arithmetic(node, channel_axis=1)
+    residual = _residual(c, arithmetic, slice(0, w.shape[1]))
+    for image in range(x.dims[0]):
+        _dense(c, node, x, y, w.T[:, :, None, None], window, arithmetic, image, residual, barrier=image == 0)
 
 
 def transposed_phases(taps: int, stride: int, pad: int, extent: int) -> list[tuple[int, list[int], int]]:
@@ -225,7 +227,7 @@ def _two(values: tuple[int, ...]) -> tuple[int, int]:
 
 def _dense(
     c: Context, node: Node, x: View, y: View, w: Array, window: Window, arithmetic: _Arithmetic, image: int,
-    barrier: bool = True,
+    residual: View | None = None, barrier: bool = True,
 ) -> None:  # fmt: skip
     """One image, one group: x [h, w, C], weights [O, C, kh, kw] -> y [oh, ow, O]."""
     outputs, depth, kh, kw = w.shape
@@ -250,7 +252,6 @@ def _dense(
     per_tile = max(1, min(blocks, L1_WEIGHTS // block_bytes)) if len(packed) > 2 * L1_WEIGHTS else blocks
     if m_tiles < 8:
         per_tile = min(per_tile, -(-blocks // 8))
-    residual = c.input(node, 3) if arithmetic.residual else None
     params = {
         "m_begin": 0, "m_end": pixels, "m_tiles": m_tiles, "out_width": width,
         "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
@@ -268,6 +269,13 @@ def _dense(
     )  # fmt: skip
 
 
+def _residual(c: Context, arithmetic: _Arithmetic, part: slice) -> View | None:
+    """The residual's channels `part`, where there is one."""
+    if not arithmetic.residual:
+        return None
+    return c.input(arithmetic.node, 3).channels(part.start, part.stop - part.start)
+
+
 def _residual_ref(residual: View | None, image: int) -> Ref | None:
     return residual.at(image) if residual is not None else None
 
@@ -283,15 +291,17 @@ def _depthwise(c: Context, node: Node, x: View, y: View, w: Array, window: Windo
     columns = c.target.columns
     packed = pack_depthwise(w.reshape(channels, kh * kw).T, columns, arithmetic.header)
     unrolled = (kh, kw) in UNROLLED and window.dilations == (1, 1) and window.strides[1] in (1, 2)
+    # code for two rows at a time needs two rows, one stride apart
+    unrolled = unrolled and y.dims[1] > 1 and window.strides[0] == window.strides[1]
     spec = depthwise.DepthwiseSpec(
         kernel=(kh, kw, window.strides[1]) if unrolled else None,
         narrow=channels < columns,
         **arithmetic.spec(),  # type: ignore[arg-type]
     )
     blocks = -(-channels // columns)
-    residual = c.input(node, 3) if arithmetic.residual else None
+    residual = _residual(c, arithmetic, slice(0, channels))
     params = {
-        "out_width": y.dims[2], "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
+        "out_height": y.dims[1], "out_width": y.dims[2], "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
         "taps_y": kh, "tap_y": window.dilations[0] * x.row, "taps_x": kw, "tap_x": window.dilations[1] * x.pixel,
         "y_row": y.row, "y_pixel": y.pixel,
         "r_row": residual.row if residual else 0, "r_pixel": residual.pixel if residual else 0,
@@ -301,5 +311,5 @@ def _depthwise(c: Context, node: Node, x: View, y: View, w: Array, window: Windo
         c.emit(
             depthwise, spec,
             [x.at(image, *window.origin), c.weights.add(packed), _residual_ref(residual, image), y.at(image)],
-            params, y.dims[1], barrier=image == 0, macs=y.dims[1] * y.dims[2] * channels * kh * kw,
+            params, -(-y.dims[1] // spec.tile_rows), barrier=image == 0, macs=y.dims[1] * y.dims[2] * channels * kh * kw,
         )  # fmt: skip

@@ -10,17 +10,22 @@ Decided backwards through the graph, before any step exists:
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from ..ir.attributes import int_attr, ints_attr
 from ..ir.graph import Graph, Node, Value
-from .buffers import NO_HALO, Fill, Halo, Storage, View, allocate
+from .buffers import NO_HALO, Fill, Halo, Storage, View, allocate, image_dims
 from .conv import transposed_phases
 from .plan import Space
 
 STRIDED_WRITERS = {"conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "map", "resize", "transpose", "concat", "pad"}
 """Ops whose kernels can write an image into a wider buffer."""
+
+
+IN_PLACE_BYTES = 64
+"""In place, a row must be whole vectors: kernels compute the elements of a cut-off last vector twice."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ def _runs_in_place(node: Node, uses: dict[Value, list[Node]], taken: "set[Value]
         and x.type.shape == y.type.shape
         and x.type.dtype == y.type.dtype == "int8"
         and x.producer.op in STRIDED_WRITERS
+        and prod(image_dims(y.type.shape)[2:]) % IN_PLACE_BYTES == 0
     )
 
 
@@ -108,11 +114,9 @@ def padding_need(node: Node, index: int) -> Need | None:
     zero = x.quant.zero_point[0] if x.quant is not None else 0
     halo = NO_HALO
     fill: float = zero
-    if node.op in ("conv2d", "max_pool2d", "avg_pool2d"):
+    if node.op == "conv2d":
         top, left, bottom, right = ints_attr(node, "pads", 4)
         halo = (top, left, bottom, right)
-        if node.op == "max_pool2d":
-            fill = -np.inf if np.dtype(x.dtype).kind == "f" else int(np.iinfo(x.dtype).min)
     elif node.op == "conv_transpose2d":
         halo = _transposed_halo(node)
     if halo == NO_HALO:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..ir.attributes import activation_attr, quant_attr
-from ..ir.expr import evaluate
+from ..ir.expr import evaluate, infer_dtype
 from ..ir.graph import Array, Node
 from ..ir.types import TensorType
 from . import quantized
@@ -34,7 +34,20 @@ def check(node: Node, channels: int) -> None:
         wanted = "int32" if x.quant else x.dtype
         if bias.shape != (channels,) or bias.dtype != wanted:
             raise ValueError(f"its bias is {bias.dtype}{list(bias.shape)}, but must be {wanted}[{channels}]")
-    activation_attr(node, "activation")
+    _check_activation(node, "activation")
+
+
+def _check_activation(node: Node, name: str) -> None:
+    """ValueError unless the activation is a float32 function of `%0`, and a clamp where the types are quantized."""
+    activation = activation_attr(node, name)
+    if activation is None:
+        return
+    x = node.inputs[X].type
+    real = "float32" if x.quant else x.dtype
+    if infer_dtype(activation, [real]) != real:
+        raise ValueError(f"its {name} must be a function from {real} to {real}")
+    if x.quant is not None:
+        quantized.clamp(activation)
 
 
 def check_residual(node: Node, y: TensorType) -> None:
@@ -49,6 +62,7 @@ def check_residual(node: Node, y: TensorType) -> None:
         raise ValueError("conv_quant must be given with a quantized residual, and only then")
     if not has_residual and activation_attr(node, "residual_activation") is not None:
         raise ValueError("residual_activation needs a residual")
+    _check_activation(node, "residual_activation")
 
 
 def finish(node: Node, acc: Array, inputs: Sequence[Array], axis: int) -> Array:

@@ -43,10 +43,11 @@ def scalar(quant: Quant) -> tuple[float, int]:
 
 def saturation(activation: Expr | None, quant: Quant) -> tuple[int, int]:
     """The codes [q(lo), q(hi)] to which a clamp confines an int8 result; ValueError if it isn't a clamp of `%0`."""
-    return _codes_of_bounds(*((-np.inf, np.inf) if activation is None else _clamp(activation)), quant)
+    return _codes_of_bounds(*((-np.inf, np.inf) if activation is None else clamp(activation)), quant)
 
 
-def _clamp(activation: Expr) -> tuple[float, float]:
+def clamp(activation: Expr) -> tuple[float, float]:
+    """The bounds of an activation over quantized types; ValueError if it isn't a clamp of `%0`."""
     bounds = clamp_bounds(activation)
     if bounds is None:
         raise ValueError(

@@ -56,11 +56,12 @@ def source_coordinates(node: Node, axis: int) -> Array:
         return (i + half) / scale
     if kind == "pytorch_half_pixel" and after == 1:
         return i
-    centred = (i + half) / scale - half
-    if kind == "half_pixel_symmetric":
-        # The plane stays centred although the rounded size is not exactly scale times the input's.
-        centred = centred + np.float32(before / 2 * (1 - after / (float(scale) * before)))
-    return centred
+    if kind != "half_pixel_symmetric":
+        return (i + half) / scale - half
+    # The plane stays centred although the rounded size is not exactly scale times the input's.
+    adjustment = np.float32(after) / (scale * np.float32(before))
+    offset = np.float32(before) * half * (np.float32(1) - adjustment)
+    return offset + (i + half) / scale - half
 
 
 def nearest_indices(node: Node, axis: int) -> Array:

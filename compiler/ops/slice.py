@@ -74,8 +74,16 @@ def _emit(
     ranges = [range(d) for d in x.type.shape]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = normalized_axis(axis, x.type.rank)
-        ranges[axis] = range(*slice(start, end, step).indices(x.type.shape[axis]))
+        ranges[axis] = _clamped(start, end, step, x.type.shape[axis])
     return emit_slice(b, x, ranges)
+
+
+def _clamped(start: int, end: int, step: int, extent: int) -> range:
+    """The indices of a slice of a dimension; negative bounds count from its end. (Python clamps a start differently.)"""
+    start, end = (bound + extent if bound < 0 else bound for bound in (start, end))
+    if step > 0:
+        return range(min(max(start, 0), extent), min(max(end, 0), extent), step)
+    return range(min(max(start, 0), extent - 1), min(max(end, -1), extent - 1), step)
 
 
 @onnx_op("Split", takes_codes=True)

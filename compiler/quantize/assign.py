@@ -8,6 +8,7 @@ from ..ir.types import Quant, TensorType
 from ..ops import quantized
 from .domain import WEIGHTED, activations, copies, integer_nodes, weight_axis
 from .histogram import Range
+from .names import Names
 from .narrow import narrow
 from .scales import choose_quants
 from .weights import quantize_bias, quantize_weights
@@ -34,7 +35,7 @@ class _Rewriter:
         self.integer = integer
         self.quants = quants
         self.nodes: list[Node] = []
-        self.names = {v.name for v in graph.values()}
+        self.names = Names(graph)
         self.converted: dict[tuple[Value, Quant | None], Value] = {}
 
     def run(self) -> None:
@@ -67,10 +68,10 @@ class _Rewriter:
         weights = node.inputs[w]
         if weights.data is not None:
             data, quant = quantize_weights(weights.data, weight_axis(node, w), scale, bias)
-            node.inputs[w] = constant(self._name(weights.name, "int8"), data, quant)
+            node.inputs[w] = constant(self.names.fresh(f"{weights.name}_int8"), data, quant)
         if bias is not None:
             integers = quantize_bias(bias, scale, _quant(node.inputs[w]))
-            node.inputs[2] = constant(self._name(node.inputs[2].name, "int32"), integers)
+            node.inputs[2] = constant(self.names.fresh(f"{node.inputs[2].name}_int32"), integers)
 
     def _convert(self, value: Value, quant: Quant | None) -> Value:
         """`value` in int8 with `quant`, or in float32 for None: itself, a constant, or through an identity map."""
@@ -79,9 +80,9 @@ class _Rewriter:
         if (value, quant) not in self.converted:
             dtype = "float32" if quant is None else "int8"
             if value.data is not None and quant is not None:
-                new = constant(self._name(value.name, dtype), quantized.quantize(value.data, quant), quant)
+                new = constant(self.names.fresh(f"{value.name}_{dtype}"), quantized.quantize(value.data, quant), quant)
             else:
-                new = Value(self._name(value.name, dtype), TensorType(value.type.shape, dtype, quant))
+                new = Value(self.names.fresh(f"{value.name}_{dtype}"), TensorType(value.type.shape, dtype, quant))
                 name = value.producer.name if value.producer else value.name
                 self.nodes.append(Node("map", [value], [new], {"expr": In(0)}, name))
             self.converted[value, quant] = new
@@ -91,16 +92,8 @@ class _Rewriter:
         """The float32 form of a graph output, under the output's own name."""
         real = self._convert(output, None) if output in self.quants else output
         if real is not output:
-            output.name, real.name = self._name(output.name, "int8"), output.name
+            output.name, real.name = self.names.fresh(f"{output.name}_int8"), output.name
         return real
-
-    def _name(self, name: str, suffix: str) -> str:
-        """A fresh value name."""
-        new, n = f"{name}_{suffix}", 1
-        while new in self.names:
-            new, n = f"{name}_{n}_{suffix}", n + 1
-        self.names.add(new)
-        return new
 
 
 def _quant(value: Value) -> Quant:

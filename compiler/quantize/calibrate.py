@@ -1,6 +1,6 @@
 """Calibration: what range each value of the float model takes over samples. ONNX Runtime is the engine."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnxruntime as ort
@@ -12,36 +12,32 @@ from ..ops.reference import run_node
 from .histogram import Histogram, Method, Range
 
 Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total); total is 0 when unknown."""
+"""Called with (stage, done, total)."""
 
 
 def calibrate(
     graph: Graph,
     model: Model,
-    samples: Iterable[Mapping[str, Array]],
-    method: Method = "percentile",
+    samples: Collection[Mapping[str, Array]],
+    method: Method = "minmax",
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Range]:
-    """The range of every float32 value of `graph` that is not a constant, over `samples`.
+    """The range of every float32 value of `graph` that is not a constant, by name, over `samples`.
 
     `model` is what `graph` was imported from: it runs in ONNX Runtime with the graph's values as extra outputs, and
     values that only our passes made are computed from those by the ops' numpy references. One sample's activations are
     in memory at a time. EdgeError when there is no sample or ONNX Runtime fails.
     """
+    if not len(samples):
+        raise EdgeError("calibration needs at least one sample and got none; give a folder with samples in it")
     engine = _Engine(graph, model)
     histograms: dict[str, Histogram] = {}
-    total = len(samples) if isinstance(samples, Sized) else 0
-    done = 0
     for done, feed in enumerate(samples, 1):
         for name, data in engine.run(feed):
             if not np.isfinite(data).all():
                 raise EdgeError(f"value {name!r} is infinite or NaN on calibration sample {done}; int8 cannot hold it")
             histograms.setdefault(name, Histogram()).add(data)
-        progress("calibrate", done, total)
-    if done == 0:
-        raise EdgeError(
-            "calibration needs at least one sample and got none; pass --calibrate FOLDER with samples in it"
-        )
+        progress("calibrate", done, len(samples))
     return {name: histogram.range(method) for name, histogram in histograms.items()}
 
 

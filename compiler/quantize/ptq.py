@@ -1,6 +1,6 @@
 """Post-training quantization from end to end: what the driver calls for `--int8`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from ..importer.model import Model
 from ..ir.graph import Array, Graph
@@ -13,8 +13,8 @@ from .split_maps import split_maps
 def post_training_quantization(
     graph: Graph,
     model: Model,
-    samples: Iterable[Mapping[str, Array]],
-    method: Method = "percentile",
+    samples: Collection[Mapping[str, Array]],
+    method: Method = "minmax",
     progress: Progress = lambda stage, done, total: None,
 ) -> Graph:
     """Turn the float32 `graph` into int8 arithmetic, in place; returns it. Deterministic.

@@ -14,12 +14,13 @@ from ..ir.expr import Call, Const, Expr, In, call, peel_clamp, substitute, walk
 from ..ir.graph import Graph, Node, Value
 from ..ir.types import TensorType
 from ..ops.map import broadcast_shapes
+from .names import Names
 
 
 def split_maps(graph: Graph) -> None:
     """Split every float32 map of two or more variable tensors, in place."""
     nodes: list[Node] = []
-    names = {v.name for v in graph.values()}
+    names = Names(graph)
     for node in graph.nodes:
         if node.op == "map" and all(v.type.dtype == "float32" for v in (*node.inputs, *node.outputs)):
             splitter = _Splitter(node, names)
@@ -33,7 +34,7 @@ def split_maps(graph: Graph) -> None:
 class _Splitter:
     """One map under division; `nodes` are the new maps that come before it."""
 
-    def __init__(self, node: Node, names: set[str]) -> None:
+    def __init__(self, node: Node, names: Names) -> None:
         self.node = node
         self.names = names
         self.nodes: list[Node] = []
@@ -65,20 +66,16 @@ class _Splitter:
         inputs, step = self._step(expr)
         if step == In(0):
             return inputs[0]
-        out = Value(self._name(), TensorType(broadcast_shapes([v.type.shape for v in inputs]), "float32"))
+        out = Value(
+            self.names.fresh(self.node.output.name),
+            TensorType(broadcast_shapes([v.type.shape for v in inputs]), "float32"),
+        )
         self.nodes.append(Node("map", inputs, [out], {"expr": step}, self.node.name))
         return out
 
     def _variables(self, expr: Expr) -> set[Value]:
         read = (self.node.inputs[e.index] for e in walk(expr) if isinstance(e, In))
         return {v for v in read if not v.is_const}
-
-    def _name(self) -> str:
-        n = 1
-        while (name := f"{self.node.output.name}.{n}") in self.names:
-            n += 1
-        self.names.add(name)
-        return name
 
 
 def _replace(expr: Expr, core: Expr, new: Expr) -> Expr:

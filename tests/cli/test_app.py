@@ -127,7 +127,7 @@ def test_doctor_finds_this_environment_sound(runner: CliRunner) -> None:
     assert all(c["ok"] and not c["fix"] for c in checks)
 
 
-def _invoke_failing(runner: CliRunner, monkeypatch: pytest.MonkeyPatch, error: BaseException):  # type: ignore[no-untyped-def]
+def _invoke_failing(runner: CliRunner, monkeypatch: pytest.MonkeyPatch, error: BaseException):
     def fail(*_: object, **__: object) -> None:
         raise error
 

@@ -55,8 +55,8 @@ class Case:
         """The compiled model."""
         path = self.folder / f"{target}-{'int8' if int8 else 'float'}.edge"
         calibrate = self.calibration() if int8 else None
-        model = self.model.load()
-        compile_model(model, target=target, int8=int8, calibrate=calibrate, shapes=self.shapes, output=path, verify=True)
+        options: dict[str, Any] = {"target": target, "int8": int8, "calibrate": calibrate, "shapes": self.shapes}
+        compile_model(self.model.load(), **options, output=path, verify=True)
         return open_bundle(path)
 
     @cache  # noqa: B019
@@ -67,7 +67,7 @@ class Case:
         run_pipeline(graph, FLOAT)
         if int8:
             inputs = [(v.name, v.type) for v in graph.inputs]
-            post_training_quantization(graph, load_model(path), open_samples(self.calibration(), inputs))
+            post_training_quantization(graph, load_model(path), list(open_samples(self.calibration(), inputs)))
         run_pipeline(graph, LATE)
         return graph
 

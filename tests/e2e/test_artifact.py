@@ -1,6 +1,7 @@
 """What a bundle is, read from its files: small, self-contained, with the memory that it states."""
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,19 @@ Cases = Callable[[str], Any]
 NAME = "mobilenet_v2"
 
 
-def _segments(path: Path) -> list[dict[str, int]]:
+def _segments(path: Path) -> list[dict[str, Any]]:
     with open(path, "rb") as file:
         return [dict(s.header) for s in ELFFile(file).iter_segments()]
 
 
+def _section(path: Path, name: str) -> Any:
+    """The section, read whole, or None."""
+    return ELFFile(BytesIO(path.read_bytes())).get_section_by_name(name)
+
+
 def _dynamic_tags(path: Path) -> list[Any]:
-    with open(path, "rb") as file:
-        section = ELFFile(file).get_section_by_name(".dynamic")
-        return list(section.iter_tags()) if section else []
+    section = _section(path, ".dynamic")
+    return list(section.iter_tags()) if section else []
 
 
 def test_code_and_runtime_of_mobilenet_v2_fit_in_100_kb(case: Cases) -> None:
@@ -64,9 +69,8 @@ def test_the_runner_is_static(case: Cases) -> None:
 
 def test_only_the_interface_is_exported(case: Cases) -> None:
     bundle = case(NAME).bundle("host", int8=True)
-    with open(bundle.library, "rb") as file:
-        symbols = ELFFile(file).get_section_by_name(".dynsym").iter_symbols()
-        exported = {s.name for s in symbols if s.name and s["st_shndx"] != "SHN_UNDEF"}
+    symbols = _section(bundle.library, ".dynsym").iter_symbols()
+    exported = {s.name for s in symbols if s.name and s["st_shndx"] != "SHN_UNDEF"}
     assert {n for n in exported if not n.startswith("edge_")} == {f"{bundle.manifest.model}_program"}
 
 

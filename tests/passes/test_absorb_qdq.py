@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
+from edgec.compiler.ir.graph import Graph
 from edgec.passes import absorb_qdq
 
 
-def test_convolution_with_weights_per_channel_and_bias(golden):
+def test_convolution_with_weights_per_channel_and_bias(golden: Callable[..., Graph]) -> None:
     golden(
         absorb_qdq.run,
         """
@@ -26,7 +29,7 @@ def test_convolution_with_weights_per_channel_and_bias(golden):
     )
 
 
-def test_a_float_bias_is_rounded_to_the_units_of_the_sums(golden):
+def test_a_float_bias_is_rounded_to_the_units_of_the_sums(golden: Callable[..., Graph]) -> None:
     golden(
         absorb_qdq.run,
         """
@@ -50,7 +53,7 @@ def test_a_float_bias_is_rounded_to_the_units_of_the_sums(golden):
     )
 
 
-def test_elementwise_pool_mean_and_softmax(golden):
+def test_elementwise_pool_mean_and_softmax(golden: Callable[..., Graph]) -> None:
     golden(
         absorb_qdq.run,
         """
@@ -81,7 +84,7 @@ def test_elementwise_pool_mean_and_softmax(golden):
     )
 
 
-def test_moves_let_integers_through_and_a_concat_takes_one_quantization(golden):
+def test_moves_let_integers_through_and_a_concat_takes_one_quantization(golden: Callable[..., Graph]) -> None:
     golden(
         absorb_qdq.run,
         """
@@ -106,7 +109,7 @@ def test_moves_let_integers_through_and_a_concat_takes_one_quantization(golden):
     )
 
 
-def test_what_does_not_fit_stays_in_float(golden):
+def test_what_does_not_fit_stays_in_float(golden: Callable[..., Graph]) -> None:
     golden(
         absorb_qdq.run,
         """
@@ -128,7 +131,7 @@ def test_what_does_not_fit_stays_in_float(golden):
     )
 
 
-def test_dequantize_then_quantize(golden):
+def test_dequantize_then_quantize(golden: Callable[..., Graph]) -> None:
     golden(
         absorb_qdq.run,
         """

@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
+from edgec.compiler.ir.graph import Graph
 from edgec.passes import channels_last
 
 
-def test_transposes_remain_at_the_borders_alone(golden):
+def test_transposes_remain_at_the_borders_alone(golden: Callable[..., Graph]) -> None:
     golden(
         channels_last.run,
         """
@@ -35,7 +38,7 @@ def test_transposes_remain_at_the_borders_alone(golden):
     )
 
 
-def test_flattening_after_global_pooling_costs_nothing(golden):
+def test_flattening_after_global_pooling_costs_nothing(golden: Callable[..., Graph]) -> None:
     golden(
         channels_last.run,
         """
@@ -58,7 +61,7 @@ def test_flattening_after_global_pooling_costs_nothing(golden):
     )
 
 
-def test_flattening_a_plane_brings_the_dimensions_in_the_models_order(golden):
+def test_flattening_a_plane_brings_the_dimensions_in_the_models_order(golden: Callable[..., Graph]) -> None:
     golden(
         channels_last.run,
         """
@@ -78,7 +81,7 @@ def test_flattening_a_plane_brings_the_dimensions_in_the_models_order(golden):
     )
 
 
-def test_channel_shuffle_stays_in_the_last_dimensions(golden):
+def test_channel_shuffle_stays_in_the_last_dimensions(golden: Callable[..., Graph]) -> None:
     golden(
         channels_last.run,
         """
@@ -104,7 +107,7 @@ def test_channel_shuffle_stays_in_the_last_dimensions(golden):
     )
 
 
-def test_axes_are_those_of_the_stored_order(golden):
+def test_axes_are_those_of_the_stored_order(golden: Callable[..., Graph]) -> None:
     golden(
         channels_last.run,
         """
@@ -127,7 +130,7 @@ def test_axes_are_those_of_the_stored_order(golden):
     )
 
 
-def test_a_graph_that_is_nhwc_already_keeps_no_transpose(golden):
+def test_a_graph_that_is_nhwc_already_keeps_no_transpose(golden: Callable[..., Graph]) -> None:
     golden(
         channels_last.run,
         """

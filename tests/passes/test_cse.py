@@ -1,9 +1,12 @@
+from collections.abc import Callable
+
 import numpy as np
 
+from edgec.compiler.ir.graph import Graph
 from edgec.passes import cse
 
 
-def test_merges_equal_constants_and_equal_nodes(golden):
+def test_merges_equal_constants_and_equal_nodes(golden: Callable[..., Graph]) -> None:
     same = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
     golden(
         cse.run,
@@ -27,7 +30,7 @@ def test_merges_equal_constants_and_equal_nodes(golden):
     )
 
 
-def test_outputs_keep_their_names(golden):
+def test_outputs_keep_their_names(golden: Callable[..., Graph]) -> None:
     golden(
         cse.run,
         """
@@ -46,7 +49,7 @@ def test_outputs_keep_their_names(golden):
     )
 
 
-def test_tells_literals_apart_that_compare_equal(golden):
+def test_tells_literals_apart_that_compare_equal(golden: Callable[..., Graph]) -> None:
     text = """
         graph @g(%x: float32[4]) -> (%y, %z) {
           %y: float32[4] = map(%x) {expr=div(1.0, mul(%0, 0.0))}

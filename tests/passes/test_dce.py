@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
+from edgec.compiler.ir.graph import Graph
 from edgec.passes import dce
 
 
-def test_removes_chains_that_nobody_reads(golden):
+def test_removes_chains_that_nobody_reads(golden: Callable[..., Graph]) -> None:
     golden(
         dce.run,
         """

@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
+from edgec.compiler.ir.graph import Graph
 from edgec.passes import eliminate_copies
 
 
-def test_concat_of_concat(golden):
+def test_concat_of_concat(golden: Callable[..., Graph]) -> None:
     golden(
         eliminate_copies.run,
         """
@@ -19,7 +22,7 @@ def test_concat_of_concat(golden):
     )
 
 
-def test_slice_of_one_operand_of_a_concat(golden):
+def test_slice_of_one_operand_of_a_concat(golden: Callable[..., Graph]) -> None:
     golden(
         eliminate_copies.run,
         """
@@ -39,7 +42,7 @@ def test_slice_of_one_operand_of_a_concat(golden):
     )
 
 
-def test_a_tensor_cut_in_pieces_and_put_together_again(golden):
+def test_a_tensor_cut_in_pieces_and_put_together_again(golden: Callable[..., Graph]) -> None:
     golden(
         eliminate_copies.run,
         """
@@ -62,7 +65,7 @@ def test_a_tensor_cut_in_pieces_and_put_together_again(golden):
     )
 
 
-def test_a_map_broadcasts_by_itself(golden):
+def test_a_map_broadcasts_by_itself(golden: Callable[..., Graph]) -> None:
     golden(
         eliminate_copies.run,
         """

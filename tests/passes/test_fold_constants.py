@@ -1,10 +1,13 @@
+from collections.abc import Callable
+
 import numpy as np
 
+from edgec.compiler.ir.graph import Graph
 from edgec.compiler.ir.text import parse_graph
 from edgec.passes import fold_constants
 
 
-def test_folds_what_depends_on_constants_alone(golden):
+def test_folds_what_depends_on_constants_alone(golden: Callable[..., Graph]) -> None:
     graph = golden(
         fold_constants.run,
         """
@@ -25,7 +28,7 @@ def test_folds_what_depends_on_constants_alone(golden):
     assert graph.nodes[0].inputs[1].data is not None
 
 
-def test_quantizes_constants_but_leaves_dequantized_ones(golden):
+def test_quantizes_constants_but_leaves_dequantized_ones(golden: Callable[..., Graph]) -> None:
     golden(
         fold_constants.run,
         """
@@ -46,7 +49,7 @@ def test_quantizes_constants_but_leaves_dequantized_ones(golden):
     )
 
 
-def test_does_not_blow_small_constants_up(golden):
+def test_does_not_blow_small_constants_up(golden: Callable[..., Graph]) -> None:
     text = """
         graph @g(%x: float32[1024,1024]) -> (%y) {
           const %a: float32[1] = @a
@@ -57,7 +60,7 @@ def test_does_not_blow_small_constants_up(golden):
     golden(fold_constants.run, text, text)
 
 
-def test_value_of_a_folded_constant():
+def test_value_of_a_folded_constant() -> None:
     graph = parse_graph(
         """graph @g(%x: float32[2]) -> (%y) {
           const %a: float32[2] = @a

@@ -1,9 +1,12 @@
+from collections.abc import Callable
+
 import pytest
 
+from edgec.compiler.ir.graph import Graph
 from edgec.passes import fold_pad
 
 
-def test_into_convolution_and_average_pool(golden):
+def test_into_convolution_and_average_pool(golden: Callable[..., Graph]) -> None:
     golden(
         fold_pad.run,
         """
@@ -25,7 +28,7 @@ def test_into_convolution_and_average_pool(golden):
     )
 
 
-def test_into_max_pool_of_what_is_not_negative(golden):
+def test_into_max_pool_of_what_is_not_negative(golden: Callable[..., Graph]) -> None:
     golden(
         fold_pad.run,
         """
@@ -84,6 +87,6 @@ def test_into_max_pool_of_what_is_not_negative(golden):
         ),
     ],
 )
-def test_leaves_alone(golden, body):
+def test_leaves_alone(golden: Callable[..., Graph], body: str) -> None:
     text = "graph @g(%x: float32[1,4,5,5]) -> (%y) {\n" + body + "\n}"
     golden(fold_pad.run, text, text)

@@ -1,5 +1,8 @@
+from collections.abc import Callable
+
 import pytest
 
+from edgec.compiler.ir.graph import Graph
 from edgec.passes import fold_scale
 
 CONV = """
@@ -16,7 +19,7 @@ graph @g(%x: float32[1,4,5,5]) -> (%y) {
 """
 
 
-def test_batch_norm_and_more_scales_after_a_convolution(golden):
+def test_batch_norm_and_more_scales_after_a_convolution(golden: Callable[..., Graph]) -> None:
     golden(
         fold_scale.run,
         CONV,
@@ -30,7 +33,7 @@ def test_batch_norm_and_more_scales_after_a_convolution(golden):
     )
 
 
-def test_transposed_convolution_and_matmul(golden):
+def test_transposed_convolution_and_matmul(golden: Callable[..., Graph]) -> None:
     golden(
         fold_scale.run,
         """
@@ -59,7 +62,7 @@ def test_transposed_convolution_and_matmul(golden):
     )
 
 
-def test_before_a_convolution_without_padding(golden):
+def test_before_a_convolution_without_padding(golden: Callable[..., Graph]) -> None:
     golden(
         fold_scale.run,
         """
@@ -80,7 +83,7 @@ def test_before_a_convolution_without_padding(golden):
     )
 
 
-def test_a_pure_scale_passes_through_zero_padding(golden):
+def test_a_pure_scale_passes_through_zero_padding(golden: Callable[..., Graph]) -> None:
     golden(
         fold_scale.run,
         """
@@ -100,7 +103,7 @@ def test_a_pure_scale_passes_through_zero_padding(golden):
     )
 
 
-def test_chains_before_an_activation_become_one(golden):
+def test_chains_before_an_activation_become_one(golden: Callable[..., Graph]) -> None:
     golden(
         fold_scale.run,
         """
@@ -158,7 +161,7 @@ def test_chains_before_an_activation_become_one(golden):
         ),
     ],
 )
-def test_leaves_alone(golden, body):
+def test_leaves_alone(golden: Callable[..., Graph], body: str) -> None:
     text = (
         "graph @g(%x: float32[1,4,5,5]) -> (%y) {\n"
         "const %w: float32[4,4,3,3] = @w\n" + ("const %p: float32[3,3] = @p\n" if "%p" in body else "") + body + "\n}"

@@ -1,9 +1,12 @@
+from collections.abc import Callable
+
 import pytest
 
+from edgec.compiler.ir.graph import Graph
 from edgec.passes import fuse_clamp
 
 
-def test_clamps_join_the_epilogue(golden):
+def test_clamps_join_the_epilogue(golden: Callable[..., Graph]) -> None:
     golden(
         fuse_clamp.run,
         """
@@ -28,7 +31,7 @@ def test_clamps_join_the_epilogue(golden):
     )
 
 
-def test_quantized_when_nothing_is_rounded_in_between(golden):
+def test_quantized_when_nothing_is_rounded_in_between(golden: Callable[..., Graph]) -> None:
     golden(
         fuse_clamp.run,
         """
@@ -70,5 +73,5 @@ LEAVES_ALONE = {
 
 
 @pytest.mark.parametrize("why", LEAVES_ALONE)
-def test_leaves_alone(golden, why):
+def test_leaves_alone(golden: Callable[..., Graph], why: str) -> None:
     golden(fuse_clamp.run, LEAVES_ALONE[why], LEAVES_ALONE[why])

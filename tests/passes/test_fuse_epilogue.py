@@ -1,9 +1,12 @@
+from collections.abc import Callable
+
 import pytest
 
+from edgec.compiler.ir.graph import Graph
 from edgec.passes import fuse_epilogue
 
 
-def test_any_activation_of_a_float_convolution(golden):
+def test_any_activation_of_a_float_convolution(golden: Callable[..., Graph]) -> None:
     golden(
         fuse_epilogue.run,
         """
@@ -22,7 +25,7 @@ def test_any_activation_of_a_float_convolution(golden):
     )
 
 
-def test_residual_and_what_follows_it(golden):
+def test_residual_and_what_follows_it(golden: Callable[..., Graph]) -> None:
     golden(
         fuse_epilogue.run,
         """
@@ -45,7 +48,7 @@ def test_residual_and_what_follows_it(golden):
     )
 
 
-def test_quantized_residual_keeps_the_rounding_between(golden):
+def test_quantized_residual_keeps_the_rounding_between(golden: Callable[..., Graph]) -> None:
     golden(
         fuse_epilogue.run,
         """
@@ -66,7 +69,7 @@ def test_quantized_residual_keeps_the_rounding_between(golden):
     )
 
 
-def test_the_later_of_two_convolutions_takes_the_sum_where_it_was(golden):
+def test_the_later_of_two_convolutions_takes_the_sum_where_it_was(golden: Callable[..., Graph]) -> None:
     golden(
         fuse_epilogue.run,
         """
@@ -115,5 +118,5 @@ LEAVES_ALONE = {
 
 
 @pytest.mark.parametrize("why", LEAVES_ALONE)
-def test_leaves_alone(golden, why):
+def test_leaves_alone(golden: Callable[..., Graph], why: str) -> None:
     golden(fuse_epilogue.run, LEAVES_ALONE[why], LEAVES_ALONE[why])

@@ -34,7 +34,7 @@ WHAT_REMAINS = {
 
 
 @pytest.mark.parametrize("name", WHAT_REMAINS)
-def test_real_architectures_keep_their_values_and_lose_their_overhead(name):
+def test_real_architectures_keep_their_values_and_lose_their_overhead(name: str) -> None:
     graph = import_onnx(LIGHT / f"light_{name}.onnx")
     _randomize(graph)
     inputs = _random_inputs(graph)
@@ -47,7 +47,7 @@ def test_real_architectures_keep_their_values_and_lose_their_overhead(name):
     assert sum(compared) > len(graph.nodes) // 2, "values keep the names of the model"
 
 
-def test_float_model_equals_onnx_runtime(mobile):
+def test_float_model_equals_onnx_runtime(mobile: onnx.ModelProto) -> None:
     graph = import_onnx(mobile)
     x = _images(1)[0]
     pipeline.run_pipeline(graph, pipeline.FLOAT, verify=True)
@@ -56,11 +56,11 @@ def test_float_model_equals_onnx_runtime(mobile):
     (found,) = run_graph(graph, {"x": x}).values()
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.ptp(expected))
     ops = Counter(node.op for node in graph.nodes)
-    # hard-swish, both clips, the bias and the sum are in epilogues; the products with the gates are left.
+    # Hard-swish, clips, biases and the sum are in epilogues; the gate's product and the shift before the pad stay.
     assert (ops["map"], ops["pad"], ops["transpose"]) == (2, 0, 2), "the picture comes in, and one shuffle"
 
 
-def test_quantized_model_computes_on_integers(mobile, tmp_path):
+def test_quantized_model_computes_on_integers(mobile: onnx.ModelProto, tmp_path: Path) -> None:
     graph = import_onnx(_quantized(mobile, tmp_path))
     pipeline.run_pipeline(graph, pipeline.FLOAT, verify=True)
     absorb_qdq.run(graph)
@@ -78,7 +78,7 @@ def test_quantized_model_computes_on_integers(mobile, tmp_path):
         assert np.abs(found - theirs).max() <= 0.05 * np.ptp(theirs)
 
 
-def test_ten_thousand_nodes_take_seconds():
+def test_ten_thousand_nodes_take_seconds() -> None:
     nodes, name = [], "x"
     for i in range(10_000):
         op = ("Relu", "Neg", "Transpose")[i % 3]

@@ -1,10 +1,12 @@
 import importlib
 import pkgutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import edgec.passes
+from edgec.compiler.ir.graph import Graph
 from edgec.compiler.ir.text import parse_graph
 from edgec.errors import EdgeError
 from edgec.passes import pipeline
@@ -19,14 +21,14 @@ TEXT = """graph @g(%x: float32[4]) -> (%y) {
 
 
 @pytest.mark.parametrize("module", PASSES, ids=lambda m: m.__name__.rpartition(".")[2])
-def test_every_pass_is_in_the_pipeline_and_has_a_golden_test(module):
+def test_every_pass_is_in_the_pipeline_and_has_a_golden_test(module: ModuleType) -> None:
     name = module.__name__.rpartition(".")[2]
     assert module.run in (*pipeline.FLOAT, *pipeline.LATE)
     assert "golden(" in (Path(__file__).parent / f"test_{name}.py").read_text()
     assert "->" in module.__doc__, "the docstring draws the rewrite"
 
 
-def test_dumps_are_numbered_over_both_phases(tmp_path):
+def test_dumps_are_numbered_over_both_phases(tmp_path: Path) -> None:
     graph = parse_graph(TEXT, {})
     dump = pipeline.dump_to(tmp_path)
     pipeline.run_pipeline(graph, pipeline.FLOAT, dump=dump)
@@ -36,10 +38,10 @@ def test_dumps_are_numbered_over_both_phases(tmp_path):
     assert "neg" in (tmp_path / names[0]).read_text()
 
 
-def test_verification_tells_which_pass_broke_the_graph():
+def test_verification_tells_which_pass_broke_the_graph() -> None:
     graph = parse_graph(TEXT, {})
 
-    def breaks(graph):
+    def breaks(graph: Graph) -> bool:
         graph.nodes.reverse()
         return True
 

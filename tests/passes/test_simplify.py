@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
+from edgec.compiler.ir.graph import Graph
 from edgec.passes import simplify
 
 
-def test_operations_that_change_nothing(golden):
+def test_operations_that_change_nothing(golden: Callable[..., Graph]) -> None:
     golden(
         simplify.run,
         """
@@ -26,7 +29,7 @@ def test_operations_that_change_nothing(golden):
     )
 
 
-def test_a_subsampling_pool_and_a_reversing_slice_do_change_something(golden):
+def test_a_subsampling_pool_and_a_reversing_slice_do_change_something(golden: Callable[..., Graph]) -> None:
     text = """
         graph @g(%x: float32[1,4,5,5]) -> (%y) {
           %a: float32[1,4,5,5] = slice(%x) {starts=(0,3,0,0), steps=(1,-1,1,1)}
@@ -36,7 +39,7 @@ def test_a_subsampling_pool_and_a_reversing_slice_do_change_something(golden):
     golden(simplify.run, text, text)
 
 
-def test_chains_become_one(golden):
+def test_chains_become_one(golden: Callable[..., Graph]) -> None:
     golden(
         simplify.run,
         """
@@ -60,7 +63,7 @@ def test_chains_become_one(golden):
     )
 
 
-def test_what_moves_no_element_is_a_reshape(golden):
+def test_what_moves_no_element_is_a_reshape(golden: Callable[..., Graph]) -> None:
     golden(
         simplify.run,
         """
@@ -78,7 +81,7 @@ def test_what_moves_no_element_is_a_reshape(golden):
     )
 
 
-def test_an_output_keeps_its_name_and_an_input_is_copied_to_it(golden):
+def test_an_output_keeps_its_name_and_an_input_is_copied_to_it(golden: Callable[..., Graph]) -> None:
     golden(
         simplify.run,
         """

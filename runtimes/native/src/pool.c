@@ -141,17 +141,18 @@ static void plan(edge_pool *pool, uint32_t threads) {
     }
 }
 
-/* Starts the workers with the creator's affinity narrowed to `cpus`, which they inherit. */
-static edge_status start_workers(edge_pool *pool, uint32_t count, const edge_cpu_set *cpus, edge_error *error) {
+/* Starts the workers. To pin them the creator's own affinity is narrowed meanwhile, which they inherit. */
+static edge_status start_workers(edge_pool *pool, uint32_t count, const edge_cpu_set *cpus, bool pin,
+                                 edge_error *error) {
     edge_cpu_set before;
-    if (!edge_os_get_cpus(&before) || !edge_os_set_cpus(cpus)) {
+    if (pin && (!edge_os_get_cpus(&before) || !edge_os_set_cpus(cpus))) {
         return edge_fail(error, EDGE_ERR_THREAD, "the system refused to pin the workers to the chosen CPUs");
     }
     while (pool->worker_count < count &&
            edge_os_thread_start(&pool->workers[pool->worker_count], worker_main, pool)) {
         pool->worker_count++;
     }
-    edge_os_set_cpus(&before);
+    if (pin) edge_os_set_cpus(&before);
     if (pool->worker_count == count) return EDGE_OK;
     uint64_t started = pool->worker_count;
     edge_pool_stop(pool);
@@ -159,7 +160,7 @@ static edge_status start_workers(edge_pool *pool, uint32_t count, const edge_cpu
 }
 
 edge_status edge_pool_start(edge_pool *pool, edge_session *session, uint32_t threads, const edge_cpu_set *cpus,
-                            edge_error *error) {
+                            bool pin, edge_error *error) {
     uint32_t steps = session->model->program->step_count;
     pool->session = session;
     pool->tickets = (edge_ticket *)(void *)(pool + 1);
@@ -169,7 +170,7 @@ edge_status edge_pool_start(edge_pool *pool, edge_session *session, uint32_t thr
     pool->spins = (int32_t)threads <= edge_cpu_count(cpus) ? SPINS : 0;
     plan(pool, threads);
     atomic_init(&pool->position, pool->phase_count); /* idle, as after a run with base 0 */
-    return start_workers(pool, threads - 1, cpus, error);
+    return start_workers(pool, threads - 1, cpus, pin, error);
 }
 
 void edge_pool_stop(edge_pool *pool) {

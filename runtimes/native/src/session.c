@@ -73,7 +73,7 @@ edge_status edge_session_create(edge_model *model, const edge_session_options *o
     created->threads = threads;
     if (threads > 1) {
         created->pool = (edge_pool *)(void *)(block + at.pool);
-        status = edge_pool_start(created->pool, created, threads, &cpus, error);
+        status = edge_pool_start(created->pool, created, threads, &cpus, options->affinity != NULL, error);
     }
     if (status != EDGE_OK) {
         edge_os_free(block, at.total);

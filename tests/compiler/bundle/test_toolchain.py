@@ -154,6 +154,19 @@ def test_the_runtime_is_compiled_once_and_quickly(tmp_path: Path, monkeypatch: p
     assert not [path for path in (tmp_path / "runtime").iterdir() if path.name.startswith(".")]
 
 
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGEC_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(EdgeError, match="set EDGEC_CACHE_DIR to one that can"):
+        library(Triple("aarch64"))
+
+
+def test_the_cache_may_be_given_relative_to_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDGEC_CACHE_DIR", "cache")
+    assert library(Triple("aarch64")) and (tmp_path / "cache" / "runtime").is_dir()
+
+
 def test_several_processes_may_fill_the_cache(tmp_path: Path) -> None:
     script = """
 from edgec.compiler.bundle.toolchain import Triple, _runtime

@@ -26,8 +26,9 @@ def convolutions(draw, transposed=False):
         attrs["pads"] = [draw(st.integers(0, k - 1)) for k in kernel * 2]
     else:
         attrs["auto_pad"] = auto_pad
+    if "SAME" in auto_pad:
+        attrs["dilations"] = [1] * dims  # ONNX Runtime has no other
     if transposed and "SAME" in auto_pad:
-        attrs["dilations"] = [1] * dims
         attrs["strides"] = [min(s, k) for s, k in zip(attrs["strides"], kernel, strict=True)]
     if transposed and auto_pad == "NOTSET":
         attrs["output_padding"] = [draw(st.integers(0, s - 1)) for s in attrs["strides"]]

@@ -63,4 +63,4 @@ def test_few_values_are_never_clipped():
 
 
 def test_nothing_seen():
-    assert Histogram().range() == Range(0.0, 0.0)
+    assert Histogram().range("percentile") == Range(0.0, 0.0)

@@ -175,6 +175,28 @@ def test_the_runner_checks_npy_files(toy: Any, tmp_path: Path, array: np.ndarray
     assert "is cut off" in runner(toy, "weights.bin", "--input", f"x={tmp_path / 'x.npy'}").stderr
 
 
+def test_the_runner_survives_mutated_files(toy: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    file = tmp_path / "x.npy"
+    np.save(file, np.zeros((1, 4096), np.int32))
+    good = {"x": file.read_bytes(), "weights": toy.weights.read_bytes()}
+    codes = set()
+    for i in range(200):
+        which = ("x", "weights")[i % 2]
+        data = bytearray(good[which])
+        span = (0, 136) if which == "x" else (len(data) - 64, len(data))
+        for _ in range(random.integers(1, 4)):
+            data[random.integers(*span)] = random.integers(256)
+        if i % 5 == 0:
+            del data[random.integers(len(data)) :]
+        (tmp_path / which).write_bytes(data)
+        weights, x = (tmp_path / "weights", file) if which == "weights" else (toy.weights, tmp_path / "x")
+        done = runner(toy, str(weights), "--input", f"x={x}")
+        assert done.returncode in (0, 2) and len(done.stderr.splitlines()) == (done.returncode == 2), done
+        codes.add(done.returncode)
+    assert codes == {0, 2}
+
+
 def test_the_runner_takes_raw_files_and_prints_text_or_json(
     toy: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any, tmp_path: Path
 ) -> None:

@@ -32,6 +32,11 @@ def test_a_session_in_use_refuses_a_second_run(gcc_harness: Callable[..., Path],
     run(gcc_harness(*flags), "busy")
 
 
+def test_oversleeping_workers_take_no_tile_of_another_run(gcc_harness: Callable[..., Path]) -> None:
+    """With many more threads than CPUs some lose the CPU between looking at the time and taking a tile."""
+    run(gcc_harness("-O2"), "stress", "16", "10000", "1")
+
+
 def test_wrong_arguments_give_a_status(gcc_harness: Callable[..., Path]) -> None:
     run(gcc_harness(*ADDRESS), "arguments")
 

@@ -1,0 +1,69 @@
+"""Kernel objects: one for each kernel and code variant, compiled when no earlier compile left it in the cache.
+
+The cache key holds everything that the object depends on: the kernel's spec, the sources of the templates and of the
+vector ISA, the LLVM target, and TVM's version.
+"""
+
+import hashlib
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from ...targets.target import Variant
+from ..kernels.spec import Kernel
+
+_SOURCES = (Path(__file__).parents[1] / "kernels", Path(__file__).parents[2] / "targets", Path(__file__).parent)
+
+
+@dataclass(frozen=True)
+class KernelObject:
+    """An ELF object that defines `symbol`."""
+
+    symbol: str
+    code: bytes
+
+
+def compile_kernel(kernel: Kernel, variant: Variant, cache_folder: Path) -> KernelObject:
+    """The object of `kernel` for `variant`."""
+    symbol = f"{kernel.spec.symbol}_{variant.name}"
+    path = cache_folder / "kernels" / f"{_key(kernel, variant)}.o"
+    if path.is_file():
+        return KernelObject(symbol, path.read_bytes())
+    from .llvm import object_code
+
+    family = importlib.import_module(kernel.family)
+    code = object_code({symbol: family.build(kernel.spec, variant.isa())}, variant.llvm)
+    _write(path, code)
+    return KernelObject(symbol, code)
+
+
+def _key(kernel: Kernel, variant: Variant) -> str:
+    parts = (kernel.family, repr(kernel.spec), variant.name, repr(sorted(variant.llvm.items())), _sources_digest())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@cache
+def _sources_digest() -> str:
+    digest = hashlib.sha256(metadata.version("apache-tvm").encode())
+    for path in sorted(_python_files(_SOURCES)):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _python_files(folders: Iterable[Path]) -> list[Path]:
+    return [path for folder in folders for path in folder.glob("*.py")]
+
+
+def _write(path: Path, code: bytes) -> None:
+    """Whole or not at all: other processes may be compiling the same kernel."""
+    import os
+    import tempfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(code)
+    os.replace(temporary, path)

@@ -1,0 +1,84 @@
+"""compile_model: the whole way from an ONNX file to a bundle, on one screen."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from .. import __version__
+from ..errors import EdgeError
+from ..passes.pipeline import FLOAT, LATE, dump_to, run_pipeline
+from ..targets.registry import find
+from ..targets.target import Target
+from .bundle import assemble
+from .bundle.manifest import Manifest
+from .bundle.toolchain import cache_dir
+from .bundle.writer import write_bundle
+from .codegen.kernels import KernelObject, compile_kernel
+from .importer import import_onnx, load_model
+from .ir.graph import Graph
+from .lower.lower import Lowered, lower
+from .quantize import open_samples, post_training_quantization
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage, how much of it is done, and of how much."""
+
+
+def compile_model(
+    model: str | Path,
+    *,
+    target: str = "arm64-neon",
+    int8: bool = False,
+    calibrate: str | Path | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    output: str | Path | None = None,
+    verify: bool = False,
+    dump_ir: str | Path | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> Manifest:
+    """Compile the ONNX file `model` for `target` into the bundle `output` (default: <model>.edge in this folder).
+
+    `int8` quantizes a float model with the samples in `calibrate` (.npy, .npz or images). `shapes` binds symbolic input
+    shapes. `verify` checks the graph after every pass, `dump_ir` writes it to that folder. Returns the bundle's
+    manifest. EdgeError says in a sentence what is wrong with the model, the samples or the machine.
+    """
+    device = find(target)
+    path = Path(output) if output is not None else Path(Path(model).with_suffix(".edge").name)
+    progress("import", 0, 1)
+    source = load_model(Path(model))
+    graph = import_onnx(Path(model), shapes)
+    dump = dump_to(Path(dump_ir)) if dump_ir is not None else None
+    run_pipeline(graph, FLOAT, verify=verify, dump=dump)
+    already = is_quantized(graph)
+    if int8 and not already:
+        if calibrate is None:
+            raise EdgeError(
+                f"{model} is a float model: --int8 needs samples of its inputs to find value ranges; "
+                "pass a folder of .npy, .npz or image files with --calibrate samples/"
+            )
+        samples = open_samples(Path(calibrate), [(v.name, v.type) for v in graph.inputs])
+        graph = post_training_quantization(graph, source, samples, progress=progress)
+    run_pipeline(graph, LATE, verify=verify, dump=dump)
+    graph.name = assemble.bundle_name(path)
+    progress("lower", 0, 1)
+    lowered = lower(graph, device)
+    objects = _compile_kernels(lowered, device, progress)
+    files, manifest = assemble.assemble(lowered, objects, device, __version__, "int8" if int8 or already else "float32")
+    progress("write", 0, 1)
+    return write_bundle(path, files, manifest)
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether the model came with quantized tensors of its own."""
+    return any(v.type.quant is not None for v in graph.values())
+
+
+def _compile_kernels(lowered: Lowered, target: Target, progress: Progress) -> dict[tuple[str, str], KernelObject]:
+    """(kernel, variant) -> object, each compiled or taken from the cache."""
+    jobs = [(kernel, variant) for variant in target.variants for kernel in lowered.kernels.values()]
+    objects = {}
+    for done, (kernel, variant) in enumerate(jobs):
+        progress("kernels", done, len(jobs))
+        objects[kernel.spec.symbol, variant.name] = compile_kernel(kernel, variant, cache_dir())
+    progress("kernels", len(jobs), len(jobs))
+    return objects
+
+

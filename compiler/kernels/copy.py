@@ -1,0 +1,190 @@
+"""Strided copies: transpose, slice, concat, pad, broadcast_to.
+
+The iteration space is [extent_0, extent_1, extent_2, extent_3, count]; every dimension has a byte stride in x and in y
+(negative and zero ones too, in x). A tile is one (i0, i1), or a `chunk` of the elements of its rows: tiles =
+extent_0 * extent_1 * chunks.
+
+Forms, by the two innermost dimensions:
+
+    dense         rows of bytes, dense in x and y
+    strided       rows of elements at any stride
+    transpose     [extent_3, count]: x[a][b] -> y[b][a] with b dense in x and a dense in y; both at least 8
+    interleave    planes x[p][n] -> y[n][p] for a few planes; n dense in x, y dense
+    deinterleave  x[n][p] -> planes y[p][n]; x dense, n dense in y
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from tvm import tirx
+
+from .builder import Builder, Register, Value, define, i64, shuffle
+from .isa import Isa
+from .memory import copy_run
+
+OPERANDS = ("x", "y")
+
+Form = Literal["dense", "strided", "transpose", "interleave", "deinterleave"]
+
+_SPACE = ("extent_1", "extent_2", "extent_3", "count", "chunk", "chunks")
+_INTEGER = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
+
+MAX_PLANES = 4
+BLOCK = 8
+"""Rows and columns of the blocks of a transpose."""
+
+
+@dataclass(frozen=True)
+class CopySpec:
+    """Which member of the family. `element`: bytes (1 for `dense`, whose `count` is in bytes; 1 or 4 for `transpose`);
+    `planes`: 2 to 4, for `interleave` and `deinterleave`.
+
+    Stride parameters: `x_0` ... and `y_0` ... of the dimensions that the form does not say to be dense.
+    """
+
+    form: Form
+    element: int = 1
+    planes: int = 0
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name in plans, symbols and profiles."""
+        return f"x{self.element * 8}_{self.form}" + (str(self.planes) if self.planes else "") + "_copy"
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Names of the kernel's parameters, in order."""
+        strides = [(4, 4), (5, 5), (4, 5), (4, 3), (3, 4)][_FORMS.index(self.form)]
+        x, y = (tuple(f"{name}_{i}" for i in range(n)) for name, n in zip("xy", strides, strict=True))
+        if self.form == "transpose":
+            y = (*y[:3], "y_4")
+        return _SPACE + x + y
+
+
+_FORMS = ("dense", "strided", "transpose", "interleave", "deinterleave")
+
+
+def build(spec: CopySpec, isa: Isa) -> object:
+    """The TIR function of `spec` on `isa`."""
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _Copy(b, spec).body())
+
+
+class _Copy:
+    def __init__(self, b: Builder, spec: CopySpec) -> None:
+        self.b, self.spec, self.size = b, spec, spec.element
+        self.dtype = _INTEGER[spec.element]
+        self.x, self.y = b.pointer("x"), b.pointer("y")
+
+    def body(self) -> None:
+        b = self.b
+        run: Callable[[Value, Value, Value, Value], None] = getattr(self, f"_{self.spec.form}")
+        inner = 3 if self.spec.form in ("dense", "strided") else 2
+        with b.tiles() as t:
+            begin = b.let(tirx.truncmod(t, b.param("chunks")) * b.param("chunk"))
+            end = b.let(tirx.min(begin + b.param("chunk"), b.param("count")))
+            row = b.let(tirx.truncdiv(t, b.param("chunks")))
+            x, y = self._advance(None, 0, tirx.truncdiv(row, b.param("extent_1")))
+            x, y = self._advance((x, y), 1, tirx.truncmod(row, b.param("extent_1")))
+            with b.range(0, b.param("extent_2")) as i2:
+                x2, y2 = self._advance((x, y), 2, i2)
+                if inner == 2:
+                    run(x2, y2, begin, end)
+                    return
+                with b.range(0, b.param("extent_3")) as i3:
+                    run(*self._advance((x2, y2), 3, i3), begin, end)
+
+    def _advance(self, at: tuple[Value, Value] | None, dimension: int, index: Value) -> tuple[Value, Value]:
+        b, index = self.b, self.b.let(index)
+        x, y = (index * b.param(f"{name}_{dimension}") for name in "xy")
+        return (b.let(x), b.let(y)) if at is None else (b.let(at[0] + x), b.let(at[1] + y))
+
+    def _dense(self, x: Value, y: Value, begin: Value, end: Value) -> None:
+        copy_run(self.b, self.y, self.b.let(y + begin), self.x, self.b.let(x + begin), self.b.let(end - begin))
+
+    def _strided(self, x: Value, y: Value, begin: Value, end: Value) -> None:
+        b = self.b
+        with b.range(begin, end) as i:
+            self.y.store(y + i * b.param("y_4"), self.x.load(x + i * b.param("x_4"), self.dtype), self.dtype)
+
+    def _transpose(self, x: Value, y: Value, begin: Value, end: Value) -> None:
+        """Blocks; the last ones overlap those before them."""
+        b = self.b
+        rows, count = b.param("extent_3"), b.param("count")
+        with b.range(0, tirx.truncdiv(end - begin + (BLOCK - 1), i64(BLOCK))) as j:
+            column = b.let(tirx.min(begin + j * BLOCK, count - BLOCK))
+            with b.range(0, tirx.truncdiv(rows + (BLOCK - 1), i64(BLOCK))) as i:
+                row = b.let(tirx.min(i * BLOCK, rows - BLOCK))
+                x_block = b.let(x + row * b.param("x_3") + column * self.size)
+                y_block = b.let(y + column * b.param("y_4") + row * self.size)
+                self._block(x_block, y_block)
+
+    def _block(self, x: Value, y: Value) -> None:
+        lines = [
+            Register(self.dtype, BLOCK, self.x.load(x + self.b.param("x_3") * r, self.dtype, BLOCK)).get()
+            for r in range(BLOCK)
+        ]
+        for distance in (4, 2, 1):
+            lines = _exchange(self.dtype, lines, distance)
+        for r, line in enumerate(lines):
+            self.y.store(y + self.b.param("y_4") * r, line, self.dtype, BLOCK)
+
+    def _interleave(self, x: Value, y: Value, begin: Value, end: Value) -> None:
+        planes, width = self.spec.planes, 16 // self.size
+        merged = [p * width + i for i in range(width) for p in range(planes)]
+
+        def vector(at: Value) -> None:
+            lines = [self.x.load(x + self.b.param("x_3") * p + at * self.size, self.dtype, width) for p in range(planes)]
+            self.y.store(y + at * (self.size * planes), _gather(lines, merged), self.dtype, planes * width)
+
+        def single(at: Value) -> None:
+            for p in range(planes):
+                element = self.x.load(x + self.b.param("x_3") * p + at * self.size, self.dtype)
+                self.y.store(y + at * (self.size * planes) + p * self.size, element, self.dtype)
+
+        self._pixels(width, begin, end, vector, single)
+
+    def _deinterleave(self, x: Value, y: Value, begin: Value, end: Value) -> None:
+        planes, width = self.spec.planes, 16 // self.size
+
+        def vector(at: Value) -> None:
+            pixels = self.b.let(self.x.load(x + at * (self.size * planes), self.dtype, planes * width))
+            for p in range(planes):
+                plane = shuffle([pixels], range(p, planes * width, planes))
+                self.y.store(y + self.b.param("y_3") * p + at * self.size, plane, self.dtype, width)
+
+        def single(at: Value) -> None:
+            for p in range(planes):
+                element = self.x.load(x + at * (self.size * planes) + p * self.size, self.dtype)
+                self.y.store(y + self.b.param("y_3") * p + at * self.size, element, self.dtype)
+
+        self._pixels(width, begin, end, vector, single)
+
+    def _pixels(
+        self, width: int, begin: Value, end: Value, vector: Callable[[Value], None], single: Callable[[Value], None]
+    ) -> None:
+        """Vectors, the last one overlapping; one by one where there is no whole vector."""
+        b = self.b
+        length = b.let(end - begin)
+        with b.when(length >= width), b.range(0, tirx.truncdiv(length + (width - 1), i64(width))) as i:
+            vector(b.let(begin + tirx.min(i * width, length - width)))
+        with b.when(length < width), b.range(begin, end) as i:
+            single(i)
+
+
+def _exchange(dtype: str, lines: list[Value], distance: int) -> list[Value]:
+    """One stage of a transpose by halving: line r swaps with line r + distance what is off the diagonal."""
+    result = list(lines)
+    for r in range(BLOCK):
+        if r & distance:
+            continue
+        low, high = lines[r], lines[r + distance]
+        first = [c if not c & distance else BLOCK + c - distance for c in range(BLOCK)]
+        second = [c + distance if not c & distance else BLOCK + c for c in range(BLOCK)]
+        result[r] = Register(dtype, BLOCK, shuffle([low, high], first)).get()
+        result[r + distance] = Register(dtype, BLOCK, shuffle([low, high], second)).get()
+    return result
+
+
+def _gather(lines: list[Value], lanes: list[int]) -> Value:
+    return shuffle(lines, lanes)

@@ -1,0 +1,55 @@
+"""The halo of a buffer: the border around the [height, width, channels] in the middle of a larger allocation.
+
+A tile is one row of the allocation: tiles = above + height + below.
+"""
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from .builder import Builder, Value, define, i64, splat
+from .isa import Isa
+
+OPERANDS = ("y",)
+
+_VECTOR = 16
+
+
+@dataclass(frozen=True)
+class FillSpec:
+    """`element`: bytes, 1 or 4. `value` holds the element's bits, a byte four times. `left`, `inner` and `right` are
+    bytes of a row."""
+
+    element: int
+    params: tuple[str, ...] = ("above", "height", "y_row", "left", "inner", "right", "value")
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name in plans, symbols and profiles."""
+        return f"x{self.element * 8}_halo"
+
+
+def build(spec: FillSpec, isa: Isa) -> object:
+    """The TIR function of `spec` on `isa`."""
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec))
+
+
+def _body(b: Builder, spec: FillSpec) -> None:
+    left, inner, right = (b.param(name) for name in ("left", "inner", "right"))
+    with b.tiles() as row:
+        start = b.let(row * b.param("y_row"))
+        inside = b.let(tirx.And(row >= b.param("above"), row < b.param("above") + b.param("height")).astype("int64"))
+        _run(b, spec, start, b.let(tirx.Select(tirx.NE(inside, i64(0)), left, left + inner + right)))
+        with b.when(tirx.NE(inside, i64(0))):
+            _run(b, spec, b.let(start + left + inner), right)
+
+
+def _run(b: Builder, spec: FillSpec, offset: Value, count: Value) -> None:
+    y, value = b.pointer("y"), b.param32("value")
+    with b.when(count >= _VECTOR), b.range(0, tirx.truncdiv(count + (_VECTOR - 1), i64(_VECTOR))) as i:
+        y.store(offset + tirx.min(i * _VECTOR, count - _VECTOR), splat(value, _VECTOR // 4), "int32", _VECTOR // 4)
+    with b.when(count < _VECTOR), b.range(0, tirx.truncdiv(count, i64(spec.element))) as i:
+        if spec.element == 4:
+            y.store(offset + i * 4, value, "int32")
+        else:
+            y.store(offset + i, tirx.Cast("int8", value), "int8")

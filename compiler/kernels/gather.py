@@ -1,0 +1,49 @@
+"""`gather`: rows of bytes by number, [outer, extent, row] -> [outer, indices, row]; also nearest `resize`, a gather of
+pixels within a gather of rows.
+
+An index outside [0, extent) selects the nearest row that exists. A tile is `tile_rows` rows of one outer index:
+tiles = outer * chunks, chunks = ceil(indices / tile_rows).
+"""
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from .builder import BITS, Builder, define, i64
+from .isa import Isa
+from .memory import copy_run
+
+OPERANDS = ("x", "w", "y")
+
+
+@dataclass(frozen=True)
+class GatherSpec:
+    """`w` holds the indices, int32 or int64: weights, an input or a computed tensor."""
+
+    index_dtype: str
+    params: tuple[str, ...] = (
+        "extent", "indices", "tile_rows", "chunks", "row_bytes", "x_outer", "x_step", "y_outer", "y_step",
+    )  # fmt: skip
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name in plans, symbols and profiles."""
+        return {"int32": "x8_gather_s32", "int64": "x8_gather_s64"}[self.index_dtype]
+
+
+def build(spec: GatherSpec, isa: Isa) -> object:
+    """The TIR function of `spec` on `isa`."""
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec))
+
+
+def _body(b: Builder, spec: GatherSpec) -> None:
+    x, w, y = (b.pointer(name) for name in OPERANDS)
+    with b.tiles() as t:
+        outer = b.let(tirx.truncdiv(t, b.param("chunks")))
+        first = b.let(tirx.truncmod(t, b.param("chunks")) * b.param("tile_rows"))
+        source, target = b.let(outer * b.param("x_outer")), b.let(outer * b.param("y_outer"))
+        with b.range(first, tirx.min(first + b.param("tile_rows"), b.param("indices"))) as i:
+            index = i64(w.load(i * (BITS[spec.index_dtype] // 8), spec.index_dtype))
+            index = b.let(tirx.max(tirx.min(index, b.param("extent") - 1), i64(0)))
+            to, origin = b.let(target + i * b.param("y_step")), b.let(source + index * b.param("x_step"))
+            copy_run(b, y, to, x, origin, b.param("row_bytes"))

@@ -1,0 +1,125 @@
+"""`map`: any scalar expression over up to four inputs.
+
+A quantized operand (int8 or uint8) stands for real numbers: it is dequantized to float32 before the expression, or
+quantized after it. Kernels with such an operand give the bytes of the numpy reference: no product and sum are fused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..ir.expr import Expr, to_text
+from .builder import Builder, Value, bitcast, cast, const, define, splat
+from .elementwise import Cursor, Stream, elementwise, params
+from .isa import Isa
+from .naming import digest
+from .quantization import dequantize, quantize
+from .scalar import convert, emit
+
+MAX_INPUTS = 4
+
+OPERANDS = ("x0", "x1", "x2", "x3", "y")
+
+
+@dataclass(frozen=True)
+class MapOperand:
+    """`dense`: the elements of a row lie one after the other; otherwise a row repeats one element."""
+
+    dtype: str
+    quantized: bool = False
+    dense: bool = True
+
+    @property
+    def code(self) -> str:
+        """`qs8`, `f32`, `f32b` (broadcast) ..."""
+        kind = ("q" if self.quantized else "") + _SHORT[self.dtype]
+        return kind + ("" if self.dense else "b")
+
+
+_SHORT = {"float32": "f32", "int8": "s8", "uint8": "u8", "int16": "s16", "int32": "s32", "int64": "s64", "bool": "b8"}
+
+
+@dataclass(frozen=True)
+class MapSpec:
+    """`expr` over `inputs`. Parameters: the iteration space and strides (`elementwise.params`), then scale (float32)
+    and zero point of each quantized operand."""
+
+    expr: Expr
+    inputs: tuple[MapOperand, ...]
+    output: MapOperand
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name in plans, symbols and profiles."""
+        inputs = "_".join(o.code for o in self.inputs)
+        return f"map_{inputs}_{self.output.code}_{digest(to_text(self.expr))}"
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Names of the kernel's parameters, in order."""
+        named = zip([*OPERANDS[: len(self.inputs)], "y"], [*self.inputs, self.output], strict=True)
+        quantization = tuple(f"{name}_{part}" for name, o in named if o.quantized for part in ("scale", "zero_point"))
+        return params([*self.streams, self.target]) + quantization
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """The inputs as they are walked."""
+        return tuple(_stream(name, o) for name, o in zip(OPERANDS, self.inputs, strict=False))
+
+    @property
+    def target(self) -> Stream:
+        """The output as it is walked."""
+        return _stream("y", self.output)
+
+    @property
+    def exact(self) -> bool:
+        """Whether results must not depend on fused rounding."""
+        return any(o.quantized for o in (*self.inputs, self.output))
+
+
+def _stream(name: str, operand: MapOperand) -> Stream:
+    return Stream(name, "int8" if operand.dtype == "bool" else operand.dtype, operand.dense)
+
+
+def build(spec: MapSpec, isa: Isa) -> object:
+    """The TIR function of `spec` on `isa`. ValueError where an operation has no code for its type."""
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa))
+
+
+def _body(b: Builder, spec: MapSpec, isa: Isa) -> None:
+    lanes = isa.lanes
+
+    def body(inputs: Sequence[Cursor], output: Cursor) -> None:
+        loaded = [_load(b, isa, cursor, o) for cursor, o in zip(inputs, spec.inputs, strict=True)]
+        computed = spec.output.dtype if not spec.output.quantized else "float32"
+        halves = [
+            emit(spec.expr, [pair[half] for pair in loaded], computed, lanes, exact=spec.exact) for half in range(2)
+        ]
+        if spec.output.quantized:
+            codes = quantize(b, isa, "y", (halves[0], halves[1]))
+            output.store(0, codes if spec.output.dtype == "int8" else codes ^ const(-128, "int8", 2 * lanes), 2 * lanes)
+            return
+        for half, value in enumerate(halves):
+            output.store(half * lanes, _stored(value, spec.output.dtype, lanes), lanes)
+
+    elementwise(b, 2 * lanes, spec.streams, spec.target, body)
+
+
+def _load(b: Builder, isa: Isa, cursor: Cursor, operand: MapOperand) -> tuple[Value, Value]:
+    """Two vectors of `lanes` elements, as the expression sees them."""
+    lanes = isa.lanes
+    if operand.quantized:
+        codes = cursor.load(0, 2 * lanes)
+        if operand.dtype == "uint8":
+            codes = bitcast(codes, "int8", 2 * lanes) ^ const(-128, "int8", 2 * lanes)
+        return dequantize(b, isa, cursor.stream.name, b.let(codes))
+    low, high = (b.let(cursor.load(half * lanes, lanes)) for half in range(2))
+    if operand.dtype == "bool":
+        return convert(low, "bool", lanes), convert(high, "bool", lanes)
+    return low, high
+
+
+def _stored(value: Value, dtype: str, lanes: int) -> Value:
+    return convert(value, "int8", lanes) if dtype == "bool" else value
+
+
+__all__ = ["MAX_INPUTS", "OPERANDS", "MapOperand", "MapSpec", "build", "cast", "splat"]

@@ -1,0 +1,44 @@
+"""q and r of the arithmetic contract as vector code, and constants that kernels share."""
+
+from tvm import tirx
+
+from .builder import Builder, Value, cast, intrinsic, splat
+from .isa import Isa
+
+
+def splat16(b: Builder, isa: Isa, name: str) -> Value:
+    """The parameter `name` in every lane: int16 x 2*lanes."""
+    return b.let(splat(tirx.Cast("int16", b.param(name)), 2 * isa.lanes))
+
+
+def splat_float(b: Builder, isa: Isa, name: str) -> Value:
+    """The float parameter `name` in every lane: float32 x lanes."""
+    return b.let(splat(b.param_float(name), isa.lanes))
+
+
+def quantize(b: Builder, isa: Isa, name: str, values: tuple[Value, Value]) -> Value:
+    """saturate(rne(x / scale) + zero_point): two float32 vectors -> int8 x 2*lanes; NaN gives the zero point."""
+    scale = splat_float(b, isa, f"{name}_scale")
+    low, high = (isa.round_real(b.let(value / scale)) for value in values)
+    return isa.narrow8(isa.add16(isa.narrow16(low, high), splat16(b, isa, f"{name}_zero_point")))
+
+
+def dequantize(b: Builder, isa: Isa, name: str, codes: Value) -> tuple[Value, Value]:
+    """float32(q - zero_point) * scale: int8 x 2*lanes -> two float32 vectors, fenced off from fusing."""
+    scale = splat_float(b, isa, f"{name}_scale")
+    differences = isa.widen32(b.let(isa.widen16(codes) - splat16(b, isa, f"{name}_zero_point")))
+    fence = f"llvm.arithmetic.fence.v{isa.lanes}f32"
+    low, high = (
+        b.let(intrinsic(fence, "float32", isa.lanes, cast(d, "float32", isa.lanes) * scale)) for d in differences
+    )
+    return low, high
+
+
+def fixed_point_add(b: Builder, isa: Isa, x: Value, y: Value) -> Value:
+    """`map add` of the contract with the parameters RESIDUAL_EPILOGUE: int16 x 2*lanes codes -> clamped codes."""
+    shift, offset = (splat(b.param32(name), isa.lanes) for name in ("shift", "offset"))
+    products_x = isa.multiply16(x, splat16(b, isa, "multiplier_a"))
+    products_y = isa.multiply16(y, splat16(b, isa, "multiplier_b"))
+    low, high = ((px + py + offset) >> shift for px, py in zip(products_x, products_y, strict=True))
+    total = isa.add16(isa.narrow16(low, high), splat16(b, isa, "sum_zero_point"))
+    return tirx.max(tirx.min(total, splat16(b, isa, "sum_high")), splat16(b, isa, "sum_low"))

@@ -1,0 +1,189 @@
+"""`reduce` over neighbouring axes: [outer, rows, columns, inner] -> [outer, inner].
+
+With `inner` the lanes of a vector are the elements that stay (a global pool); a tile is a chunk of the inner elements
+of one outer index: tiles = outer * chunks. Without, `columns` are dense and become one number; a tile is one outer
+index. Sums of floats are taken in an order that does not depend on the tiling.
+
+With `inner`, up to 31 bytes behind the input may be read where there are fewer inner elements than lanes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from tvm import tirx
+
+from .blocks import channel_blocks, store_channels
+from .builder import Builder, Register, Value, cast, const, define, i64, intrinsic, splat
+from .epilogue import requantize
+from .isa import Isa
+from .quantization import splat16, splat_float
+from .window import Window, fold, int8_sums
+
+OPERANDS = ("x", "y")
+
+Kind = Literal["sum", "mean", "max", "min", "prod", "l1", "l2"]
+
+_INNER = ("rows", "x_row", "columns", "x_column", "x_outer", "y_outer", "inner", "chunk", "chunks")
+_ROW = ("rows", "x_row", "columns", "x_outer", "y_outer")
+_QUANTIZED_MEAN = ("offset", "multiplier", "zero_point")
+
+
+@dataclass(frozen=True)
+class ReduceSpec:
+    """Which member of the family: any kind of float32; mean, max and min of int8.
+
+    Parameters of a mean: `count` (float32), or for int8 `offset` = -zx * count, `multiplier` and `zero_point`.
+    """
+
+    kind: Kind
+    dtype: str
+    inner: bool
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name in plans, symbols and profiles."""
+        prefix = "f32" if self.dtype == "float32" else "qs8" if self.kind == "mean" else "s8"
+        return f"{prefix}_r{self.kind}" + ("" if self.inner else "_row")
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Names of the kernel's parameters, in order."""
+        mean = (("count",) if self.dtype == "float32" else _QUANTIZED_MEAN) if self.kind == "mean" else ()
+        return (_INNER if self.inner else _ROW) + mean
+
+
+def build(spec: ReduceSpec, isa: Isa) -> object:
+    """The TIR function of `spec` on `isa`. ValueError for a kind that int8 does not have."""
+    if spec.dtype == "int8" and spec.kind not in ("mean", "max", "min"):
+        raise ValueError(f"int8 has no kernel for {spec.kind}")
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: (_inner if spec.inner else _row)(b, spec, isa))
+
+
+_Combine = Callable[[Value, Value], Value]
+
+
+def _combine(spec: ReduceSpec, lanes: int) -> tuple[float, _Combine]:
+    """(initial value, how an element joins)."""
+    if spec.dtype == "int8":
+        return (-128, tirx.max) if spec.kind == "max" else (127, tirx.min)
+    members: dict[str, tuple[float, _Combine]] = {
+        "sum": (0.0, lambda s, x: s + x),
+        "mean": (0.0, lambda s, x: s + x),
+        "max": (float("-inf"), tirx.max),
+        "min": (float("inf"), tirx.min),
+        "prod": (1.0, lambda s, x: s * x),
+        "l1": (0.0, lambda s, x: s + _float_function("fabs", lanes, x)),
+        "l2": (0.0, lambda s, x: s + x * x),
+    }
+    return members[spec.kind]
+
+
+def _join(spec: ReduceSpec) -> _Combine:
+    """How two partial results become one."""
+    return {"max": tirx.max, "min": tirx.min, "prod": lambda a, b: a * b}.get(spec.kind, lambda a, b: a + b)
+
+
+def _float_function(name: str, lanes: int, x: Value) -> Value:
+    return intrinsic(f"llvm.{name}." + ("f32" if lanes == 1 else f"v{lanes}f32"), "float32", lanes, x)
+
+
+def _finish(b: Builder, spec: ReduceSpec, lanes: int, value: Value) -> Value:
+    """What happens to a float32 result at last."""
+    if spec.kind == "mean":
+        return value / splat(b.param_float("count"), lanes)
+    return _float_function("sqrt", lanes, value) if spec.kind == "l2" else value
+
+
+def _inner(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
+    quantized_mean = spec.dtype == "int8" and spec.kind == "mean"
+    size = 1 if spec.dtype == "int8" else 4
+    lanes = isa.lanes if size == 4 else 2 * isa.lanes if quantized_mean else 4 * isa.lanes
+    inner = b.param("inner")
+    with b.tiles() as t:
+        outer = b.let(tirx.truncdiv(t, b.param("chunks")))
+        begin = b.let(tirx.truncmod(t, b.param("chunks")) * b.param("chunk"))
+        source, target = b.let(outer * b.param("x_outer")), b.let(outer * b.param("y_outer"))
+
+        def block(channel: Value, vectors: int) -> None:
+            window = Window(
+                b.pointer("x"), b.let(source + channel * size),
+                *(b.param(name) for name in ("rows", "columns", "x_row", "x_column")),
+            )  # fmt: skip
+            if quantized_mean:
+                results = [_requantized(b, isa, pair) for pair in int8_sums(b, isa, window, vectors)]
+            else:
+                results = fold(b, window, spec.dtype, lanes, vectors, *_combine(spec, lanes))
+                results = results if size == 1 else [_finish(b, spec, lanes, r) for r in results]
+            for v, value in enumerate(results):
+                offset = b.let(target + (channel + v * lanes) * size)
+                if vectors == 1:
+                    store_channels(b, b.pointer("y"), offset, value, spec.dtype, lanes, inner)
+                else:
+                    b.pointer("y").store(offset, value, spec.dtype, lanes)
+
+        channel_blocks(b, begin, b.let(tirx.min(begin + b.param("chunk"), inner)), inner, lanes, block)
+
+
+def _requantized(b: Builder, isa: Isa, sums: tuple[Value, Value]) -> Value:
+    offset, multiplier = splat(b.param32("offset"), isa.lanes), splat_float(b, isa, "multiplier")
+    low, high = (s + offset for s in sums)
+    return isa.narrow8(requantize(isa, (low, high), [multiplier] * 2, splat16(b, isa, "zero_point")))
+
+
+def _row(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
+    x, y = b.pointer("x"), b.pointer("y")
+    with b.tiles() as t:
+        total = _row_total(b, spec, isa, b.let(t * b.param("x_outer")))
+        target = b.let(t * b.param("y_outer"))
+        if spec.dtype == "float32":
+            y.store(target, _finish(b, spec, 1, total), "float32")
+        elif spec.kind == "mean":
+            # One number through the vector path: all lanes the same.
+            sums = b.let(splat(total, isa.lanes))
+            scratch = b.stack(2 * isa.lanes)
+            scratch.store(i64(0), _requantized(b, isa, (sums, sums)), "int8", 2 * isa.lanes)
+            y.store(target, scratch.load(i64(0), "int8"), "int8")
+        else:
+            y.store(target, total, "int8")
+    del x
+
+
+def _row_total(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:
+    """A vector accumulator for whole vectors, then its lanes and the rest of each row one by one."""
+    x, quantized_mean = b.pointer("x"), spec.dtype == "int8" and spec.kind == "mean"
+    size = 1 if spec.dtype == "int8" else 4
+    lanes = isa.lanes if size == 4 else 2 * isa.lanes if quantized_mean else 4 * isa.lanes
+    dtype = "int32" if quantized_mean else spec.dtype
+    initial, _ = (0, None) if quantized_mean else _combine(spec, lanes)
+    # int8 sums: two int32 vectors for the halves of int16
+    width = isa.lanes if quantized_mean else lanes
+    total, rest = Register(dtype, width, const(initial, dtype, width)), Register(dtype, 1, const(initial, dtype))
+    whole = b.let(tirx.truncdiv(b.param("columns"), i64(lanes)))
+    with b.range(0, b.param("rows")) as i:
+        row = b.let(start + i * b.param("x_row"))
+        with b.range(0, whole) as j:
+            element = x.load(row + j * (lanes * size), spec.dtype, lanes)
+            if quantized_mean:
+                low, high = isa.widen32(isa.widen16(element))
+                total.set(total.get() + low + high)
+            else:
+                total.set(_combine(spec, lanes)[1](total.get(), element))
+        with b.range(whole * lanes, b.param("columns")) as j:
+            element = x.load(row + j * size, spec.dtype)
+            if quantized_mean:
+                rest.set(rest.get() + cast(element, "int32", 1))
+            else:
+                rest.set(_combine(spec, 1)[1](rest.get(), element))
+    return horizontal(b, _join(spec), total.get(), dtype, width, rest.get())
+
+
+def horizontal(b: Builder, join: _Combine, vector: Value, dtype: str, lanes: int, start: Value) -> Value:
+    """`join` of `start` and all lanes of `vector`, in order of the lanes."""
+    size = 1 if dtype == "int8" else 4
+    scratch = b.stack(lanes * size)
+    scratch.store(i64(0), vector, dtype, lanes)
+    total = Register(dtype, 1, start)
+    with b.range(0, lanes) as i:
+        total.set(join(total.get(), scratch.load(i * size, dtype)))
+    return total.get()

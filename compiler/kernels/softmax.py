@@ -1,0 +1,119 @@
+"""`softmax` over the last axis, which is dense. A tile is `tile_rows` rows.
+
+int8 follows the arithmetic contract: `w` is the table T of int32[256] (see `quantized.softmax_table`).
+"""
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from .builder import Builder, Register, Value, cast, const, define, i64, splat
+from .epilogue import requantize
+from .isa import Isa
+from .quantization import splat16
+from .reduce import horizontal
+from .scalar import exp, log
+
+OPERANDS = ("x", "w", "y")
+
+_PARAMS = ("rows", "tile_rows", "count", "x_row", "y_row")
+
+
+@dataclass(frozen=True)
+class SoftmaxSpec:
+    """Which member of the family; only float32 has a `log` form. int8 parameters: `inverse_scale` =
+    float32(1 / sy) and the output's `zero_point`."""
+
+    dtype: str
+    log: bool = False
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name in plans, symbols and profiles."""
+        return ("qs8" if self.dtype == "int8" else "f32") + ("_logsoftmax" if self.log else "_softmax")
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Names of the kernel's parameters, in order."""
+        return _PARAMS + (("inverse_scale", "zero_point") if self.dtype == "int8" else ())
+
+
+def build(spec: SoftmaxSpec, isa: Isa) -> object:
+    """The TIR function of `spec` on `isa`."""
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa))
+
+
+def _body(b: Builder, spec: SoftmaxSpec, isa: Isa) -> None:
+    with b.tiles() as t:
+        first = b.let(t * b.param("tile_rows"))
+        with b.range(first, tirx.min(first + b.param("tile_rows"), b.param("rows"))) as row:
+            x_row, y_row = b.let(row * b.param("x_row")), b.let(row * b.param("y_row"))
+            if spec.dtype == "int8":
+                _int8_row(b, isa, x_row, y_row)
+            else:
+                _float_row(b, isa, spec.log, x_row, y_row)
+
+
+def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
+    """The largest element of a row."""
+    x, count, size = b.pointer("x"), b.param("count"), 1 if dtype == "int8" else 4
+    lowest = -128 if dtype == "int8" else float("-inf")
+    best = Register(dtype, lanes, const(lowest, dtype, lanes))
+    whole = b.let(tirx.truncdiv(count, i64(lanes)))
+    with b.range(0, whole) as i:
+        best.set(tirx.max(best.get(), x.load(x_row + i * (lanes * size), dtype, lanes)))
+    rest = Register(dtype, 1, const(lowest, dtype))
+    with b.range(whole * lanes, count) as i:
+        rest.set(tirx.max(rest.get(), x.load(x_row + i * size, dtype)))
+    return horizontal(b, tirx.max, best.get(), dtype, lanes, rest.get())
+
+
+def _int8_row(b: Builder, isa: Isa, x_row: Value, y_row: Value) -> None:
+    x, w, y, count, width = b.pointer("x"), b.pointer("w"), b.pointer("y"), b.param("count"), 2 * isa.lanes
+    largest = b.let(i64(_maximum(b, "int8", 4 * isa.lanes, x_row)))
+
+    def power(i: Value) -> Value:
+        return w.load((largest - i64(x.load(x_row + i, "int8"))) * 4, "int32")
+
+    total = Register("int32", 1, const(0, "int32"))
+    with b.range(0, count) as i:
+        total.set(total.get() + power(i))
+    quotient = b.let(b.param_float("inverse_scale") / cast(total.get(), "float32", 1))
+    multiplier, zero_point = b.let(splat(quotient, isa.lanes)), splat16(b, isa, "zero_point")
+    scratch = b.stack(width * 4)
+    with b.range(0, tirx.truncdiv(count + (width - 1), i64(width))) as v:
+        first = b.let(v * width)
+        length = b.let(tirx.min(count - first, i64(width)))
+        with b.range(0, length) as i:
+            scratch.store(i * 4, power(first + i), "int32")
+        low, high = (scratch.load(i64(half * isa.lanes * 4), "int32", isa.lanes) for half in range(2))
+        codes = b.let(isa.narrow8(requantize(isa, (low, high), [multiplier] * 2, zero_point)))
+        with b.when(length >= width):
+            y.store(y_row + first, codes, "int8", width)
+        with b.when(length < width):
+            scratch.store(i64(0), codes, "int8", width)
+            with b.range(0, length) as i:
+                y.store(y_row + first + i, scratch.load(i, "int8"), "int8")
+
+
+def _float_row(b: Builder, isa: Isa, log_form: bool, x_row: Value, y_row: Value) -> None:
+    x, y, count, lanes = b.pointer("x"), b.pointer("y"), b.param("count"), isa.lanes
+    largest = b.let(_maximum(b, "float32", lanes, x_row))
+    whole = b.let(tirx.truncdiv(count, i64(lanes)))
+    sums = {n: Register("float32", n, const(0.0, "float32", n)) for n in (lanes, 1)}
+    spans = ((lanes, i64(0), whole), (1, whole * lanes, count))
+    for n, begin, end in spans:
+        with b.range(begin, end) as i:
+            e = exp(n, x.load(x_row + i * (4 * n), "float32", n) - splat(largest, n))
+            sums[n].set(sums[n].get() + e)
+            if not log_form:
+                y.store(y_row + i * (4 * n), e, "float32", n)
+    total = b.let(horizontal(b, lambda s, e: s + e, sums[lanes].get(), "float32", lanes, sums[1].get()))
+    factor = b.let(largest + log(1, total) if log_form else const(1.0, "float32") / total)
+    for n, begin, end in spans:
+        with b.range(begin, end) as i:
+            at = i * (4 * n)
+            if log_form:
+                y.store(y_row + at, x.load(x_row + at, "float32", n) - splat(factor, n), "float32", n)
+            else:
+                y.store(y_row + at, y.load(y_row + at, "float32", n) * splat(factor, n), "float32", n)

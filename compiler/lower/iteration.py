@@ -1,0 +1,64 @@
+"""Iteration spaces: the strides of tensors over a common index space, with as few dimensions as possible."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .buffers import View
+
+
+def strides(view: View) -> tuple[int, ...]:
+    """Bytes between neighbours along each dimension of the tensor's shape."""
+    shape = view.type.shape
+    if len(shape) == 4:
+        return (*view.strides, view.element)
+    steps = [view.element] if shape else []
+    step = view.pixel
+    for extent in reversed(shape[:-1]):
+        steps.append(step)
+        step *= extent
+    return tuple(reversed(steps))
+
+
+def broadcast_strides(view: View, shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides of `view` walked over the larger `shape` (numpy rules): 0 where it is repeated."""
+    own = view.type.shape
+    aligned = (0,) * (len(shape) - len(own)) + tuple(
+        0 if extent == 1 else stride for extent, stride in zip(own, strides(view), strict=True)
+    )
+    return aligned
+
+
+@dataclass(frozen=True)
+class Space:
+    """`extents`, and for each operand its strides over them."""
+
+    extents: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+
+
+def collapse(extents: Sequence[int], operands: Sequence[Sequence[int]]) -> Space:
+    """Merge neighbouring dimensions that all operands walk as one, and drop those of extent 1."""
+    kept: list[int] = []
+    steps: list[list[int]] = [[] for _ in operands]
+    for axis, extent in enumerate(extents):
+        if extent == 1:
+            continue
+        mine = [o[axis] for o in operands]
+        if kept and all(s[-1] == m * extent for s, m in zip(steps, mine, strict=True)):
+            kept[-1] *= extent
+            for s, m in zip(steps, mine, strict=True):
+                s[-1] = m
+            continue
+        kept.append(extent)
+        for s, m in zip(steps, mine, strict=True):
+            s.append(m)
+    return Space(tuple(kept), tuple(tuple(s) for s in steps))
+
+
+def extend(space: Space, rank: int) -> Space:
+    """Add dimensions of extent 1 before the innermost one: the outermost ones are what tiles are made of."""
+    missing = rank - len(space.extents)
+    ones, zeros = (1,) * missing, (0,) * missing
+    return Space(
+        space.extents[:-1] + ones + space.extents[-1:], tuple(s[:-1] + zeros + s[-1:] for s in space.strides)
+    )

@@ -1,0 +1,51 @@
+"""resize and lrn -> their kernels, one step an image."""
+
+import numpy as np
+
+from ..ir.attributes import float_attr, int_attr, str_attr
+from ..ir.graph import Array, Node
+from ..kernels import lrn, resize
+from ..ops.resize import linear_taps, nearest_indices
+from .context import Context, lowering
+from .elementwise import float_bits
+
+
+@lowering("resize")
+def lower_resize(c: Context, node: Node) -> None:
+    """Source positions and weights are tables: the kernels know nothing of coordinate conventions."""
+    x, y = c.input(node, 0), c.views[node.output]
+    _, height, width, channels = y.dims
+    params = {"out_height": height, "out_width": width, "y_row": y.row, "y_pixel": y.pixel, "channels": channels}
+    if str_attr(node, "mode", ("nearest", "linear")) == "nearest":
+        spec = resize.ResizeSpec("nearest", "bytes")
+        params["channels"] = channels * y.element
+        table = np.concatenate([nearest_indices(node, 0) * x.row, nearest_indices(node, 1) * x.pixel])
+    else:
+        spec = resize.ResizeSpec("linear", x.type.dtype)
+        quantized = x.type.quant is not None
+        table = np.concatenate([_taps(node, 0, x.row, quantized), _taps(node, 1, x.pixel, quantized)])
+    positions = c.weights.add(table.astype(np.int32).tobytes())
+    for image in range(x.dims[0]):
+        c.emit(resize, spec, [x.at(image), positions, y.at(image)], params, height, barrier=image == 0)
+
+
+def _taps(node: Node, axis: int, stride: int, quantized: bool) -> Array:
+    """(byte offset of low, of high, weight of high) for each output index: [3 * extent] int32."""
+    taps = linear_taps(node, axis)
+    weights = taps.integer_weights() if quantized else taps.fraction.astype(np.float32).view(np.int32)
+    return np.stack([taps.low * stride, taps.high * stride, weights], axis=1).reshape(-1)
+
+
+@lowering("lrn")
+def lower_lrn(c: Context, node: Node) -> None:
+    """Channels are the innermost dimension."""
+    x, y = c.input(node, 0), c.views[node.output]
+    size = int_attr(node, "size")
+    params = {
+        "width": x.dims[2], "x_row": x.row, "x_pixel": x.pixel, "y_row": y.row, "y_pixel": y.pixel,
+        "channels": x.dims[3], "before": (size - 1) // 2, "after": size // 2,
+        "factor": float_bits(float_attr(node, "alpha") / size), "beta": float_bits(float_attr(node, "beta")),
+        "bias": float_bits(float_attr(node, "bias")),
+    }  # fmt: skip
+    for image in range(x.dims[0]):
+        c.emit(lrn, lrn.LrnSpec(), [x.at(image), y.at(image)], params, x.dims[1], barrier=image == 0)

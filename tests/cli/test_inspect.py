@@ -1,0 +1,79 @@
+"""`edgec inspect` against figures that others published, and on models that cannot be compiled."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from typer.testing import CliRunner, Result
+
+from edgec.benchmarks import zoo
+from edgec.compiler.cli import console
+from edgec.compiler.cli.app import app
+
+
+def _inspect(*arguments: object) -> Result:
+    console.settings = console.Settings()
+    return CliRunner().invoke(app, ["inspect", *map(str, arguments)])
+
+
+def _json(*arguments: object) -> Any:
+    done = _inspect(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("name", "mega_macs", "parameters"),
+    [("mobilenet_v2", 300.8, 3_504_872), ("mobilenet_v3_small", 56.5, 2_542_856), ("resnet18", 1814.1, 11_689_512)],
+)
+def test_work_and_parameters_are_the_published_ones(name: str, mega_macs: float, parameters: int) -> None:
+    """torchvision's figures; batch norms are folded at export, so up to 0.7 % of the parameters are gone."""
+    model = zoo.MODELS[name]
+    found = _json(model.load(), "--shape", "x=1,3,224,224")
+    assert found["macs"] / 1e6 == pytest.approx(mega_macs, abs=0.1)
+    assert 0.993 * parameters <= found["parameters"] <= parameters
+    assert found["problems"] == []
+    assert sum(op["macs"] for op in found["ops"]) == found["macs"]
+
+
+def test_text_shows_ops_shapes_and_memory() -> None:
+    model = zoo.MODELS["ppocr_cls"]
+    done = _inspect(model.load(), "--shape", "x=1,3,48,192")
+    assert done.exit_code == 0
+    for part in ("conv2d", "1 x 3 x 48 x 192", "16.3 M multiply-accumulates", "everything in it is supported"):
+        assert part in done.stdout
+
+
+def test_open_shapes_are_named_with_what_to_type() -> None:
+    done = _inspect(zoo.MODELS["ppocr_det"].load())
+    assert done.exit_code == 2
+    assert "--shape x=1,3," in done.stdout
+
+
+def test_ops_that_are_not_supported_are_all_named(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("NonMaxSuppression", ["x", "x"], ["a"], name="nms"),
+        helper.make_node("Relu", ["x"], ["b"], name="fine"),
+        helper.make_node("Nonsense[/bold]", ["b"], ["c"], name="odd\x1b[31m", domain="custom"),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "g", [value("x", TensorProto.FLOAT, [1, 4])], [value("c", TensorProto.FLOAT, None)]
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("custom", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "m.onnx")
+    done = _inspect(tmp_path / "m.onnx")
+    assert done.exit_code == 2
+    assert "NonMaxSuppression" in done.stdout and "custom.Nonsense[/bold]" in done.stdout
+    assert "Relu (opset" not in done.stdout and "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"not a model", b"\x08" * 1000])
+def test_what_is_no_model_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.onnx").write_bytes(content)
+    done = _inspect(tmp_path / "m.onnx")
+    assert done.exit_code == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from onnx import helper
+
+KINDS = ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2"]
+
+
+@pytest.mark.parametrize("op", KINDS)
+@pytest.mark.parametrize("axes", [[0], [1, -1], [2, 1, 0], None])
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_axes_as_attribute_and_as_input(against_ort, rng, op, axes, keepdims):
+    x = {"x": rng.normal(size=(2, 3, 4)).astype(np.float32)}
+    attrs = {} if axes is None else {"axes": axes}
+    against_ort(helper.make_node(op, ["x"], ["y"], keepdims=keepdims, **attrs), x, opset=11)
+    constants = {} if axes is None else {"a": np.array(axes, np.int64)}
+    against_ort(helper.make_node(op, ["x", *constants], ["y"], keepdims=keepdims), x, constants, opset=18)
+
+
+def test_no_axes_may_mean_no_reduction(against_ort, rng):
+    node = helper.make_node("ReduceSum", ["x", "a"], ["y"], noop_with_empty_axes=1)
+    against_ort(node, {"x": rng.normal(size=(2, 3)).astype(np.float32)}, {"a": np.zeros(0, np.int64)})
+
+
+@pytest.mark.parametrize("op", ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceProd"])
+def test_integers(against_ort, rng, op):
+    x = rng.integers(-9, 9, (3, 4)).astype(np.int32)
+    against_ort(helper.make_node(op, ["x"], ["y"]), {"x": x}, outputs={"y": "int32"})
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+@pytest.mark.parametrize("opset", [9, 11, 13])
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+def test_softmax(against_ort, rng, op, opset, axis):
+    x = (rng.normal(size=(2, 3, 4)) * 5).astype(np.float32)
+    against_ort(helper.make_node(op, ["x"], ["y"], axis=axis), {"x": x}, opset=opset)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_lrn(against_ort, rng, size):
+    x = rng.normal(size=(2, 7, 3, 4)).astype(np.float32)
+    against_ort(helper.make_node("LRN", ["x"], ["y"], size=size, alpha=2e-3, beta=0.6, bias=1.5), {"x": x})
+
+
+def test_axis_outside_the_tensor(import_error):
+    node = helper.make_node("ReduceMean", ["x"], ["y"], name="r", axes=[5])
+    assert "axes [5] are outside" in import_error(node, {"x": np.zeros((2, 3), np.float32)})
