@@ -4,7 +4,8 @@
     %y = map(%t, %r) add(%0, %1)    ->    %y = map(%x, %z, %r) add(mul(%0, %1), %2)
 
 Intermediate values are unquantized (a rounding to int8 in between is part of the meaning), are read by nothing else,
-and have the shape of the result: a small tensor that is broadcast would be computed again for each element of the other.
+and have the shape of the result: a small tensor that is broadcast would be computed again for each element of a large
+one.
 """
 
 from collections.abc import Callable

@@ -6,8 +6,8 @@
     %y = map(%v, const 6.0) div(%0, %1)    ->    %y = map(%x) div(mul(%0, min(max(add(%0, 3.0), 0.0), 6.0)), 6.0)
 
 So hard-swish, SiLU, GELU ... become one unary map however the model spells them: in int8 a table, after a float
-convolution its epilogue. Before quantization nothing more is merged than that, and clamps with what they clamp: sums and
-products of two tensors have integer forms of their own, which `fuse_map` would hide; it runs after quantization.
+convolution its epilogue. Before quantization nothing more is merged than that, and clamps with what they clamp: sums
+and products of two tensors have integer forms of their own, which `fuse_map` would hide; it runs after quantization.
 """
 
 from ..compiler.ir.expr import clamp_bounds

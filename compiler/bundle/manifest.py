@@ -134,7 +134,8 @@ class FileInfo:
 @dataclass(frozen=True)
 class Manifest:
     """Everything about a bundle that can be known without running it. `model` is a C identifier, and the name of the
-    library, the header and their symbols; `tools`: tool -> version that made it; `files`: every file beside the manifest itself (filled by `write_bundle`)."""
+    library, the header and their symbols; `tools`: tool -> version that made it; `files`: every file beside the
+    manifest itself (filled by `write_bundle`)."""
 
     model: str
     edgec: str

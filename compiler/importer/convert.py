@@ -26,8 +26,6 @@ def import_onnx(source: str | Path | onnx.ModelProto, shapes: Mapping[str, Seque
     model = load_model(source)
     try:
         return _Conversion(model).run(shapes or {})
-    except UnicodeDecodeError:
-        raise EdgeError("the model holds names that are not UTF-8; export it again") from None
     except MemoryError:
         raise EdgeError("the model needs more memory than this machine has") from None
 

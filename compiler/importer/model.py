@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 
 from ...errors import EdgeError
 
@@ -39,13 +39,11 @@ def load_model(source: str | Path | onnx.ModelProto) -> Model:
 
 
 def _checked(proto: onnx.ModelProto, folder: Path | None, what: str) -> Model:
+    if not _is_text(proto):
+        raise EdgeError(f"{what} is damaged: it holds names that are not UTF-8; export the model again")
     newest = onnx.defs.onnx_opset_version()
-    try:
-        opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in proto.opset_import}
-        nodes = len(proto.graph.node)
-    except UnicodeDecodeError:
-        raise EdgeError(f"{what} is not an ONNX model: it holds names that are not UTF-8") from None
-    if not nodes and not proto.graph.output:
+    opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in proto.opset_import}
+    if not proto.graph.node and not proto.graph.output:
         raise EdgeError(f"{what} holds no graph; export the model again")
     version = opsets.get("")
     if version is None or not OLDEST_OPSET <= version <= newest:
@@ -54,3 +52,14 @@ def _checked(proto: onnx.ModelProto, folder: Path | None, what: str) -> Model:
             f"{what} imports {found}; opsets {OLDEST_OPSET} to {newest} are accepted: export or convert it to one"
         )
     return Model(proto, folder, opsets)
+
+
+def _is_text(message: Message) -> bool:
+    """Whether every string in the message is one: protobuf hands out what is not UTF-8 as bytes."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        for item in (value,) if isinstance(value, str | bytes | Message) else value:
+            if isinstance(item, bytes) or (isinstance(item, Message) and not _is_text(item)):
+                return False
+    return True

@@ -1,6 +1,6 @@
 """Calibration: what range each value of the float model takes over samples. ONNX Runtime is the engine."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 
 import numpy as np
 import onnxruntime as ort
@@ -12,13 +12,13 @@ from ..ops.reference import run_node
 from .histogram import Histogram, Method, Range
 
 Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
+"""Called with (stage, done, total) after each sample; total is 0 where the samples don't say how many they are."""
 
 
 def calibrate(
     graph: Graph,
     model: Model,
-    samples: Collection[Mapping[str, Array]],
+    samples: Iterable[Mapping[str, Array]],
     method: Method = "minmax",
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Range]:
@@ -28,16 +28,17 @@ def calibrate(
     values that only our passes made are computed from those by the ops' numpy references. One sample's activations are
     in memory at a time. EdgeError when there is no sample or ONNX Runtime fails.
     """
-    if not len(samples):
-        raise EdgeError("calibration needs at least one sample and got none; give a folder with samples in it")
     engine = _Engine(graph, model)
     histograms: dict[str, Histogram] = {}
+    done, total = 0, len(samples) if isinstance(samples, Sized) else 0
     for done, feed in enumerate(samples, 1):
         for name, data in engine.run(feed):
             if not np.isfinite(data).all():
                 raise EdgeError(f"value {name!r} is infinite or NaN on calibration sample {done}; int8 cannot hold it")
             histograms.setdefault(name, Histogram()).add(data)
-        progress("calibrate", done, len(samples))
+        progress("calibrate", done, total)
+    if not done:
+        raise EdgeError("calibration needs at least one sample and got none; give a folder with samples in it")
     return {name: histogram.range(method) for name, histogram in histograms.items()}
 
 

@@ -7,8 +7,8 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Method = Literal["minmax", "percentile"]
-"""minmax keeps whatever the samples show. percentile drops 0.01 % at either end: finer steps for a model whose rare large
-values carry no meaning (text detectors), at the price of clipping where they do (classifiers)."""
+"""minmax keeps whatever the samples show. percentile drops 0.01 % at either end: finer steps where rare large values
+carry no meaning (text detectors), clipping where they do (classifiers)."""
 
 MAX_BINS = 4096
 MAX_INDEX_BITS = 40

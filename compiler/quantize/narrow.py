@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ir.attributes import expr_attr
 from ..ir.expr import evaluate
-from ..ir.graph import Graph, Node, Value
+from ..ir.graph import Graph, Node
 from .histogram import Range
 from .scales import range_of
 
@@ -21,27 +21,24 @@ POINTS = 8193
 def narrow(graph: Graph, integer: Collection[Node], ranges: Mapping[str, Range]) -> dict[str, Range]:
     """`ranges`, narrowed for every value that is read by unary integer maps only."""
     narrowed = dict(ranges)
-    outputs = set(graph.outputs)
-    for value, users in graph.uses().items():
-        if value in outputs or value.name not in ranges:
-            continue
-        if all(node in integer and node.op == "map" and len(node.inputs) == 1 for node in users):
-            parts = [_active(node, value, ranges) for node in users]
-            lo, hi = min(p.lo for p in parts), max(p.hi for p in parts)
-            narrowed[value.name] = Range(lo, hi)
+    uses = graph.uses()
+    for value in reversed(list(graph.values())):
+        users = uses.get(value, [])
+        looked_up = all(node in integer and node.op == "map" and len(node.inputs) == 1 for node in users)
+        if users and looked_up and value not in graph.outputs and value.name in ranges:
+            parts = [_active(node, ranges[value.name], narrowed) for node in users]
+            narrowed[value.name] = Range(min(p.lo for p in parts), max(p.hi for p in parts))
     return narrowed
 
 
-def _active(node: Node, value: Value, ranges: Mapping[str, Range]) -> Range:
-    """The part of the value's range outside of which the result is constant to a quarter of an int8 step."""
-    r = ranges[value.name]
+def _active(node: Node, r: Range, ranges: Mapping[str, Range]) -> Range:
+    """The part of the input range `r` outside of which the result is constant to a quarter of its int8 step."""
     x = np.linspace(min(r.lo, 0.0), max(r.hi, 0.0), POINTS, dtype=np.float32)
-    y = evaluate(expr_attr(node, "expr"), [x])
-    tolerance = range_of(node.output, ranges).span / 255 / 4
-    if not np.isfinite(y).all():
+    out = range_of(node.output, ranges)
+    y = np.clip(evaluate(expr_attr(node, "expr"), [x]), min(out.lo, 0.0), max(out.hi, 0.0))
+    tolerance = out.span / 255 / 4
+    rises = np.nonzero(np.abs(y - y[0]) > tolerance)[0]
+    falls = np.nonzero(np.abs(y - y[-1]) > tolerance)[0]
+    if not np.isfinite(y).all() or not len(rises) or not len(falls):
         return r
-    above = np.nonzero(np.abs(y - y[0]) > tolerance)[0]
-    below = np.nonzero(np.abs(y - y[-1]) > tolerance)[0]
-    if not len(above) or not len(below):
-        return r
-    return Range(float(x[max(above[0] - 1, 0)]), float(x[min(below[-1] + 1, POINTS - 1)]))
+    return Range(float(x[rises[0] - 1]), float(x[falls[-1] + 1]))

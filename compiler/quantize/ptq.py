@@ -1,6 +1,6 @@
 """Post-training quantization from end to end: what the driver calls for `--int8`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 
 from ..importer.model import Model
 from ..ir.graph import Array, Graph
@@ -13,7 +13,7 @@ from .split_maps import split_maps
 def post_training_quantization(
     graph: Graph,
     model: Model,
-    samples: Collection[Mapping[str, Array]],
+    samples: Iterable[Mapping[str, Array]],
     method: Method = "minmax",
     progress: Progress = lambda stage, done, total: None,
 ) -> Graph:

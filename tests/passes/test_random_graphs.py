@@ -79,7 +79,7 @@ class _Generator:
         else:
             w = self.constant(int(self.rng.integers(2, 7)), channels, 3, 3)
         biases = [self.constant(w.type.shape[0])] if self.rng.random() < 0.5 else []
-        self.emit("conv2d", x, w, *biases, **attrs)
+        self.emit("conv2d", x, w, *biases, extents=None, **attrs)
 
     def pool(self, x: Value) -> None:
         if x.type.rank == 4 and min(x.type.shape[2:]) >= 2:

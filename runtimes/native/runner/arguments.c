@@ -4,7 +4,8 @@
 
 static const char usage[] =
     "use: run weights.bin [--input NAME=FILE]... [--out DIR] [--threads N] [--repeat N] [--warmup N]\n"
-    "         [--affinity performance|efficiency|all|cpus=LIST] [--variant NAME] [--profile] [--mark] [--guard] [--json]\n"
+    "         [--affinity performance|efficiency|all|cpus=LIST] [--variant NAME]\n"
+    "         [--profile] [--mark] [--guard] [--json]\n"
     "FILE holds .npy or raw little-endian data; inputs not given get fixed pseudo-random values.\n";
 
 bool run_is(const char *a, const char *b) {
@@ -59,9 +60,10 @@ static int parse_value(const char *name, const char *value, run_options *options
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         if (!run_is(name, numbers[i].name)) continue;
-        if (value != NULL && parse_number(value, numbers[i].lowest, numbers[i].highest, numbers[i].number)) return RUN_OK;
-        return run_fail(RUN_BAD_INPUT, "%s takes a number from %u to %u, not \"%s\"", name, numbers[i].lowest,
-                        numbers[i].highest, value != NULL ? value : "");
+        uint64_t lowest = numbers[i].lowest, highest = numbers[i].highest;
+        if (value != NULL && parse_number(value, lowest, highest, numbers[i].number)) return RUN_OK;
+        return run_fail(RUN_BAD_INPUT, "%s takes a number from %u to %u, not \"%s\"", name, lowest, highest,
+                        value != NULL ? value : "");
     }
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (!run_is(name, texts[i].name)) continue;
@@ -77,7 +79,7 @@ int run_parse(int argc, char **argv, run_options *options) {
     for (int i = 1; i < argc; i++) {
         if (run_is(argv[i], "--help")) return run_fail(RUN_BAD_INPUT, "%s", usage);
         if (run_after(argv[i], "--") == NULL) {
-            if (options->weights != NULL) return run_fail(RUN_BAD_INPUT, "one weights file, please: \"%s\" is a second", argv[i]);
+            if (options->weights != NULL) return run_fail(RUN_BAD_INPUT, "\"%s\" is a second weights file", argv[i]);
             options->weights = argv[i];
         } else if (!parse_flag(argv[i], options)) {
             int code = parse_value(argv[i], i + 1 < argc ? argv[i + 1] : NULL, options);

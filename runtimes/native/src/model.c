@@ -14,6 +14,10 @@ static bool same_bytes(const void *a, const void *b, size_t nbytes) {
     return true;
 }
 
+static void unmap(const edge_model *model) {
+    edge_os_free((void *)(uintptr_t)model->weights, model->weights_nbytes);
+}
+
 /* The first variant that the CPU can run or, if `name` is given, that one. */
 static edge_status choose_variant(edge_model *model, const char *name, edge_error *error) {
     const edge_program *program = model->program;
@@ -41,16 +45,17 @@ static edge_status check_weights(const edge_model *model, edge_error *error) {
     const char *name = program->name;
     size_t expected = edge_align(program->weights_size) + sizeof(edge_weights_trailer);
     if (model->weights_nbytes != expected) {
-        return edge_fail(error, EDGE_ERR_WEIGHTS, "the weights of %s are %u bytes long, not %u: truncated or not its own",
-                         name, (uint64_t)model->weights_nbytes, (uint64_t)expected);
+        return edge_fail(error, EDGE_ERR_WEIGHTS,
+                         "the weights of %s are %u bytes long, not %u: truncated or not its own", name,
+                         (uint64_t)model->weights_nbytes, (uint64_t)expected);
     }
     if ((uintptr_t)model->weights % EDGE_ALIGNMENT != 0) {
-        return edge_fail(error, EDGE_ERR_SIZE, "the weights of %s lie at an address that is not a multiple of 64", name);
+        return edge_fail(error, EDGE_ERR_SIZE, "the weights of %s are not at a multiple of 64 bytes", name);
     }
     const uint8_t *at = model->weights + edge_align(program->weights_size);
     const edge_weights_trailer *trailer = (const edge_weights_trailer *)(const void *)at;
     if (!same_bytes(trailer->magic, EDGE_WEIGHTS_MAGIC, sizeof trailer->magic)) {
-        return edge_fail(error, EDGE_ERR_WEIGHTS, "the weights of %s do not end in edgec's mark: not a weights file", name);
+        return edge_fail(error, EDGE_ERR_WEIGHTS, "the weights of %s lack edgec's mark: not a weights file", name);
     }
     if (trailer->size != program->weights_size || !same_bytes(trailer->sha256, program->weights_sha256, 32)) {
         return edge_fail(error, EDGE_ERR_WEIGHTS, "these are not the weights that %s was compiled with", name);
@@ -102,7 +107,7 @@ edge_status edge_model_open(const edge_program *program, const char *weights_pat
         return edge_fail(error, EDGE_ERR_FILE, "cannot open the weights file %s", weights_path);
     }
     status = open_model(&draft, options, model, error);
-    if (status != EDGE_OK && draft.weights != NULL) edge_os_free((void *)(uintptr_t)draft.weights, draft.weights_nbytes);
+    if (status != EDGE_OK && draft.weights != NULL) unmap(&draft);
     return status;
 }
 
@@ -119,7 +124,7 @@ void edge_model_retain(edge_model *model) { atomic_fetch_add_explicit(&model->re
 
 void edge_model_release(edge_model *model) {
     if (atomic_fetch_sub_explicit(&model->refs, 1, memory_order_acq_rel) != 1) return;
-    if (model->mapped) edge_os_free((void *)(uintptr_t)model->weights, model->weights_nbytes);
+    if (model->mapped) unmap(model);
     edge_os_free(model, sizeof *model);
 }
 

@@ -67,7 +67,9 @@ edge_status edge_session_create(edge_model *model, const edge_session_options *o
 
     layout at = lay_out(model->program, options, threads);
     uint8_t *block = edge_os_alloc(at.total);
-    if (block == NULL) return edge_fail(error, EDGE_ERR_MEMORY, "no memory for a session of %u bytes", (uint64_t)at.total);
+    if (block == NULL) {
+        return edge_fail(error, EDGE_ERR_MEMORY, "no memory for a session of %u bytes", (uint64_t)at.total);
+    }
     edge_session *created = (edge_session *)(void *)block;
     build(created, block, &at, model, options->flags);
     created->threads = threads;
@@ -104,8 +106,8 @@ static edge_status bind(edge_session *session, bool output, uint32_t index, uint
     }
     const edge_port *port = output ? &program->outputs[index] : &program->inputs[index];
     if (address != 0 && nbytes != port->nbytes) {
-        return edge_fail(&session->error, EDGE_ERR_SIZE, "%s \"%s\" takes %u bytes, but %u were bound", kind, port->name,
-                         port->nbytes, (uint64_t)nbytes);
+        return edge_fail(&session->error, EDGE_ERR_SIZE, "%s \"%s\" takes %u bytes, but %u were bound", kind,
+                         port->name, port->nbytes, (uint64_t)nbytes);
     }
     if (address % port->alignment != 0) {
         return edge_fail(&session->error, EDGE_ERR_SIZE, "%s \"%s\" must lie at a multiple of %u bytes", kind,
@@ -202,7 +204,8 @@ static edge_status check_guards(edge_session *session) {
     }
     for (size_t i = EDGE_SLACK_AFTER; i-- > 0;) {
         if (after[i] != GUARD_BYTE) {
-            return edge_fail(&session->error, EDGE_ERR_GUARD, "a kernel wrote %u bytes past the arena", (uint64_t)i + 1);
+            return edge_fail(&session->error, EDGE_ERR_GUARD, "a kernel wrote %u bytes past the arena",
+                             (uint64_t)i + 1);
         }
     }
     return EDGE_OK;

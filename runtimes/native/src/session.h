@@ -10,7 +10,7 @@ struct edge_session {
     uint8_t *arena;
     uintptr_t *inputs; /* bound addresses by port; 0: not bound */
     uintptr_t *outputs;
-    const uintptr_t *spaces[EDGE_SPACES]; /* each a table of base addresses, so that an operand resolves without a branch */
+    const uintptr_t *spaces[EDGE_SPACES]; /* tables of base addresses: an operand resolves without a branch */
     uintptr_t null_base;
     uintptr_t arena_base;
     uintptr_t weights_base;

@@ -30,7 +30,13 @@ MANIFEST = Manifest(
     macs=0,
     steps=(),
 )
-FILES = {"libtiny.so": _elf(3, 183), "run": _elf(2, 183), "tiny.h": b"/* header */\n", "edge.h": b"/* api */\n", "weights.bin": bytes(4096)}
+FILES = {
+    "libtiny.so": _elf(3, 183),
+    "run": _elf(2, 183),
+    "tiny.h": b"/* header */\n",
+    "edge.h": b"/* api */\n",
+    "weights.bin": bytes(4096),
+}
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def seed_model() -> onnx.ModelProto:
     constants = {
         "w": f(4, 3, 3, 3), "b": f(4), "ones": np.abs(f(4)), "t": f(4, 2, 2, 2), "s": np.array(0.1, np.float32),
         "z": np.array(3, np.uint8), "axes": np.array([2, 3], np.int64), "shape": np.array([0, -1], np.int64),
-        "g": f(8, 5), "up": np.array([1, 1, 2, 2], np.float32), "starts": np.array([0, 1], np.int64),
+        "g": f(6, 5), "up": np.array([1, 1, 2, 2], np.float32), "starts": np.array([0, 1], np.int64),
         "ends": np.array([4, 9], np.int64), "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64),
     }  # fmt: skip
     nodes = [

@@ -57,7 +57,7 @@ def test_all_open_inputs_are_listed_with_what_to_type():
         ({"x": (1, 4, 8, 8)}, "does not fit"),
         ({"x": (1, 3, 8, -8)}, "does not fit"),
         ({"x": (1, 3, 8, 9), "y": (7, 2)}, "does not fit the model's input 'y'"),
-        ({"x": (1, 3, 2**20, 2**20)}, "at most 2147483648 bytes"),
+        ({"x": (1, 3, 2**20, 2**20), "y": (2**20, 1)}, "at most 2147483648 bytes"),
     ],
 )
 def test_shapes_that_do_not_fit(shapes, message):
