@@ -1,7 +1,7 @@
 """The architectures that the onnx package ships without weights ("light" models), given seeded ones.
 
 Each weight is a ConstantOfShape filled with one number; here it becomes an initializer with He-initialised values,
-and every batch normalization gets the statistics of its input on real pictures, measured in one pass.
+every batch normalization gets the statistics of its input on real pictures, and the last layer a sensible scale.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from .oracle import onnx_runtime
 Array = np.ndarray[Any, Any]
 
 SEED = 2026
+LOGIT_DEVIATION = 3.0
 OPSET_FOR_STATISTICS = 17
 IR_VERSION = 8
 """Later than these files' own 3, which asks that every initializer also be an input."""
@@ -28,6 +29,7 @@ def fill(name: str, samples: Sequence[Mapping[str, Array]], path: Path) -> None:
     model.ir_version = IR_VERSION
     _fill_constants(model)
     _calibrate_batch_norms(model, samples)
+    _scale_last_layer(model, samples)
     onnx.save(model, path)
 
 
@@ -35,18 +37,27 @@ def _fill_constants(model: onnx.ModelProto) -> None:
     """ConstantOfShape nodes become initializers, and initializers are no longer inputs that a caller may override."""
     graph = model.graph
     known = {i.name: i for i in graph.initializer}
-    readers = {name: (n.op_type, i) for n in graph.node for i, name in enumerate(n.input)}
+    readers = _readers(graph)
     rng = np.random.default_rng(SEED)
     filled: set[str] = set()
     for node in [n for n in graph.node if n.op_type == "ConstantOfShape"]:
         shape = tuple(int(d) for d in numpy_helper.to_array(known[node.input[0]]))
         filled.add(node.output[0])
-        value = _values(rng, shape, *readers[node.output[0]])
+        value = _values(rng, shape, *readers[node.output[0]][:2])
         graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
         graph.initializer.remove(known[node.input[0]])
         graph.node.remove(node)
     for item in [i for i in graph.input if i.name in {*known, *filled}]:
         graph.input.remove(item)
+
+
+def _readers(graph: onnx.GraphProto) -> dict[str, tuple[str, int, str]]:
+    """Tensor -> (op type, number of the input, output) of a node that reads it, looking through changes of shape."""
+    readers = {name: (n.op_type, i, n.output[0]) for n in graph.node for i, name in enumerate(n.input)}
+    return {
+        name: readers.get(output, ("", 0, "")) if op in ("Reshape", "Unsqueeze") and index == 0 else (op, index, output)
+        for name, (op, index, output) in readers.items()
+    }
 
 
 def _values(rng: np.random.Generator, shape: tuple[int, ...], op: str, index: int) -> Array:
@@ -67,6 +78,23 @@ def _calibrate_batch_norms(model: onnx.ModelProto, samples: Sequence[Mapping[str
     for node in norms:
         for name, value in zip(node.input[3:5], statistics[node.output[0]], strict=True):
             tensors[name].CopyFrom(numpy_helper.from_array(value, name))
+
+
+def _scale_last_layer(model: onnx.ModelProto, samples: Sequence[Mapping[str, Array]]) -> None:
+    """Give the last layer's outputs a standard deviation of LOGIT_DEVIATION, so that a softmax after it neither
+    saturates nor blurs: either would hide or magnify errors."""
+    last = [n for n in model.graph.node if n.op_type in ("Conv", "Gemm")][-1]
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    probe.graph.output.append(helper.make_tensor_value_info(last.output[0], TensorProto.FLOAT, None))
+    infer = onnx_runtime(probe.SerializeToString())
+    factor = LOGIT_DEVIATION / np.mean([infer(feeds)[last.output[0]].std() for feeds in samples])
+    readers = _readers(model.graph)
+    for tensor in model.graph.initializer:
+        _, index, output = readers.get(tensor.name, ("", 0, ""))
+        if output == last.output[0] and index > 0:
+            scaled = (numpy_helper.to_array(tensor) * factor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(scaled, tensor.name))
 
 
 def _measure(

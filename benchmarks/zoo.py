@@ -183,4 +183,5 @@ def quantized(name: str, samples: int = 4) -> Path:
         model = MODELS[name]
         quantize(model.load(), model.samples(samples), path)
 
-    return cached(f"qdq/{name}-{samples}-{source_key('qdq', 'zoo', 'images')}.onnx", make)
+    key = source_key("qdq", "zoo", "images", "light", "architectures", "export")
+    return cached(f"qdq/{name}-{samples}-{key}.onnx", make)

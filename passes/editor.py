@@ -50,10 +50,6 @@ class Editor:
         users = self._users.get(value, {})
         return next(iter(users)) if len(users) == 1 and value not in self._outputs else None
 
-    def has_one_use(self, value: Value) -> bool:
-        """Whether exactly one node reads `value` and the graph does not give it out."""
-        return self.only_user(value) is not None
-
     def set_inputs(self, node: Node, inputs: Sequence[Value]) -> None:
         """Make `node` read `inputs`."""
         for value in node.inputs:
@@ -74,11 +70,6 @@ class Editor:
     def become(self, node: Node, op: str, **attrs: Attr) -> None:
         """Make `node` another operation on the same inputs and output."""
         node.op, node.attrs = op, dict(attrs)
-        self._modified = True
-
-    def set_type(self, value: Value, type: TensorType) -> None:
-        """Change the type of `value`."""
-        value.type = type
         self._modified = True
 
     def erase(self, node: Node) -> None:

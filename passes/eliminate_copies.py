@@ -6,10 +6,11 @@ concat(slice(x, 0..k), slice(x, k..n))     ->    x
 map(broadcast_to(x), y)                    ->    map(x, y), as a map broadcasts by itself
 """
 
+import numpy as np
+
 from ..compiler.ir.attributes import int_attr, ints_attr
 from ..compiler.ir.graph import Graph, Node, Value
 from .editor import Editor
-from .patterns import broadcast_shape
 
 
 def run(graph: Graph) -> bool:
@@ -83,7 +84,7 @@ def _drop_broadcasts(editor: Editor, node: Node) -> None:
     for i, value in enumerate(inputs):
         if value.producer is not None and value.producer.op == "broadcast_to":
             narrow = [*inputs[:i], value.producer.inputs[0], *inputs[i + 1 :]]
-            if broadcast_shape([v.type.shape for v in narrow]) == node.output.type.shape:
+            if np.broadcast_shapes(*(v.type.shape for v in narrow)) == node.output.type.shape:
                 inputs = narrow
     if inputs != node.inputs:
         editor.set_inputs(node, inputs)

@@ -30,7 +30,7 @@ def fuse_activation(editor: Editor, node: Node) -> bool:
     if len(node.inputs) != 1 or node.inputs[0].type != node.output.type:
         return False
     producer = node.inputs[0].producer
-    if producer is None or producer.op not in CONTRACTIONS or not editor.has_one_use(producer.output):
+    if producer is None or producer.op not in CONTRACTIONS or editor.only_user(producer.output) is not node:
         return False
     name = "residual_activation" if len(producer.inputs) > 3 else "activation"
     before, after = activation_attr(producer, name), map_expr(node)

@@ -10,10 +10,12 @@ one.
 
 from collections.abc import Callable
 
+import numpy as np
+
 from ..compiler.ir.expr import Const, Expr, In, infer_dtype, substitute
 from ..compiler.ir.graph import Graph, Node, Value
 from .editor import Editor
-from .patterns import MAX_TREE, broadcast_shape, is_quantized, map_expr, scalar, tree_size
+from .patterns import MAX_TREE, is_quantized, map_expr, scalar, tree_size
 
 MAX_INPUTS = 4
 """Tensors that a merged map reads: a kernel takes five pointers (compiler/lower/plan.py)."""
@@ -45,7 +47,7 @@ def _inline_scalars(editor: Editor, node: Node) -> None:
     for value in dict.fromkeys(node.inputs):
         number = scalar(value)
         rest = [v for v in node.inputs if v is not value]
-        if number is None or not rest or broadcast_shape([v.type.shape for v in rest]) != node.output.type.shape:
+        if number is None or not rest or np.broadcast_shapes(*(v.type.shape for v in rest)) != node.output.type.shape:
             continue
         literal = _renumbered(expr, node.inputs, rest, {value: Const(number)})
         if _dtype(literal, rest) == _dtype(expr, node.inputs):

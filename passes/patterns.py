@@ -1,7 +1,5 @@
 """Questions that several passes ask of a node or a type."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..compiler.ir.attributes import expr_attr
@@ -59,13 +57,6 @@ def scalar(value: Value) -> float | int | bool | None:
 def tree_size(expr: Expr) -> int:
     """Nodes of an expression."""
     return sum(1 for _ in walk(expr))
-
-
-def broadcast_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape that numpy broadcasting gives (the shapes are known to fit)."""
-    rank = max((len(s) for s in shapes), default=0)
-    padded = [(1,) * (rank - len(s)) + s for s in shapes]
-    return tuple(0 if 0 in dims else max(dims) for dims in zip(*padded, strict=True))
 
 
 def accumulator_quant(x: TensorType, w: TensorType) -> Quant | None:

@@ -17,12 +17,19 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import settings
 
+import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec.compiler.bundle.toolchain import NATIVE, Triple, compile_c
 from edgec.compiler.codegen.llvm import object_code
+from edgec.compiler.ir.graph import Attr, Node, Value
+from edgec.compiler.ir.registry import lookup
+from edgec.compiler.ir.types import Quant, TensorType
 from edgec.compiler.kernels.isa import Isa
+from edgec.compiler.ops.reference import run_node
 from edgec.targets.arm64 import ARM64_NEON
-from edgec.targets.host import HOST_X86
+from edgec.targets.host import host
 from edgec.targets.target import Variant
 
 Array = np.ndarray[Any, Any]
@@ -52,14 +59,20 @@ class Machine:
 
 
 def _machines() -> list[Machine]:
-    host = [Machine(f"x86-{v.name}", "x86_64", v) for v in HOST_X86.variants]
-    emulated = {"dotprod": "cortex-a76", "base": "cortex-a53"}
-    return host + [
+    """The last variant of this machine's own target, which every CPU runs, and all of arm64's under qemu."""
+    native, emulated = host(), {"dotprod": "cortex-a76", "base": "cortex-a53"}
+    return [Machine(f"host-{native.variants[-1].name}", native.arch, native.variants[-1])] + [
         Machine(f"arm64-{v.name}", "aarch64", v, ("qemu-aarch64", "-cpu", emulated[v.name])) for v in ARM64_NEON.variants
     ]
 
 
 MACHINES = tuple(m for m in _machines() if m.available)
+
+on_machines = pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.name)
+"""A test for each machine."""
+
+examples = settings(max_examples=15, deadline=None, derandomize=True)
+"""Hypothesis tests: each example is a process or three."""
 
 
 def run_kernel(
@@ -187,3 +200,16 @@ def image(array: Array, halo: Sequence[int] = (0, 0, 0, 0), channels: Sequence[i
     noise = np.random.default_rng(7).integers(0, 100, shape).astype(array.dtype)
     noise[top : top + height, left : left + width, channels[0] : channels[0] + own] = array
     return noise[top : top + height, left : left + width, channels[0] : channels[0] + own]
+
+
+def reference(
+    op: str, inputs: Sequence[Array], x_quants: Sequence[Quant | None], y_quant: Quant | None = None, **attrs: Attr
+) -> Array:
+    """What the numpy reference of `op` says: the specification."""
+    values = [
+        Value(f"x{i}", TensorType(x.shape, str(x.dtype), q)) for i, (x, q) in enumerate(zip(inputs, x_quants, strict=True))
+    ]
+    node = Node(op, values, [Value("y", TensorType((), "float32"))], attrs)
+    (type_,) = lookup(op).infer(node)
+    node.outputs[0].type = TensorType(type_.shape, "int8", y_quant) if y_quant else type_
+    return run_node(node, list(inputs))[0]

@@ -1,7 +1,6 @@
 """`import_onnx`: walks the ONNX graph in order and applies each op's import rule from `compiler/ops/`."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import onnx
 
@@ -11,14 +10,14 @@ from ..ir.graph import Graph, Node, Value, constant
 from ..ops.builder import Builder
 from ..ops.onnx_node import OnnxAttr, OnnxNode, find_rule
 from ..ops.qdq import interface_quant
-from .model import Model, load_model
+from .model import Model, Source, load_model
 from .shapes import input_types
 from .support import domain_of, missing_ops, node_name
 from .tensors import array_of
 
 
-def import_onnx(source: str | Path | onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
-    """The graph of an ONNX model, given as a path or decoded.
+def import_onnx(source: Source, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+    """The graph of an ONNX model, given as a path, decoded or loaded.
 
     `shapes` gives inputs with symbolic extents their shape. Whatever is wrong with the model is an EdgeError that names
     the node; ops without import rule are reported all at once.

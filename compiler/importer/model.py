@@ -21,8 +21,14 @@ class Model:
     """Domain -> version; the default domain is ""."""
 
 
-def load_model(source: str | Path | onnx.ModelProto) -> Model:
+Source = str | Path | onnx.ModelProto | Model
+"""What a model may be given as: a path, decoded, or loaded already."""
+
+
+def load_model(source: Source) -> Model:
     """The model in the file `source`, or around a decoded one; its opset and graph are checked to exist."""
+    if isinstance(source, Model):
+        return source
     if isinstance(source, onnx.ModelProto):
         return _checked(source, None, "the model")
     path = Path(source)

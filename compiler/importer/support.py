@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import onnx
 
 from ..ops.onnx_node import find_rule
-from .model import Model, load_model
+from .model import Model, Source, load_model
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,7 @@ class Unsupported:
 
     def __str__(self) -> str:
         op = f"{self.domain}.{self.op_type}" if self.domain else self.op_type
+        op = op if op.isprintable() else repr(op)
         shown = ", ".join(repr(n) for n in self.nodes[:3]) + (", ..." if len(self.nodes) > 3 else "")
         return f"{op} (opset {self.opset}; {len(self.nodes)}x: {shown})"
 
@@ -35,8 +35,8 @@ def node_name(node: onnx.NodeProto, index: int) -> str:
     return node.name or f"{node.op_type}_{index}"
 
 
-def check_support(source: str | Path | onnx.ModelProto) -> list[Unsupported]:
-    """The ops of a model, given as a path or decoded, that cannot be imported: one entry an op, none if all can.
+def check_support(source: Source) -> list[Unsupported]:
+    """The ops of a model that cannot be imported: one entry an op, none if all can.
 
     EdgeError if the model cannot be read at all.
     """

@@ -175,7 +175,7 @@ class _Arithmetic:
             "dtype": "float32",
             "residual": self.residual,
             "activation": activation_attr(self.node, "activation"),
-            "residual_activation": activation_attr(self.node, "residual_activation"),
+            "residual_activation": activation_attr(self.node, "residual_activation") if self.residual else None,
         }
 
     def params(self) -> Mapping[str, int]:

@@ -43,6 +43,6 @@ def lower(graph: Graph, target: Target) -> Lowered:
     storages = list(context.storages)
     arena = plan_arena(storages)
     steps = [step.resolve() for step in context.steps]
-    ports = [[Port(v.name, v.type) for v in values] for values in (graph.inputs, graph.outputs)]
-    plan = Plan(graph.name, *ports, steps, arena, bytes(context.weights.data))
+    inputs, outputs = ([Port(v.name, v.type) for v in values] for values in (graph.inputs, graph.outputs))
+    plan = Plan(graph.name, inputs, outputs, steps, arena, bytes(context.weights.data))
     return Lowered(plan, context.kernels, lower_bound(storages))

@@ -7,6 +7,7 @@ from ..ir.expr import Const, Expr, In, substitute
 from ..ir.graph import Array, Attr, Node, Value, constant
 from ..ir.registry import lookup
 from ..ir.types import Quant, TensorType
+from .reference import run_node
 
 MAX_TENSOR_BYTES = 2**31
 """The largest tensor: more is a malformed model, not one for a device."""
@@ -84,7 +85,7 @@ class Builder:
             )
         node = Node(op, list(inputs), [Value(self.fresh_name(), result)], {**attrs}, self._node_name)
         if self._folds(node):
-            (data,) = opdef.reference(node, [v.data for v in inputs if v.data is not None])
+            (data,) = run_node(node, [v.data for v in inputs if v.data is not None])
             return self.constant(data)
         self.nodes.append(node)
         self._fresh.add(node.output)

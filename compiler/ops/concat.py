@@ -10,9 +10,8 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
 from .builder import Builder
-from .onnx_node import MICROSOFT, OnnxNode, onnx_op
+from .onnx_node import MICROSOFT, OnnxNode, normalized_axis, onnx_op
 from .qdq import quantized_output, quantized_value
-from .softmax import normalized_axis
 
 MAX_INPUTS = 4096
 

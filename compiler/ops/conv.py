@@ -57,7 +57,8 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     if node.inputs[0].type.quant is None:
         acc = sums_of_products(node, x, w)
     else:
-        acc = epilogue.to_int32(sums_of_products(node, epilogue.centred(node, 0, x), epilogue.centred(node, 1, w)))
+        x, w = epilogue.integer_operands(node, x, w, products=w[0].size)
+        acc = epilogue.to_int32(sums_of_products(node, x, w))
     inputs = [v if i != epilogue.RESIDUAL else to_nchw(node, v) for i, v in enumerate(inputs)]
     return (from_nchw(node, epilogue.finish(node, acc, inputs, axis=1)),)
 

@@ -12,7 +12,7 @@ from . import epilogue
 from .builder import Builder, known
 from .onnx_node import OnnxNode, onnx_op
 from .padding import Window, planar, split_pads, unplanar, window
-from .spatial import from_nchw, in_layout, nchw_shape, to_nchw
+from .spatial import MAX_PLANE, from_nchw, in_layout, nchw_shape, to_nchw
 
 ATTRS = {
     "strides": (1, 1), "pads": (0, 0, 0, 0), "output_padding": (0, 0), "dilations": (1, 1), "groups": 1,
@@ -38,6 +38,8 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
         raise ValueError("its weights must be quantized per tensor, or per output channel (axis 1) with one group")
     pads = ints_attr(node, "pads", 4, least=0)
     full = _full_extents(node, plane, w.shape[2:])
+    if full[0] * full[1] > MAX_PLANE:
+        raise ValueError(f"its result before the pads are cut off, {list(full)}, has more than {MAX_PLANE} elements")
     oh, ow = (full[i] - pads[i] - pads[i + 2] for i in range(2))
     if oh < 1 or ow < 1:
         raise ValueError(f"its pads {list(pads)} leave nothing of the {list(full)} result")
@@ -74,7 +76,8 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     if node.inputs[0].type.quant is None:
         acc = sums_of_products(node, x, w)
     else:
-        acc = epilogue.to_int32(sums_of_products(node, epilogue.centred(node, 0, x), epilogue.centred(node, 1, w)))
+        x, w = epilogue.integer_operands(node, x, w, products=w.size // w.shape[1])
+        acc = epilogue.to_int32(sums_of_products(node, x, w))
     return (from_nchw(node, epilogue.finish(node, acc, inputs, axis=1)),)
 
 

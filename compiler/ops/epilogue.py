@@ -102,13 +102,20 @@ def _finish_quantized(node: Node, acc: Array, inputs: Sequence[Array], channels:
     return quantized.add(result, inputs[RESIDUAL], (conv, residual, y), lo, hi)
 
 
-def centred(node: Node, index: int, codes: Array) -> Array:
-    """Codes minus zero point in float64, in which the sums of products of 8-bit integers are exact."""
-    quant = node.inputs[index].type.quant
-    assert quant is not None
-    return codes.astype(np.float64) - quant.broadcast(codes.ndim)[1]
+def integer_operands(node: Node, x: Array, w: Array, products: int) -> tuple[Array, Array]:
+    """Codes of data and weights minus their zero points, as floats in which sums of `products` products are exact.
+
+    (numpy multiplies integer matrices slowly, floating point ones by BLAS.)
+    """
+    x_quant, w_quant = node.inputs[X].type.quant, node.inputs[W].type.quant
+    assert x_quant is not None and w_quant is not None
+    a = x.astype(np.int16) - x_quant.broadcast(x.ndim)[1]
+    b = w.astype(np.int16) - w_quant.broadcast(w.ndim)[1]
+    largest = int(np.abs(a).max(initial=0)) * int(np.abs(b).max(initial=0)) * products
+    dtype = np.float32 if largest < 2**24 else np.float64
+    return a.astype(dtype), b.astype(dtype)
 
 
 def to_int32(acc: Array) -> Array:
-    """Exact float64 sums as the int32 accumulators of the contract (which wrap around)."""
+    """Exact floating point sums as the int32 accumulators of the contract (which wrap around)."""
     return acc.astype(np.int64).astype(np.int32)

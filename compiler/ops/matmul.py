@@ -32,7 +32,8 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     if node.inputs[0].type.quant is None:
         acc = np.matmul(inputs[0], inputs[1])
     else:
-        acc = epilogue.to_int32(np.matmul(epilogue.centred(node, 0, inputs[0]), epilogue.centred(node, 1, inputs[1])))
+        x, w = epilogue.integer_operands(node, inputs[0], inputs[1], products=inputs[0].shape[-1])
+        acc = epilogue.to_int32(np.matmul(x, w))
     return (epilogue.finish(node, acc, inputs, axis=acc.ndim - 1),)
 
 

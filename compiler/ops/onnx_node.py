@@ -131,3 +131,10 @@ def find_rule(domain: str, op_type: str, opset: int) -> ImportRule | None:
 def supported_ops() -> list[tuple[str, str]]:
     """(domain, op type) of every op that has a rule, sorted."""
     return sorted(_RULES)
+
+
+def normalized_axis(axis: int, rank: int) -> int:
+    """`axis` counted from the front; ValueError if there is no such dimension."""
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis {axis} is outside a tensor of {rank} dimensions")
+    return axis % rank

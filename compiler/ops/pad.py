@@ -10,9 +10,8 @@ from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
 from . import quantized
 from .builder import Builder
-from .onnx_node import OnnxNode, onnx_op
+from .onnx_node import OnnxNode, normalized_axis, onnx_op
 from .slice import emit_slice
-from .softmax import normalized_axis
 
 MODES = ("constant", "edge", "reflect")
 

@@ -59,8 +59,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     keepdims = bool_attr(node, "keepdims")
     x_quant, y_quant = node.inputs[0].type.quant, node.output.type.quant
     if kind != "mean" or x_quant is None or y_quant is None:
-        with np.errstate(all="ignore"):
-            return (np.asarray(_KINDS[kind](x, axis=axes, keepdims=keepdims)),)
+        return (np.asarray(_KINDS[kind](x, axis=axes, keepdims=keepdims)),)
     acc = np.sum(x.astype(np.int32) - quantized.scalar(x_quant)[1], axis=axes, keepdims=keepdims, dtype=np.int32)
     count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
     multiplier = quantized.mean_multiplier(x_quant, y_quant, count)

@@ -10,8 +10,7 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
 from .builder import Builder
-from .onnx_node import OnnxNode, onnx_op
-from .softmax import normalized_axis
+from .onnx_node import OnnxNode, normalized_axis, onnx_op
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:

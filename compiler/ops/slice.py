@@ -9,8 +9,7 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
 from .builder import Builder
-from .onnx_node import OnnxNode, onnx_op
-from .softmax import normalized_axis
+from .onnx_node import OnnxNode, normalized_axis, onnx_op
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
@@ -79,7 +78,7 @@ def _emit(
 
 
 def _clamped(start: int, end: int, step: int, extent: int) -> range:
-    """The indices of a slice of a dimension; negative bounds count from its end. (Python clamps a start differently.)"""
+    """The indices of a slice of a dimension; negative bounds count from its end. (Python clamps starts differently.)"""
     start, end = (bound + extent if bound < 0 else bound for bound in (start, end))
     if step > 0:
         return range(min(max(start, 0), extent), min(max(end, 0), extent), step)

@@ -11,7 +11,7 @@ from ..ir.registry import OpDef, register
 from ..ir.types import TensorType
 from . import quantized
 from .builder import Builder
-from .onnx_node import OnnxNode, onnx_op
+from .onnx_node import OnnxNode, normalized_axis, onnx_op
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
@@ -64,10 +64,3 @@ def _softmax_of_matrix(b: Builder, node: OnnxNode) -> Value:
     shape, axis = x.type.shape, normalized_axis(node.integer("axis", 1), x.type.rank)
     matrix = b.reshape(x, shape if axis == len(shape) - 1 else (prod(shape[:axis]), prod(shape[axis:])))
     return b.reshape(b.emit("softmax", matrix, axis=matrix.type.rank - 1, log=node.op_type == "LogSoftmax"), shape)
-
-
-def normalized_axis(axis: int, rank: int) -> int:
-    """`axis` counted from the front; ValueError if there is no such dimension."""
-    if not -rank <= axis < rank:
-        raise ValueError(f"axis {axis} is outside a tensor of {rank} dimensions")
-    return axis % rank

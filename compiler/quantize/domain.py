@@ -18,6 +18,8 @@ def is_integer(node: Node) -> bool:
     """Whether the float32 `node` can be computed on int8 activations; otherwise it stays as it is."""
     if any(out.type.dtype != "float32" or out.type.size == 0 for out in node.outputs):
         return False
+    if not all(v.data is None or np.isfinite(v.data).all() for v in node.inputs):
+        return False
     if node.op in WEIGHTED:
         return _weighted(node)
     if node.op == "map":

@@ -36,9 +36,9 @@ def _active(node: Node, r: Range, ranges: Mapping[str, Range]) -> Range:
     x = np.linspace(min(r.lo, 0.0), max(r.hi, 0.0), POINTS, dtype=np.float32)
     out = range_of(node.output, ranges)
     y = np.clip(evaluate(expr_attr(node, "expr"), [x]), min(out.lo, 0.0), max(out.hi, 0.0))
+    if not np.isfinite(y).all():
+        return r
     tolerance = out.span / 255 / 4
     rises = np.nonzero(np.abs(y - y[0]) > tolerance)[0]
     falls = np.nonzero(np.abs(y - y[-1]) > tolerance)[0]
-    if not np.isfinite(y).all() or not len(rises) or not len(falls):
-        return r
-    return Range(float(x[rises[0] - 1]), float(x[falls[-1] + 1]))
+    return Range(float(x[rises[0] - 1]), float(x[falls[-1] + 1])) if len(rises) and len(falls) else r

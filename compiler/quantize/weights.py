@@ -12,6 +12,9 @@ MAX_WEIGHT = 127
 MAX_BIAS = 2**30
 """Biases stay below half of int32, the other half is for the products."""
 
+LARGEST_SCALE = 1e37
+"""Weight scales stay finite in float32, whatever bias a model pairs with whatever input range."""
+
 MAX_PRODUCTS = (2**31 - 1 - MAX_BIAS) // (255 * MAX_WEIGHT)
 """Products that one int32 accumulator can take next to a bias: |x - zero_point| <= 255, |w| <= 127."""
 
@@ -27,9 +30,8 @@ def quantize_weights(w: Array, axis: int | None, input_scale: float, bias: Array
     if bias is not None:
         needed = np.abs(bias.astype(np.float64)) / (input_scale * (MAX_BIAS - 1))
         scale = np.maximum(scale, needed if axis is not None else needed.max(initial=0.0))
-    scale = np.where(scale > 0, scale, 1.0)
-    # Round the scale to float32 upwards: rounded down, max|w| / scale could reach 127.5 only in theory, but
-    # a bias at the limit would pass it.
+    scale = np.where(scale > 0, np.minimum(scale, LARGEST_SCALE), 1.0)
+    # In float32 rounded up: rounded down, a bias at the limit would pass it.
     single = scale.astype(np.float32)
     single = np.where(single < scale, np.nextafter(single, np.float32(np.inf)), single).reshape(-1)
     quant = Quant(tuple(map(float, single)), (0,) * single.size, axis)

@@ -42,7 +42,9 @@ def seed_model() -> onnx.ModelProto:
         helper.make_node("Softmax", ["gm"], ["y"], axis=1),
     ]
     ports = [helper.make_tensor_value_info("x", 1, [1, 3, 8, 8]), helper.make_tensor_value_info("y", 1, [1, 5])]
-    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [numpy_helper.from_array(a, n) for n, a in constants.items()])
+    graph = helper.make_graph(
+        nodes, "g", ports[:1], ports[1:], [numpy_helper.from_array(a, n) for n, a in constants.items()]
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -70,7 +72,11 @@ def mutate_structure(model: onnx.ModelProto, rng: np.random.Generator) -> None:
     elif kind == 5:
         ints = [t for t in graph.initializer if t.data_type == onnx.TensorProto.INT64]
         tensor = ints[rng.integers(len(ints))]
-        values = numpy_helper.to_array(tensor).copy() if np.prod(tensor.dims) * 8 == len(tensor.raw_data) else np.zeros(2, np.int64)
+        values = (
+            numpy_helper.to_array(tensor).copy()
+            if np.prod(tensor.dims) * 8 == len(tensor.raw_data)
+            else np.zeros(2, np.int64)
+        )
         values[rng.integers(len(values))] = int(rng.choice(HOSTILE))
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     elif kind == 6:

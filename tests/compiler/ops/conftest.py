@@ -21,14 +21,24 @@ Check = Callable[..., Graph]
 
 
 def make_model(
-    nodes: Sequence[onnx.NodeProto], inputs: Mapping[str, Array], constants: Mapping[str, Array], outputs: Mapping[str, str], opset: int
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Mapping[str, Array],
+    constants: Mapping[str, Array],
+    outputs: Mapping[str, str],
+    opset: int,
 ) -> onnx.ModelProto:
     """A model of these nodes; `outputs` are names with dtypes."""
     graph = helper.make_graph(
         list(nodes),
         "g",
-        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in inputs.items()],
-        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(np.dtype(d)), None) for n, d in outputs.items()],
+        [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+            for n, a in inputs.items()
+        ],
+        [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(np.dtype(d)), None)
+            for n, d in outputs.items()
+        ],
         [numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items()],
     )
     opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
@@ -91,7 +101,9 @@ def rng() -> np.random.Generator:
 def import_error() -> Callable[..., str]:
     """The message with which a model of one node is refused; it names the node."""
 
-    def check(node: onnx.NodeProto, inputs: Mapping[str, Array], constants: Mapping[str, Array] | None = None, opset: int = 17) -> str:
+    def check(
+        node: onnx.NodeProto, inputs: Mapping[str, Array], constants: Mapping[str, Array] | None = None, opset: int = 17
+    ) -> str:
         model = make_model([node], inputs, constants or {}, {"y": "float32"}, opset)
         with pytest.raises(EdgeError) as error:
             import_onnx(model)

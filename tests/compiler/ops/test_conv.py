@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from onnx import helper
 
 
-
 @st.composite
 def convolutions(draw, transposed=False):
     """(x, w, bias, attributes) of a small 1-d or 2-d convolution."""
@@ -57,7 +56,9 @@ def test_conv(against_ort, case):
 def test_conv_transpose(against_ort, case):
     x, w, bias, attrs = case
     constants = constants_of(w, bias)
-    against_ort(helper.make_node("ConvTranspose", ["x", *constants], ["y"], **attrs), {"x": x}, constants, tolerance=2e-5)
+    against_ort(
+        helper.make_node("ConvTranspose", ["x", *constants], ["y"], **attrs), {"x": x}, constants, tolerance=2e-5
+    )
 
 
 def test_conv_transpose_output_shape(against_ort, rng):

@@ -3,8 +3,8 @@ import pytest
 from onnx import helper
 
 UNARY = [
-    "Abs", "Neg", "Exp", "Sqrt", "Log", "Floor", "Ceil", "Round", "Sign", "Erf", "Tanh", "Reciprocal", "Relu", "Sigmoid",
-    "Softplus", "Softsign", "HardSwish", "Mish",
+    "Abs", "Neg", "Exp", "Sqrt", "Log", "Floor", "Ceil", "Round", "Sign", "Erf", "Tanh", "Reciprocal", "Relu",
+    "Sigmoid", "Softplus", "Softsign", "HardSwish", "Mish",
 ]  # fmt: skip
 
 
@@ -34,7 +34,9 @@ def test_activation(against_ort, rng, op, attrs, opset):
     against_ort(helper.make_node(op, ["x"], ["y"], **attrs), {"x": x}, opset=opset)
 
 
-@pytest.mark.parametrize("shapes", [((2, 3, 4), (2, 3, 4)), ((2, 3, 4), (4,)), ((3, 1), (2, 1, 4)), ((2, 3), ()), ((), (2,))])
+@pytest.mark.parametrize(
+    "shapes", [((2, 3, 4), (2, 3, 4)), ((2, 3, 4), (4,)), ((3, 1), (2, 1, 4)), ((2, 3), ()), ((), (2,))]
+)
 @pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Pow", "Min", "Max"])
 def test_binary(against_ort, rng, op, shapes):
     a, b = (rng.normal(size=s).astype(np.float32) for s in shapes)
@@ -85,7 +87,11 @@ def test_cast(against_ort, rng, source, target):
 
 
 def test_where(against_ort, rng):
-    inputs = {"c": rng.random((2, 3)) < 0.5, "a": rng.normal(size=(3,)).astype(np.float32), "b": np.float32(2.0).reshape(1)}
+    inputs = {
+        "c": rng.random((2, 3)) < 0.5,
+        "a": rng.normal(size=(3,)).astype(np.float32),
+        "b": np.float32(2.0).reshape(1),
+    }
     against_ort(helper.make_node("Where", ["c", "a", "b"], ["y"]), inputs)
     constants = {k: inputs.pop(k) for k in ("a", "b")}
     against_ort(helper.make_node("Where", ["c", "a", "b"], ["y"]), inputs, constants)

@@ -22,11 +22,14 @@ OPS = [
 def test_channels_last(call, attrs, shape):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(1, 4, 7, 8)).astype(np.float32)
-    arrays = {"w": rng.normal(size=(6, 4, 3, 2)).astype(np.float32), "v": rng.normal(size=(4, 3, 3, 3)).astype(np.float32)}
+    arrays = {
+        "w": rng.normal(size=(6, 4, 3, 2)).astype(np.float32),
+        "v": rng.normal(size=(4, 3, 3, 3)).astype(np.float32),
+    }
 
     def run(x, x_shape, y_shape, layout):
         ports = f"%x: float32[{','.join(map(str, x_shape))}], %w: float32[6,4,3,2], %v: float32[4,3,3,3]"
-        body = f"%y: float32[{','.join(map(str, y_shape))}] = {call} {{{attrs}, layout=\"{layout}\"}}"
+        body = f'%y: float32[{",".join(map(str, y_shape))}] = {call} {{{attrs}, layout="{layout}"}}'
         graph = parse_graph(f"graph @g({ports}) -> (%y) {{ {body} }}")
         verify(graph)
         return run_graph(graph, {"x": x} | arrays)["y"]

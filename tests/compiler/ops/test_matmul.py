@@ -35,5 +35,7 @@ def test_gemm_of_a_classifier_is_one_node(against_ort, rng):
 
 
 def test_matrices_that_do_not_fit(import_error, rng):
-    message = import_error(helper.make_node("MatMul", ["a", "b"], ["y"], name="m"), {"a": floats(rng, 2, 3), "b": floats(rng, 4, 5)})
+    message = import_error(
+        helper.make_node("MatMul", ["a", "b"], ["y"], name="m"), {"a": floats(rng, 2, 3), "b": floats(rng, 4, 5)}
+    )
     assert "[2, 3] and [4, 5] cannot be multiplied" in message

@@ -149,7 +149,11 @@ def test_dropout_and_identity_leave_no_trace(against_ort, rng):
 
 
 def test_an_output_that_nothing_computes_is_copied(against_ort, rng):
-    nodes = [helper.make_node("Identity", ["x"], ["a"]), helper.make_node("Identity", ["x"], ["b"]), helper.make_node("Identity", ["c"], ["d"])]
+    nodes = [
+        helper.make_node("Identity", ["x"], ["a"]),
+        helper.make_node("Identity", ["x"], ["b"]),
+        helper.make_node("Identity", ["c"], ["d"]),
+    ]
     against_ort(nodes, {"x": floats(rng, 2)}, {"c": floats(rng, 3)}, {"a": "float32", "b": "float32", "d": "float32"})
 
 

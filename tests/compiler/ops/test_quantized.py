@@ -54,8 +54,8 @@ def test_qlinear_conv(against_ort, rng, kind, per_channel, zeros):
 def test_qlinear_conv_of_uint8(against_ort, rng):
     """uint8 outside, int8 inside; the weights are small enough for ONNX Runtime to be right."""
     constants = {
-        "sx": scale(0.02), "zx": np.uint8(131), "w": codes(rng, 6, 4, 3, 3, limit=63), "sw": scale(0.01), "zw": np.int8(0),
-        "sy": scale(0.07), "zy": np.uint8(90),
+        "sx": scale(0.02), "zx": np.uint8(131), "w": codes(rng, 6, 4, 3, 3, limit=63), "sw": scale(0.01),
+        "zw": np.int8(0), "sy": scale(0.07), "zy": np.uint8(90),
     }  # fmt: skip
     constants = {k: np.asarray(v) for k, v in constants.items()}
     node = helper.make_node("QLinearConv", ["x", *constants], ["y"])
@@ -76,7 +76,14 @@ def test_qlinear_matmul(against_ort, rng, per_column, shape):
 
 
 def test_qlinear_matmul_of_two_activations(against_ort, rng):
-    constants = {"sa": scale(0.03), "za": np.array(-5, np.int8), "sb": scale(0.01), "zb": np.array(0, np.int8), "sy": scale(0.2), "zy": np.array(3, np.int8)}
+    constants = {
+        "sa": scale(0.03),
+        "za": np.array(-5, np.int8),
+        "sb": scale(0.01),
+        "zb": np.array(0, np.int8),
+        "sy": scale(0.2),
+        "zy": np.array(3, np.int8),
+    }
     node = helper.make_node("QLinearMatMul", ["a", "sa", "za", "b", "sb", "zb", "sy", "zy"], ["y"])
     against_ort(node, {"a": codes(rng, 2, 5, 8), "b": codes(rng, 2, 8, 6)}, constants, {"y": "int8"})
 
@@ -96,7 +103,10 @@ def test_qgemm(against_ort, rng, transposed):
 @pytest.mark.parametrize("axis", [None, 1])
 def test_quantize_and_dequantize(against_ort, rng, dtype, axis):
     count = () if axis is None else (4,)
-    constants = {"s": rng.uniform(0.01, 0.1, count).astype(np.float32), "z": codes(rng, *count, dtype=dtype).astype(dtype)}
+    constants = {
+        "s": rng.uniform(0.01, 0.1, count).astype(np.float32),
+        "z": codes(rng, *count, dtype=dtype).astype(dtype),
+    }
     attrs = {} if axis is None else {"axis": axis}
     x = (rng.normal(size=(3, 4, 5)) * 3).astype(np.float32)
     against_ort(helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"], **attrs), {"x": x}, constants, {"y": dtype})
@@ -135,9 +145,9 @@ def qdq_conv(rng):
     """Q -> DQ -> Conv with per-channel DQ weights and int32 DQ bias -> Q, as quantizers write it."""
     sw = rng.uniform(0.002, 0.01, 6).astype(np.float32)
     constants = {
-        "sx": scale(0.03), "zx": np.array(-7, np.int8), "w": codes(rng, 6, 4, 3, 3), "sw": sw, "zw": np.zeros(6, np.int8),
-        "b": rng.integers(-3000, 3000, 6).astype(np.int32), "sb": np.float32(0.03) * sw, "zb": np.zeros(6, np.int32),
-        "sy": scale(0.9), "zy": np.array(11, np.int8),
+        "sx": scale(0.03), "zx": np.array(-7, np.int8), "w": codes(rng, 6, 4, 3, 3), "sw": sw,
+        "zw": np.zeros(6, np.int8), "b": rng.integers(-3000, 3000, 6).astype(np.int32), "sb": np.float32(0.03) * sw,
+        "zb": np.zeros(6, np.int32), "sy": scale(0.9), "zy": np.array(11, np.int8),
     }  # fmt: skip
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
@@ -162,8 +172,8 @@ def test_qdq_conv_keeps_its_codes(against_ort, rng):
 def test_microsoft_binary(against_ort, rng, op):
     """ONNX Runtime's formulas differ from the contract's by at most a step; so in the tests that follow."""
     constants = {
-        "sa": scale(0.03), "za": np.array(-5, np.int8), "sb": scale(0.05), "zb": np.array(9, np.int8), "sy": scale(0.06),
-        "zy": np.array(3, np.int8),
+        "sa": scale(0.03), "za": np.array(-5, np.int8), "sb": scale(0.05), "zb": np.array(9, np.int8),
+        "sy": scale(0.06), "zy": np.array(3, np.int8),
     }  # fmt: skip
     node = helper.make_node(op, ["a", "sa", "za", "b", "sb", "zb", "sy", "zy"], ["y"], domain="com.microsoft")
     inputs = {"a": codes(rng, 4, 50), "b": codes(rng, 4, 50)}
@@ -188,9 +198,18 @@ def test_microsoft_unary(against_ort, rng, op, attrs, dtype):
 
 
 def test_microsoft_concat(against_ort, rng):
-    constants = {"sy": scale(0.06), "zy": np.uint8(3), "sa": scale(0.06), "za": np.uint8(3), "sb": scale(0.05), "zb": np.uint8(9)}
+    constants = {
+        "sy": scale(0.06),
+        "zy": np.uint8(3),
+        "sa": scale(0.06),
+        "za": np.uint8(3),
+        "sb": scale(0.05),
+        "zb": np.uint8(9),
+    }
     constants = {k: np.asarray(v) for k, v in constants.items()}
-    node = helper.make_node("QLinearConcat", ["sy", "zy", "a", "sa", "za", "b", "sb", "zb"], ["y"], domain="com.microsoft", axis=1)
+    node = helper.make_node(
+        "QLinearConcat", ["sy", "zy", "a", "sa", "za", "b", "sb", "zb"], ["y"], domain="com.microsoft", axis=1
+    )
     inputs = {k: codes(rng, 2, 5, dtype="uint8") for k in ("a", "b")}
     against_ort(node, inputs, constants, {"y": "uint8"}, steps=1)
 
@@ -238,7 +257,7 @@ def test_unary_map_is_its_table(rng):
 def test_average_pool_and_mean(rng):
     x = codes(rng, 1, 3, 6, 6)
     pool = "%y: int8[1,3,2,2] q(0.04, 1) = avg_pool2d(%x) {kernel=(3, 3), strides=(3, 3)}"
-    mean = "%y: int8[1,3] q(0.04, 1) = reduce(%x) {kind=\"mean\", axes=(2, 3), keepdims=False}"
+    mean = '%y: int8[1,3] q(0.04, 1) = reduce(%x) {kind="mean", axes=(2, 3), keepdims=False}'
     declaration = "%x: int8[1,3,6,6] q(0.05, -20)"
     real = (x.astype(np.float64) + 20) * np.float32(0.05)
     blocks = real.reshape(1, 3, 2, 3, 2, 3).mean((3, 5))
@@ -261,22 +280,36 @@ def test_linear_resize_is_within_a_step(rng):
     real = evaluate(f"%y: float32[1,2,9,15] = resize(%x) {attrs}", {"x": x.astype(np.float32)}, "%x: float32[1,2,5,7]")
     assert np.abs(real - got).max() < 0.65  # half a step of rounding, and weights of 11 bits
     flat = np.full_like(x, -77)
-    assert set(evaluate(f"%y: int8[1,2,9,15] q(0.1, 4) = resize(%x) {attrs}", {"x": flat}, "%x: int8[1,2,5,7] q(0.1, 4)").flat) == {-77}
+    assert set(
+        evaluate(f"%y: int8[1,2,9,15] q(0.1, 4) = resize(%x) {attrs}", {"x": flat}, "%x: int8[1,2,5,7] q(0.1, 4)").flat
+    ) == {-77}
 
 
 @pytest.mark.parametrize("op", ["conv2d", "conv_transpose2d", "matmul"])
 def test_integer_sums_equal_the_float_ones(rng, op):
     """With power-of-two scales the float op on the real numbers is exact: both must give the same bytes."""
-    shapes = {"conv2d": ((1, 4, 6, 6), (8, 2, 3, 3)), "conv_transpose2d": ((1, 4, 5, 5), (4, 3, 2, 2)), "matmul": ((2, 5, 16), (16, 7))}
+    shapes = {
+        "conv2d": ((1, 4, 6, 6), (8, 2, 3, 3)),
+        "conv_transpose2d": ((1, 4, 5, 5), (4, 3, 2, 2)),
+        "matmul": ((2, 5, 16), (16, 7)),
+    }
     x_shape, w_shape = shapes[op]
-    attrs = {"conv2d": "{groups=2, pads=(1, 1, 1, 1), strides=(2, 2)}", "conv_transpose2d": "{strides=(2, 2), groups=2}", "matmul": ""}[op]
+    attrs = {
+        "conv2d": "{groups=2, pads=(1, 1, 1, 1), strides=(2, 2)}",
+        "conv_transpose2d": "{strides=(2, 2), groups=2}",
+        "matmul": "",
+    }[op]
     y_shape = {"conv2d": "1,8,3,3", "conv_transpose2d": "1,6,10,10", "matmul": "2,5,7"}[op]
     x, w = codes(rng, *x_shape), codes(rng, *w_shape)
     spell = lambda shape: ",".join(map(str, shape))  # noqa: E731
     ports = f"%x: int8[{spell(x_shape)}] q(0.25, 3), %w: int8[{spell(w_shape)}] q(0.125, -2)"
     got = evaluate(f"%y: int8[{y_shape}] q(4.0, 1) = {op}(%x, %w) {attrs}", {"x": x, "w": w}, ports)
     reals = {"x": (x.astype(np.float32) - 3) / 4, "w": (w.astype(np.float32) + 2) / 8}
-    real = evaluate(f"%y: float32[{y_shape}] = {op}(%x, %w) {attrs}", reals, f"%x: float32[{spell(x_shape)}], %w: float32[{spell(w_shape)}]")
+    real = evaluate(
+        f"%y: float32[{y_shape}] = {op}(%x, %w) {attrs}",
+        reals,
+        f"%x: float32[{spell(x_shape)}], %w: float32[{spell(w_shape)}]",
+    )
     np.testing.assert_array_equal(got, np.clip(np.rint(real / 4) + 1, -128, 127))
 
 
@@ -284,8 +317,8 @@ def test_a_fused_residual_gives_the_bytes_of_the_unfused_pair(rng):
     x, r = codes(rng, 1, 4, 5, 5), codes(rng, 1, 3, 5, 5)
     w, b = codes(rng, 3, 4, 1, 1), rng.integers(-500, 500, 3).astype(np.int32)
     ports = (
-        "%x: int8[1,4,5,5] q(0.1, 3), %w: int8[3,4,1,1] q(scale=[0.01, 0.02, 0.03], zero=[0, 0, 0], axis=0), %b: int32[3], "
-        "%r: int8[1,3,5,5] q(0.07, -4)"
+        "%x: int8[1,4,5,5] q(0.1, 3), %w: int8[3,4,1,1] q(scale=[0.01, 0.02, 0.03], zero=[0, 0, 0], axis=0), "
+        "%b: int32[3], %r: int8[1,3,5,5] q(0.07, -4)"
     )
     arrays = {"x": x, "w": w, "b": b, "r": r}
     unfused = """

@@ -12,7 +12,9 @@ ROUNDINGS = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
 @pytest.mark.parametrize("coordinates", COORDINATES)
 def test_linear_to_sizes(against_ort, rng, plane, coordinates):
     x = rng.normal(size=(2, 3, 5, 6)).astype(np.float32)
-    node = helper.make_node("Resize", ["x", "", "", "s"], ["y"], mode="linear", coordinate_transformation_mode=coordinates)
+    node = helper.make_node(
+        "Resize", ["x", "", "", "s"], ["y"], mode="linear", coordinate_transformation_mode=coordinates
+    )
     against_ort(node, {"x": x}, {"s": np.array([2, 3, *plane], np.int64)}, opset=19)
 
 
@@ -21,7 +23,12 @@ def test_linear_to_sizes(against_ort, rng, plane, coordinates):
 def test_nearest_by_scales(against_ort, rng, coordinates, rounding, scales):
     x = rng.normal(size=(1, 2, 5, 6)).astype(np.float32)
     node = helper.make_node(
-        "Resize", ["x", "", "s"], ["y"], mode="nearest", coordinate_transformation_mode=coordinates, nearest_mode=rounding
+        "Resize",
+        ["x", "", "s"],
+        ["y"],
+        mode="nearest",
+        coordinate_transformation_mode=coordinates,
+        nearest_mode=rounding,
     )
     against_ort(node, {"x": x}, {"s": np.array([1, 1, *scales], np.float32)}, opset=19)
 

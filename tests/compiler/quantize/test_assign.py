@@ -159,6 +159,17 @@ def test_nodes_without_integer_form_stay_in_float():
     np.testing.assert_allclose(found[0]["y"], expected[0]["y"], atol=0.1)
 
 
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_nodes_with_infinite_constants_stay_in_float(bad):
+    net = Net((1, 2, 3, 3))
+    y = net(
+        "y", "conv2d", net.inputs[0], net.weights(2, 2, 1, 1), net.const([0.5, bad]), activation=clip(In(0), 0.0, 6.0)
+    )
+    net.graph.outputs = [y]
+    quantize(net.graph, {"x0": Range(-1.0, 1.0), "y": Range(0.0, 6.0)})
+    assert net.node("y").output.type.dtype == "float32"
+
+
 def test_two_activations_are_multiplied_as_integers():
     net = Net((2, 5, 16), (2, 16, 7))
     y = net("y", "matmul", *net.inputs)

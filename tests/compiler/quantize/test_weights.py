@@ -28,6 +28,13 @@ def test_per_channel_weights_and_bias(w, data, input_scale):
     assert (abs(b * step - bias) <= step * 0.5000001).all()
 
 
+def test_absurd_biases_keep_scales_finite():
+    w, bias = np.zeros((2, 1, 1, 1), np.float32), np.array([3e38, -1.0], np.float32)
+    _, quant = quantize_weights(w, 0, 1e-20, bias)
+    assert np.isfinite(np.float32(quant.scale)).all()
+    assert abs(quantize_bias(bias, 1e-20, quant).astype(np.int64)).max() <= MAX_BIAS
+
+
 @given(weights)
 def test_without_bias_the_largest_weight_of_a_channel_is_127(w):
     q, quant = quantize_weights(w, 0, 1.0, None)

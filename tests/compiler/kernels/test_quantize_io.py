@@ -1,0 +1,34 @@
+"""Planar pictures become int8 pixels; nothing outside the picture is read."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kernel_harness import Machine, examples, image, on_machines, run_kernel
+
+from edgec.compiler.ir.types import Quant
+from edgec.compiler.kernels import quantize_io
+from edgec.compiler.kernels.quantize_io import QuantizeIoSpec
+from edgec.compiler.ops import quantized
+
+
+@on_machines
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@examples
+@given(height=st.integers(1, 4), width=st.integers(1, 70), zero=st.integers(-128, 127))
+def test_picture(machine: Machine, dtype: str, channels: int, height: int, width: int, zero: int) -> None:
+    rng = np.random.default_rng(width)
+    x = rng.integers(0, 256, (channels, height, width)).astype(np.uint8)
+    quant = Quant.per_tensor(0.0172, zero)
+    params: dict[str, int | float] = {}
+    expected = (x ^ 128).view(np.int8)
+    if dtype == "float32":
+        x = (x.astype(np.float32) / 255 - np.float32(0.4)) / np.float32(0.21)
+        x.flat[0] = np.nan
+        expected = quantized.quantize(x, quant)
+        params = {"y_scale": quant.scale[0], "y_zero_point": zero}
+    y = image(np.zeros((height, width, channels), np.int8), (1, 2, 1, 3))
+    params |= {"width": width, "x_plane": x.strides[0], "x_row": x.strides[1], "y_row": y.strides[0]}
+    got = run_kernel(quantize_io, QuantizeIoSpec(dtype, channels), machine, {"x": x, "y": y}, params, height)["y"]
+    np.testing.assert_array_equal(got, expected.transpose(1, 2, 0))
