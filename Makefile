@@ -17,7 +17,7 @@ help:
 	@echo 'make clean   remove what make built, .venv included'
 
 demo: $(VENV)/.demo
-	@$(MAKE) --no-print-directory qemu || true
+	@$(MAKE) --silent qemu >/dev/null 2>&1 || true # without it the demo says how to get it, and runs the rest
 	$(BIN)/python -m edgec.benchmarks.demo build/demo
 
 test: lint qemu

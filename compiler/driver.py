@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import EdgeError
-from ..passes.pipeline import FLOAT, LATE, dump_to, run_pipeline
+from ..passes.pipeline import FLOAT, LATE, Dump, dump_to, run_pipeline
 from ..targets.registry import find
 from ..targets.target import Target
 from .bundle import assemble
@@ -42,28 +42,45 @@ def compile_model(
     """
     device = find(target)
     path = Path(output) if output is not None else Path(Path(model).with_suffix(".edge").name)
+    dump = dump_to(Path(dump_ir)) if dump_ir is not None else None
+    graph = build_graph(
+        model, int8=int8, calibrate=calibrate, shapes=shapes, verify=verify, dump=dump, progress=progress
+    )
+    graph.name = assemble.bundle_name(path)
+    progress("lower", 0, 1)
+    lowered = lower(graph, device)
+    objects = _compile_kernels(lowered, device, progress)
+    files, manifest = assemble.assemble(lowered, objects, device, __version__)
+    progress("write", 0, 1)
+    return write_bundle(path, files, manifest)
+
+
+def build_graph(
+    model: str | Path,
+    *,
+    int8: bool = False,
+    calibrate: str | Path | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    verify: bool = False,
+    dump: Dump | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> Graph:
+    """The graph that gets compiled: imported, quantized if asked for, after all passes. Its numpy reference
+    (`ops.reference.run_graph`) is what every target computes. Arguments as in `compile_model`."""
     progress("import", 0, 1)
     source = load_model(Path(model))
     graph = import_onnx(Path(model), shapes)
-    dump = dump_to(Path(dump_ir)) if dump_ir is not None else None
     run_pipeline(graph, FLOAT, verify=verify, dump=dump)
-    already = is_quantized(graph)
-    if int8 and not already:
+    if int8 and not is_quantized(graph):
         if calibrate is None:
             raise EdgeError(
                 f"{model} is a float model: --int8 needs samples of its inputs to find value ranges; "
                 "pass a folder of .npy, .npz or image files with --calibrate samples/"
             )
         samples = open_samples(Path(calibrate), [(v.name, v.type) for v in graph.inputs])
-        graph = post_training_quantization(graph, source, samples, progress=progress)
+        post_training_quantization(graph, source, samples, progress=progress)
     run_pipeline(graph, LATE, verify=verify, dump=dump)
-    graph.name = assemble.bundle_name(path)
-    progress("lower", 0, 1)
-    lowered = lower(graph, device)
-    objects = _compile_kernels(lowered, device, progress)
-    files, manifest = assemble.assemble(lowered, objects, device, __version__, "int8" if int8 or already else "float32")
-    progress("write", 0, 1)
-    return write_bundle(path, files, manifest)
+    return graph
 
 
 def is_quantized(graph: Graph) -> bool:

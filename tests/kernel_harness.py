@@ -23,7 +23,7 @@ from hypothesis import settings
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec.compiler.bundle.toolchain import NATIVE, Triple, compile_c
 from edgec.compiler.codegen.llvm import object_code
-from edgec.compiler.ir.graph import Attr, Node, Value
+from edgec.compiler.ir.graph import Node, Value
 from edgec.compiler.ir.registry import lookup
 from edgec.compiler.ir.types import Quant, TensorType
 from edgec.compiler.kernels.isa import Isa
@@ -62,7 +62,8 @@ def _machines() -> list[Machine]:
     """The last variant of this machine's own target, which every CPU runs, and all of arm64's under qemu."""
     native, emulated = host(), {"dotprod": "cortex-a76", "base": "cortex-a53"}
     return [Machine(f"host-{native.variants[-1].name}", native.arch, native.variants[-1])] + [
-        Machine(f"arm64-{v.name}", "aarch64", v, ("qemu-aarch64", "-cpu", emulated[v.name])) for v in ARM64_NEON.variants
+        Machine(f"arm64-{v.name}", "aarch64", v, ("qemu-aarch64", "-cpu", emulated[v.name]))
+        for v in ARM64_NEON.variants
     ]
 
 
@@ -203,11 +204,12 @@ def image(array: Array, halo: Sequence[int] = (0, 0, 0, 0), channels: Sequence[i
 
 
 def reference(
-    op: str, inputs: Sequence[Array], x_quants: Sequence[Quant | None], y_quant: Quant | None = None, **attrs: Attr
+    op: str, inputs: Sequence[Array], x_quants: Sequence[Quant | None], y_quant: Quant | None = None, **attrs: Any
 ) -> Array:
     """What the numpy reference of `op` says: the specification."""
     values = [
-        Value(f"x{i}", TensorType(x.shape, str(x.dtype), q)) for i, (x, q) in enumerate(zip(inputs, x_quants, strict=True))
+        Value(f"x{i}", TensorType(x.shape, str(x.dtype), q))
+        for i, (x, q) in enumerate(zip(inputs, x_quants, strict=True))
     ]
     node = Node(op, values, [Value("y", TensorType((), "float32"))], attrs)
     (type_,) = lookup(op).infer(node)

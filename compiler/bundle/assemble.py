@@ -20,7 +20,7 @@ def bundle_name(path: Path) -> str:
 
 
 def assemble(
-    lowered: Lowered, objects: Mapping[tuple[str, str], KernelObject], target: Target, version: str, precision: str
+    lowered: Lowered, objects: Mapping[tuple[str, str], KernelObject], target: Target, version: str
 ) -> tuple[dict[str, bytes], m.Manifest]:
     """File name -> content, and the manifest (whose `files` the writer fills in)."""
     plan = lowered.plan
@@ -48,7 +48,7 @@ def assemble(
             target.name, target.triple, target.arch,
             tuple(m.Variant(v.name, tuple(sorted(v.features))) for v in target.variants),
         ),
-        precision=precision,
+        precision="int8" if any(s.kernel.startswith("qs8_") for s in plan.steps) else "float32",
         inputs=tuple(_tensor(p) for p in plan.inputs),
         outputs=tuple(_tensor(p) for p in plan.outputs),
         memory=m.Memory.of(plan.arena_size, len(plan.weights), 0),

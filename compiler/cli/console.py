@@ -137,4 +137,5 @@ def progress() -> Iterator[ReportProgress]:
             note(f"{current}: {perf_counter() - started:.2f} s")
     finally:
         timer.cancel()
-        bars.stop()
+        if bars.live.is_started:  # a stop prints an empty line even when nothing was shown
+            bars.stop()

@@ -65,6 +65,21 @@ def _erf(x: Array) -> Array:
     return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x.astype(np.float64)), x.dtype)
 
 
+def _rounded(fn: Callable[..., Array]) -> Callable[..., Array]:
+    """`fn` computed in float64 and rounded once to the operands' dtype.
+
+    numpy's float32 exp, log, tanh and power differ in the last bit between CPUs; int8 tables must not.
+    """
+
+    def compute(*args: Any) -> Array:
+        dtype = np.result_type(*args)
+        if dtype.kind != "f":
+            return np.asarray(fn(*args))
+        return np.asarray(fn(*(np.asarray(a, np.float64) for a in args)), dtype)
+
+    return compute
+
+
 def _div(a: Array, b: Array) -> Array:
     """IEEE division; integers truncate towards zero, as in C and ONNX."""
     if np.issubdtype(np.result_type(a, b), np.integer):
@@ -80,14 +95,14 @@ FUNCTIONS: Mapping[str, tuple[int, Callable[..., Array]]] = {
     "div": (2, _div),
     "min": (2, np.minimum),
     "max": (2, np.maximum),
-    "pow": (2, np.power),
+    "pow": (2, _rounded(np.power)),
     "mod": (2, np.fmod),
     "neg": (1, np.negative),
     "abs": (1, np.abs),
-    "exp": (1, np.exp),
-    "log": (1, np.log),
+    "exp": (1, _rounded(np.exp)),
+    "log": (1, _rounded(np.log)),
     "sqrt": (1, np.sqrt),
-    "tanh": (1, np.tanh),
+    "tanh": (1, _rounded(np.tanh)),
     "erf": (1, _erf),
     "floor": (1, np.floor),
     "ceil": (1, np.ceil),

@@ -26,7 +26,9 @@ def channel_blocks(b: Builder, begin: Value, end: Value, channels: Value, lanes:
         body(b.let(tirx.max(tirx.min(rest + i * lanes, channels - lanes), i64(0))), 1)
 
 
-def store_channels(b: Builder, y: Pointer, offset: Value, value: Value, dtype: str, lanes: int, channels: Value) -> None:
+def store_channels(
+    b: Builder, y: Pointer, offset: Value, value: Value, dtype: str, lanes: int, channels: Value
+) -> None:
     """Store a vector that begins at channel 0 if there are fewer `channels` than lanes: then only those."""
     size = BITS[dtype] // 8
     value = b.let(value)

@@ -13,7 +13,7 @@ Forms, by the two innermost dimensions:
     deinterleave  x[n][p] -> planes y[p][n]; x dense, n dense in y
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,9 +28,17 @@ OPERANDS = ("x", "y")
 Form = Literal["dense", "strided", "transpose", "interleave", "deinterleave"]
 
 _SPACE = ("extent_1", "extent_2", "extent_3", "count", "chunk", "chunks")
+_STRIDES: Mapping[Form, tuple[str, str]] = {
+    "dense": ("0123", "0123"),
+    "strided": ("01234", "01234"),
+    "transpose": ("0123", "0124"),
+    "interleave": ("0123", "012"),
+    "deinterleave": ("012", "0123"),
+}
+"""The dimensions of x and y that have a stride parameter."""
+
 _INTEGER = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
 
-MAX_PLANES = 4
 BLOCK = 8
 """Rows and columns of the blocks of a transpose."""
 
@@ -55,14 +63,8 @@ class CopySpec:
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        strides = [(4, 4), (5, 5), (4, 5), (4, 3), (3, 4)][_FORMS.index(self.form)]
-        x, y = (tuple(f"{name}_{i}" for i in range(n)) for name, n in zip("xy", strides, strict=True))
-        if self.form == "transpose":
-            y = (*y[:3], "y_4")
-        return _SPACE + x + y
-
-
-_FORMS = ("dense", "strided", "transpose", "interleave", "deinterleave")
+        strides = zip("xy", _STRIDES[self.form], strict=True)
+        return _SPACE + tuple(f"{operand}_{dimension}" for operand, digits in strides for dimension in digits)
 
 
 def build(spec: CopySpec, isa: Isa) -> object:
@@ -79,25 +81,25 @@ class _Copy:
     def body(self) -> None:
         b = self.b
         run: Callable[[Value, Value, Value, Value], None] = getattr(self, f"_{self.spec.form}")
-        inner = 3 if self.spec.form in ("dense", "strided") else 2
+        planar = self.spec.form not in ("dense", "strided")
         with b.tiles() as t:
             begin = b.let(tirx.truncmod(t, b.param("chunks")) * b.param("chunk"))
             end = b.let(tirx.min(begin + b.param("chunk"), b.param("count")))
             row = b.let(tirx.truncdiv(t, b.param("chunks")))
-            x, y = self._advance(None, 0, tirx.truncdiv(row, b.param("extent_1")))
+            x, y = self._advance((i64(0), i64(0)), 0, tirx.truncdiv(row, b.param("extent_1")))
             x, y = self._advance((x, y), 1, tirx.truncmod(row, b.param("extent_1")))
             with b.range(0, b.param("extent_2")) as i2:
                 x2, y2 = self._advance((x, y), 2, i2)
-                if inner == 2:
+                if planar:
                     run(x2, y2, begin, end)
-                    return
-                with b.range(0, b.param("extent_3")) as i3:
-                    run(*self._advance((x2, y2), 3, i3), begin, end)
+                else:
+                    with b.range(0, b.param("extent_3")) as i3:
+                        run(*self._advance((x2, y2), 3, i3), begin, end)
 
-    def _advance(self, at: tuple[Value, Value] | None, dimension: int, index: Value) -> tuple[Value, Value]:
+    def _advance(self, at: tuple[Value, Value], dimension: int, index: Value) -> tuple[Value, Value]:
+        """Offsets in x and y, `index` steps further along a dimension."""
         b, index = self.b, self.b.let(index)
-        x, y = (index * b.param(f"{name}_{dimension}") for name in "xy")
-        return (b.let(x), b.let(y)) if at is None else (b.let(at[0] + x), b.let(at[1] + y))
+        return b.let(at[0] + index * b.param(f"x_{dimension}")), b.let(at[1] + index * b.param(f"y_{dimension}"))
 
     def _dense(self, x: Value, y: Value, begin: Value, end: Value) -> None:
         copy_run(self.b, self.y, self.b.let(y + begin), self.x, self.b.let(x + begin), self.b.let(end - begin))
@@ -134,8 +136,10 @@ class _Copy:
         merged = [p * width + i for i in range(width) for p in range(planes)]
 
         def vector(at: Value) -> None:
-            lines = [self.x.load(x + self.b.param("x_3") * p + at * self.size, self.dtype, width) for p in range(planes)]
-            self.y.store(y + at * (self.size * planes), _gather(lines, merged), self.dtype, planes * width)
+            lines = [
+                self.x.load(x + self.b.param("x_3") * p + at * self.size, self.dtype, width) for p in range(planes)
+            ]
+            self.y.store(y + at * (self.size * planes), shuffle(lines, merged), self.dtype, planes * width)
 
         def single(at: Value) -> None:
             for p in range(planes):
@@ -184,7 +188,3 @@ def _exchange(dtype: str, lines: list[Value], distance: int) -> list[Value]:
         result[r] = Register(dtype, BLOCK, shuffle([low, high], first)).get()
         result[r + distance] = Register(dtype, BLOCK, shuffle([low, high], second)).get()
     return result
-
-
-def _gather(lines: list[Value], lanes: list[int]) -> Value:
-    return shuffle(lines, lanes)

@@ -39,11 +39,15 @@ class Stream:
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a stream's elements for one vector begin."""
+    """A place in a stream."""
 
     stream: Stream
     memory: Pointer
     offset: Value
+
+    def at(self, index: Value) -> "Cursor":
+        """The place `index` elements further."""
+        return Cursor(self.stream, self.memory, self.offset + index * self.stream.size) if self.stream.dense else self
 
     def load(self, first: int, lanes: int) -> Value:
         """`lanes` elements from number `first` on."""
@@ -67,43 +71,36 @@ def params(streams: Sequence[Stream]) -> tuple[str, ...]:
 def elementwise(b: Builder, width: int, inputs: Sequence[Stream], output: Stream, body: Body) -> None:
     """All tiles: `body(inputs, output)` emits the code for `width` elements."""
     streams = [*inputs, output]
-    count = b.param("count")
+    count, chunk = b.param("count"), b.param("chunk")
     with b.tiles() as t:
-        row, begin = b.let(tirx.truncdiv(t, b.param("chunks"))), b.let(tirx.truncmod(t, b.param("chunks")) * b.param("chunk"))
-        vectors = b.let(tirx.truncdiv(tirx.min(b.param("chunk"), count - begin) + (width - 1), i64(width)))
+        row = b.let(tirx.truncdiv(t, b.param("chunks")))
+        begin = b.let(tirx.truncmod(t, b.param("chunks")) * chunk)
+        vectors = b.let(tirx.truncdiv(tirx.min(chunk, count - begin) + (width - 1), i64(width)))
         i0, i1 = b.let(tirx.truncdiv(row, b.param("extent_1"))), b.let(tirx.truncmod(row, b.param("extent_1")))
         starts = [b.let(i0 * b.param(s.params[0]) + i1 * b.param(s.params[1])) for s in streams]
         with b.range(0, b.param("extent_2")) as i2:
-            rows = [b.let(start + i2 * b.param(s.params[2])) for s, start in zip(streams, starts, strict=True)]
+            rows = [
+                Cursor(s, b.pointer(s.name), b.let(start + i2 * b.param(s.params[2])))
+                for s, start in zip(streams, starts, strict=True)
+            ]
             with b.when(count >= width), b.range(0, vectors) as v:
                 at = b.let(tirx.min(begin + v * width, count - width))
-                cursors = [
-                    Cursor(s, b.pointer(s.name), row + at * s.size if s.dense else row)
-                    for s, row in zip(streams, rows, strict=True)
-                ]
-                body(cursors[:-1], cursors[-1])
+                *sources, target = (row.at(at) for row in rows)
+                body(sources, target)
             with b.when(count < width):
-                _short_row(b, width, streams, rows, body)
+                _short_row(b, width, rows, body)
 
 
-def _short_row(b: Builder, width: int, streams: Sequence[Stream], rows: Sequence[Value], body: Body) -> None:
+def _short_row(b: Builder, width: int, rows: Sequence[Cursor], body: Body) -> None:
     """A row of less than a vector goes through the stack: nothing behind it is read or written."""
-    cursors = []
-    for stream, row in zip(streams, rows, strict=True):
-        if not stream.dense:
-            cursors.append(Cursor(stream, b.pointer(stream.name), row))
-            continue
-        cursors.append(Cursor(stream, b.stack(width * stream.size), i64(0)))
-    for cursor, row in zip(cursors[:-1], rows[:-1], strict=True):
-        if cursor.stream.dense:
-            with b.range(0, b.param("count")) as i:
-                copy_element(cursor.memory, i * cursor.stream.size, b.pointer(cursor.stream.name), row, cursor.stream, i)
-    body(cursors[:-1], cursors[-1])
+    copies = [Cursor(r.stream, b.stack(width * r.stream.size), i64(0)) if r.stream.dense else r for r in rows]
+    for row, copy in zip(rows[:-1], copies[:-1], strict=True):
+        if row.stream.dense:
+            _copy_row(b, row, copy)
+    body(copies[:-1], copies[-1])
+    _copy_row(b, copies[-1], rows[-1])
+
+
+def _copy_row(b: Builder, source: Cursor, target: Cursor) -> None:
     with b.range(0, b.param("count")) as i:
-        target, size = cursors[-1].stream, cursors[-1].stream.size
-        b.pointer(target.name).store(rows[-1] + i * size, cursors[-1].memory.load(i * size, target.dtype), target.dtype)
-
-
-def copy_element(to: Pointer, to_offset: Value, source: Pointer, row: Value, stream: Stream, i: Value) -> None:
-    """Element `i` of a row."""
-    to.store(to_offset, source.load(row + i * stream.size, stream.dtype), stream.dtype)
+        target.at(i).store(0, source.at(i).load(0, 1), 1)

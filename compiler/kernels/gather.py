@@ -1,5 +1,4 @@
-"""`gather`: rows of bytes by number, [outer, extent, row] -> [outer, indices, row]; also nearest `resize`, a gather of
-pixels within a gather of rows.
+"""`gather`: rows of bytes by number, [outer, extent, row] -> [outer, indices, row].
 
 An index outside [0, extent) selects the nearest row that exists. A tile is `tile_rows` rows of one outer index:
 tiles = outer * chunks, chunks = ceil(indices / tile_rows).

@@ -1,4 +1,7 @@
-"""`lrn` of float32 across dense channels: x / (bias + alpha / size * sum of squares)^beta. A tile is one row of pixels."""
+"""`lrn` of float32 across dense channels: x / (bias + alpha / size * sum of squares)^beta.
+
+A tile is one row of pixels.
+"""
 
 from dataclasses import dataclass
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.expr import Expr, to_text
-from .builder import Builder, Value, bitcast, cast, const, define, splat
+from .builder import Builder, Value, bitcast, const, define
 from .elementwise import Cursor, Stream, elementwise, params
 from .isa import Isa
 from .naming import digest
@@ -120,6 +120,3 @@ def _load(b: Builder, isa: Isa, cursor: Cursor, operand: MapOperand) -> tuple[Va
 
 def _stored(value: Value, dtype: str, lanes: int) -> Value:
     return convert(value, "int8", lanes) if dtype == "bool" else value
-
-
-__all__ = ["MAX_INPUTS", "OPERANDS", "MapOperand", "MapSpec", "build", "cast", "splat"]

@@ -13,7 +13,7 @@ from typing import Literal
 from tvm import tirx
 
 from .blocks import channel_blocks, store_channels
-from .builder import Builder, Value, define, i64, splat
+from .builder import BITS, Builder, Value, define, i64, splat
 from .epilogue import requantize
 from .isa import Isa
 from .quantization import splat16
@@ -59,8 +59,8 @@ def build(spec: PoolSpec, isa: Isa) -> object:
 class _Pool:
     def __init__(self, b: Builder, spec: PoolSpec, isa: Isa) -> None:
         self.b, self.spec, self.isa = b, spec, isa
-        self.size = 1 if spec.dtype == "int8" else 4
-        self.lanes = isa.lanes * (1 if self.size == 4 else 4 if spec.kind == "max" else 2)
+        self.size = BITS[spec.dtype] // 8
+        self.lanes = 2 * isa.lanes if spec.kind == "avg" and spec.dtype == "int8" else 4 * isa.lanes // self.size
 
     def body(self) -> None:
         b = self.b

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from .builder import Builder, Value, bitcast, cast, const, define, i64, shuffle, splat
+from .builder import Builder, Value, const, define, i64, shuffle, splat
 from .isa import Isa
 from .quantization import quantize
 
@@ -78,6 +78,3 @@ def _single(b: Builder, spec: QuantizeIoSpec, isa: Isa, offset: Value) -> Value:
     scratch, value = b.stack(2 * lanes), b.let(splat(x.load(offset, "float32"), lanes))
     scratch.store(i64(0), quantize(b, isa, "y", (value, value)), "int8", 2 * lanes)
     return scratch.load(i64(0), "int8")
-
-
-__all__ = ["OPERANDS", "QuantizeIoSpec", "bitcast", "build", "cast"]

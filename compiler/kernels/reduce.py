@@ -14,7 +14,7 @@ from typing import Literal
 from tvm import tirx
 
 from .blocks import channel_blocks, store_channels
-from .builder import Builder, Register, Value, cast, const, define, i64, intrinsic, splat
+from .builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, splat
 from .epilogue import requantize
 from .isa import Isa
 from .quantization import splat16, splat_float
@@ -79,9 +79,14 @@ def _combine(spec: ReduceSpec, lanes: int) -> tuple[float, _Combine]:
     return members[spec.kind]
 
 
+def _is_quantized_mean(spec: ReduceSpec) -> bool:
+    return spec.dtype == "int8" and spec.kind == "mean"
+
+
 def _join(spec: ReduceSpec) -> _Combine:
     """How two partial results become one."""
-    return {"max": tirx.max, "min": tirx.min, "prod": lambda a, b: a * b}.get(spec.kind, lambda a, b: a + b)
+    members: dict[str, _Combine] = {"max": tirx.max, "min": tirx.min, "prod": lambda a, b: a * b}
+    return members.get(spec.kind, lambda a, b: a + b)
 
 
 def _float_function(name: str, lanes: int, x: Value) -> Value:
@@ -96,10 +101,8 @@ def _finish(b: Builder, spec: ReduceSpec, lanes: int, value: Value) -> Value:
 
 
 def _inner(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
-    quantized_mean = spec.dtype == "int8" and spec.kind == "mean"
-    size = 1 if spec.dtype == "int8" else 4
-    lanes = isa.lanes if size == 4 else 2 * isa.lanes if quantized_mean else 4 * isa.lanes
-    inner = b.param("inner")
+    size, inner = BITS[spec.dtype] // 8, b.param("inner")
+    lanes = 2 * isa.lanes if _is_quantized_mean(spec) else 4 * isa.lanes // size
     with b.tiles() as t:
         outer = b.let(tirx.truncdiv(t, b.param("chunks")))
         begin = b.let(tirx.truncmod(t, b.param("chunks")) * b.param("chunk"))
@@ -110,11 +113,12 @@ def _inner(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
                 b.pointer("x"), b.let(source + channel * size),
                 *(b.param(name) for name in ("rows", "columns", "x_row", "x_column")),
             )  # fmt: skip
-            if quantized_mean:
+            if _is_quantized_mean(spec):
                 results = [_requantized(b, isa, pair) for pair in int8_sums(b, isa, window, vectors)]
             else:
                 results = fold(b, window, spec.dtype, lanes, vectors, *_combine(spec, lanes))
-                results = results if size == 1 else [_finish(b, spec, lanes, r) for r in results]
+            if spec.dtype == "float32":
+                results = [_finish(b, spec, lanes, r) for r in results]
             for v, value in enumerate(results):
                 offset = b.let(target + (channel + v * lanes) * size)
                 if vectors == 1:
@@ -132,55 +136,55 @@ def _requantized(b: Builder, isa: Isa, sums: tuple[Value, Value]) -> Value:
 
 
 def _row(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
-    x, y = b.pointer("x"), b.pointer("y")
+    y = b.pointer("y")
+    total_of = _sum_of_codes if _is_quantized_mean(spec) else _folded
     with b.tiles() as t:
-        total = _row_total(b, spec, isa, b.let(t * b.param("x_outer")))
+        total = total_of(b, spec, isa, b.let(t * b.param("x_outer")))
         target = b.let(t * b.param("y_outer"))
-        if spec.dtype == "float32":
-            y.store(target, _finish(b, spec, 1, total), "float32")
-        elif spec.kind == "mean":
-            # One number through the vector path: all lanes the same.
-            sums = b.let(splat(total, isa.lanes))
-            scratch = b.stack(2 * isa.lanes)
+        if _is_quantized_mean(spec):
+            # one number through the vector path: all lanes the same
+            sums, scratch = b.let(splat(total, isa.lanes)), b.stack(2 * isa.lanes)
             scratch.store(i64(0), _requantized(b, isa, (sums, sums)), "int8", 2 * isa.lanes)
-            y.store(target, scratch.load(i64(0), "int8"), "int8")
-        else:
-            y.store(target, total, "int8")
-    del x
+            total = scratch.load(i64(0), "int8")
+        y.store(target, _finish(b, spec, 1, total) if spec.dtype == "float32" else total, spec.dtype)
 
 
-def _row_total(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:
-    """A vector accumulator for whole vectors, then its lanes and the rest of each row one by one."""
-    x, quantized_mean = b.pointer("x"), spec.dtype == "int8" and spec.kind == "mean"
-    size = 1 if spec.dtype == "int8" else 4
-    lanes = isa.lanes if size == 4 else 2 * isa.lanes if quantized_mean else 4 * isa.lanes
-    dtype = "int32" if quantized_mean else spec.dtype
-    initial, _ = (0, None) if quantized_mean else _combine(spec, lanes)
-    # int8 sums: two int32 vectors for the halves of int16
-    width = isa.lanes if quantized_mean else lanes
-    total, rest = Register(dtype, width, const(initial, dtype, width)), Register(dtype, 1, const(initial, dtype))
+def _folded(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:
+    """What the kind makes of all elements from byte `start` on."""
+    size = BITS[spec.dtype] // 8
+    lanes = 4 * isa.lanes // size
+    x, (initial, combine), combine_one = b.pointer("x"), _combine(spec, lanes), _combine(spec, 1)[1]
+    total = Register(spec.dtype, lanes, const(initial, spec.dtype, lanes))
+    rest = Register(spec.dtype, 1, const(initial, spec.dtype))
     whole = b.let(tirx.truncdiv(b.param("columns"), i64(lanes)))
     with b.range(0, b.param("rows")) as i:
         row = b.let(start + i * b.param("x_row"))
         with b.range(0, whole) as j:
-            element = x.load(row + j * (lanes * size), spec.dtype, lanes)
-            if quantized_mean:
-                low, high = isa.widen32(isa.widen16(element))
-                total.set(total.get() + low + high)
-            else:
-                total.set(_combine(spec, lanes)[1](total.get(), element))
+            total.set(combine(total.get(), x.load(row + j * (lanes * size), spec.dtype, lanes)))
         with b.range(whole * lanes, b.param("columns")) as j:
-            element = x.load(row + j * size, spec.dtype)
-            if quantized_mean:
-                rest.set(rest.get() + cast(element, "int32", 1))
-            else:
-                rest.set(_combine(spec, 1)[1](rest.get(), element))
-    return horizontal(b, _join(spec), total.get(), dtype, width, rest.get())
+            rest.set(combine_one(rest.get(), x.load(row + j * size, spec.dtype)))
+    return horizontal(b, _join(spec), total.get(), spec.dtype, lanes, rest.get())
+
+
+def _sum_of_codes(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:
+    """The int32 sum of all int8 elements from byte `start` on."""
+    x, lanes = b.pointer("x"), 2 * isa.lanes
+    total = Register("int32", isa.lanes, const(0, "int32", isa.lanes))
+    rest = Register("int32", 1, const(0, "int32"))
+    whole = b.let(tirx.truncdiv(b.param("columns"), i64(lanes)))
+    with b.range(0, b.param("rows")) as i:
+        row = b.let(start + i * b.param("x_row"))
+        with b.range(0, whole) as j:
+            low, high = isa.widen32(b.let(isa.widen16(x.load(row + j * lanes, "int8", lanes))))
+            total.set(total.get() + low + high)
+        with b.range(whole * lanes, b.param("columns")) as j:
+            rest.set(rest.get() + cast(x.load(row + j, "int8"), "int32", 1))
+    return horizontal(b, lambda s, t: s + t, total.get(), "int32", isa.lanes, rest.get())
 
 
 def horizontal(b: Builder, join: _Combine, vector: Value, dtype: str, lanes: int, start: Value) -> Value:
     """`join` of `start` and all lanes of `vector`, in order of the lanes."""
-    size = 1 if dtype == "int8" else 4
+    size = BITS[dtype] // 8
     scratch = b.stack(lanes * size)
     scratch.store(i64(0), vector, dtype, lanes)
     total = Register(dtype, 1, start)

@@ -85,7 +85,11 @@ def _linear(b: Builder, spec: ResizeSpec, isa: Isa) -> None:
 def _mix_int8(b: Builder, isa: Isa, corners: list[Value], x_weight: Value, y_weight: Value) -> Value:
     """(sum of the corners by products of weights + 2^21) >> 22."""
     x, lanes = b.pointer("x"), isa.lanes
-    one, rounding, shift = const(1 << 11, "int32"), const(1 << (_BITS - 1), "int32", lanes), const(_BITS, "int32", lanes)
+    one, rounding, shift = (
+        const(1 << 11, "int32"),
+        const(1 << (_BITS - 1), "int32", lanes),
+        const(_BITS, "int32", lanes),
+    )
     by_x = [b.let(splat(tirx.Cast("int16", weight), 2 * lanes)) for weight in (one - x_weight, x_weight)]
     by_y = [b.let(splat(weight, lanes)) for weight in (one - y_weight, y_weight)]
     lines = []

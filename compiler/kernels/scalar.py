@@ -52,15 +52,12 @@ def convert(value: Value, dtype: str, lanes: int) -> Value:
 
 def _arguments(expr: Call, inputs: Sequence[Value], dtype: str, lanes: int, exact: bool) -> list[Value]:
     """The arguments' values; a literal takes the type of the operand it meets."""
-    known = {
-        i: emit(a, inputs, dtype, lanes, exact=exact) for i, a in enumerate(expr.args) if not isinstance(a, Const)
-    }
-    operands = [element_type(v) for i, v in known.items() if not (expr.fn == "where" and i == 0)]
-    literal = operands[0] if operands else dtype
+    values = [None if isinstance(a, Const) else emit(a, inputs, dtype, lanes, exact=exact) for a in expr.args]
+    condition = 1 if expr.fn == "where" else 0  # what the literals of a `where` meet comes after its condition
+    met = next((element_type(v) for v in values[condition:] if v is not None), dtype)
     return [
-        known[i] if i in known else const(a.value, "bool" if expr.fn == "where" and i == 0 else literal, lanes)
-        for i, a in enumerate(expr.args)
-        if i in known or isinstance(a, Const)
+        const(a.value, "bool" if i < condition else met, lanes) if isinstance(a, Const) else value
+        for i, (a, value) in enumerate(zip(expr.args, values, strict=True))
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from .builder import Builder, Register, Value, cast, const, define, i64, splat
+from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
 from .epilogue import requantize
 from .isa import Isa
 from .quantization import splat16
@@ -56,7 +56,7 @@ def _body(b: Builder, spec: SoftmaxSpec, isa: Isa) -> None:
 
 def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
     """The largest element of a row."""
-    x, count, size = b.pointer("x"), b.param("count"), 1 if dtype == "int8" else 4
+    x, count, size = b.pointer("x"), b.param("count"), BITS[dtype] // 8
     lowest = -128 if dtype == "int8" else float("-inf")
     best = Register(dtype, lanes, const(lowest, dtype, lanes))
     whole = b.let(tirx.truncdiv(count, i64(lanes)))
@@ -109,11 +109,12 @@ def _float_row(b: Builder, isa: Isa, log_form: bool, x_row: Value, y_row: Value)
             if not log_form:
                 y.store(y_row + i * (4 * n), e, "float32", n)
     total = b.let(horizontal(b, lambda s, e: s + e, sums[lanes].get(), "float32", lanes, sums[1].get()))
-    factor = b.let(largest + log(1, total) if log_form else const(1.0, "float32") / total)
+    last = b.let(log(1, total) if log_form else const(1.0, "float32") / total)
     for n, begin, end in spans:
         with b.range(begin, end) as i:
             at = i * (4 * n)
             if log_form:
-                y.store(y_row + at, x.load(x_row + at, "float32", n) - splat(factor, n), "float32", n)
+                shifted = x.load(x_row + at, "float32", n) - splat(largest, n)
+                y.store(y_row + at, shifted - splat(last, n), "float32", n)
             else:
-                y.store(y_row + at, y.load(y_row + at, "float32", n) * splat(factor, n), "float32", n)
+                y.store(y_row + at, y.load(y_row + at, "float32", n) * splat(last, n), "float32", n)

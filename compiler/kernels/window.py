@@ -1,11 +1,11 @@
 """Sums and extremes over windows of pixels, channels in vector lanes: the inner loops of pooling and reductions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvm import tirx
 
-from .builder import BITS, Builder, Pointer, Register, Value, cast, const, i64
+from .builder import BITS, Builder, Pointer, Register, Value, const, i64
 from .isa import Isa
 
 EXACT_TERMS = 256
@@ -25,7 +25,12 @@ class Window:
 
 
 def fold(
-    b: Builder, window: Window, dtype: str, lanes: int, vectors: int, initial: float,
+    b: Builder,
+    window: Window,
+    dtype: str,
+    lanes: int,
+    vectors: int,
+    initial: float,
     combine: Callable[[Value, Value], Value],
 ) -> list[Value]:
     """`combine` over the window's vectors, starting from `initial`: `vectors` neighbouring results."""  # fmt: skip
@@ -57,8 +62,3 @@ def int8_sums(b: Builder, isa: Isa, window: Window, vectors: int) -> list[tuple[
             for half, part in zip(pair, isa.widen32(total.get()), strict=True):
                 half.set(half.get() + part)
     return [(low.get(), high.get()) for low, high in totals]
-
-
-def as_float(isa: Isa, sums: Sequence[Value]) -> list[Value]:
-    """int32 vectors as float32."""
-    return [cast(s, "float32", isa.lanes) for s in sums]

@@ -38,7 +38,7 @@ def lower_conv2d(c: Context, node: Node) -> None:
     pads = ints_attr(node, "pads", 4)
     window = Window(w.shape[2:4], _two(strides), _two(dilations), (-pads[0], -pads[1]))
     groups = int_attr(node, "groups")
-    if groups == w.shape[0] == x.dims[3] and groups > 1:
+    if groups == w.shape[0] == x.dims[3] and groups > 1 and _fits_int8(w):
         _depthwise(c, node, x, y, w[:, 0], window)
         return
     depth, outputs = w.shape[1], w.shape[0] // groups
@@ -133,26 +133,13 @@ class _Arithmetic:
             raise EdgeError(f"node {node.name!r} ({node.op}) has a bias that is computed at run time; it must be constant")
         dtype = np.int32 if self.is_int8 else np.float32
         self.bias: Array = np.zeros(count, dtype) if bias is None else bias.astype(dtype)
-        self.full_range = False
         if not self.is_int8:
             return
         assert x.quant is not None and w.type.quant is not None and y.quant is not None
         self.conv_quant = (quant_attr(node, "conv_quant") if self.residual else None) or y.quant
         multiplier = quantized.requant_multiplier(x.quant, w.type.quant, self.conv_quant)
         self.multiplier = np.broadcast_to(multiplier, (count,)).astype(np.float32)
-        self.full_range = bool((w.data == -128).any())
-        self.bias = (self.bias - quantized.scalar(x.quant)[1] * self._weight_sums(channel_axis)).astype(np.int32)
-
-    def _weight_sums(self, channel_axis: int) -> Array:
-        """Sum of each channel's weights: what the input's zero point is multiplied by."""
-        w = self.node.inputs[1].data
-        assert w is not None
-        others = tuple(a for a in range(w.ndim) if a != channel_axis)
-        wide = _centred(self.node)
-        if self.node.op != "conv_transpose2d":
-            return np.asarray(wide.sum(others))
-        groups = int_attr(self.node, "groups")
-        return np.asarray(wide.reshape(groups, -1, *w.shape[1:]).sum((1, 3, 4)).reshape(-1))
+        self.x_zero = quantized.scalar(x.quant)[1]
 
     def channels(self, part: slice) -> "_Arithmetic":
         """The same for a range of the output channels."""
@@ -162,15 +149,18 @@ class _Arithmetic:
             copy.multiplier = self.multiplier[part]
         return copy
 
-    @property
-    def header(self) -> list[Array]:
-        """What precedes a block's weights."""
-        return [self.bias, self.multiplier] if self.is_int8 else [self.bias]
+    def header(self, w: Array) -> list[Array]:
+        """What precedes a block's weights: bias, into which the input's zero point is folded, and multipliers.
+        w: the channels' weights (first dimension), as they are multiplied."""
+        if not self.is_int8:
+            return [self.bias]
+        sums = w.astype(np.int64).sum(tuple(range(1, w.ndim)))
+        return [(self.bias - self.x_zero * sums).astype(np.int32), self.multiplier]
 
-    def spec(self) -> dict[str, object]:
-        """The parts of a kernel's Spec that the epilogue decides."""
+    def spec(self, taps: Array) -> dict[str, object]:
+        """The parts of a kernel's Spec that the weights and the epilogue decide."""
         if self.is_int8:
-            return {"dtype": "int8", "residual": self.residual, "full_range": self.full_range}
+            return {"dtype": "int8", "residual": self.residual, "full_range": bool((taps == -128).any())}
         return {
             "dtype": "float32",
             "residual": self.residual,
@@ -206,18 +196,25 @@ def add_params(a: Quant, b: Quant, y: Quant, low: int, high: int) -> dict[str, i
 
 
 def _weights(node: Node) -> Array:
+    """float32; or int64 minus the zero point, which may exceed int8 in imported models."""
     w = node.inputs[1]
     assert w.data is not None
-    if node.inputs[0].type.quant is None:
+    if w.type.quant is None:
         return w.data.astype(np.float32)
-    return w.data
-
-
-def _centred(node: Node) -> Array:
-    """Weights minus their zero point, int64."""
-    w = node.inputs[1]
-    assert w.data is not None and w.type.quant is not None
     return np.asarray(w.data.astype(np.int64) - w.type.quant.broadcast(w.data.ndim)[1])
+
+
+def _fits_int8(w: Array) -> bool:
+    return w.dtype == np.float32 or bool(-128 <= w.min(initial=0) and w.max(initial=0) <= 127)
+
+
+def _int8_parts(w: Array) -> list[Array]:
+    """int8 arrays whose sum is `w`: one, unless an asymmetric quantization needs nine bits."""
+    parts = []
+    while not _fits_int8(w):
+        parts.append(np.clip(w, -127, 127))
+        w = w - parts[-1]
+    return [p.astype(np.int8) for p in (*parts, w)]
 
 
 def _two(values: tuple[int, ...]) -> tuple[int, int]:
@@ -236,16 +233,26 @@ def _dense(
         height, width = 1, width * height
     # a kernel row's taps are contiguous where neighbouring pixels are: then it is one run
     merged = window.dilations[1] == 1 and x.pixel == depth * x.element
-    taps_x, run = (1, kw * depth) if merged else (kw, depth)
+    taps_x, run, tap_x = (1, kw * depth, 0) if merged else (kw, depth, window.dilations[1] * x.pixel)
     taps = w.transpose(2, 3, 1, 0).reshape(kh * taps_x, run, outputs)
+    if arithmetic.is_int8:
+        parts = _int8_parts(taps)
+        if len(parts) > 1 and not merged:
+            raise EdgeError(
+                f"node {node.name!r} ({node.op}) combines dilation or groups with weights of 9 bits (a zero point far "
+                "from the middle); quantize its weights symmetrically"
+            )
+        taps_x *= len(parts)  # every part is multiplied with the same run
+        taps = np.stack(parts, axis=1).reshape(kh * taps_x, run, outputs)
     group = 4 if arithmetic.is_int8 else 1
     columns = c.target.columns
     pixels = height * width
     rows = (c.target.int8_rows if arithmetic.is_int8 else c.target.float_rows) if pixels > 1 else 1
     spec = conv.ConvSpec(
-        tile_rows=rows, pointwise=kh * taps_x == 1, narrow=outputs < columns, **arithmetic.spec()  # type: ignore[arg-type]
-    )
-    packed = pack_dense(taps, columns, group, arithmetic.header)
+        tile_rows=rows, pointwise=kh * taps_x == 1, narrow=outputs < columns,
+        **arithmetic.spec(taps),  # type: ignore[arg-type]
+    )  # fmt: skip
+    packed = pack_dense(taps, columns, group, arithmetic.header(w))
     blocks = -(-outputs // columns)
     block_bytes = len(packed) // blocks
     m_tiles = -(-pixels // rows)
@@ -256,7 +263,7 @@ def _dense(
         "m_begin": 0, "m_end": pixels, "m_tiles": m_tiles, "out_width": width,
         "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
         "taps_y": kh, "tap_y": window.dilations[0] * x.row, "taps_x": taps_x,
-        "tap_x": window.dilations[1] * x.pixel, "groups": -(-run // group),
+        "tap_x": tap_x, "groups": -(-run // group),
         "y_row": y.row, "y_pixel": y.pixel,
         "r_row": residual.row if residual else 0, "r_pixel": residual.pixel if residual else 0,
         "channels": outputs, "blocks": blocks, "blocks_per_tile": per_tile, "block_bytes": block_bytes,
@@ -289,14 +296,15 @@ def _depthwise(c: Context, node: Node, x: View, y: View, w: Array, window: Windo
     arithmetic = _Arithmetic(node, channel_axis=0)
     channels, kh, kw = w.shape
     columns = c.target.columns
-    packed = pack_depthwise(w.reshape(channels, kh * kw).T, columns, arithmetic.header)
+    taps = w.reshape(channels, kh * kw).T.astype(np.int8 if arithmetic.is_int8 else np.float32)
+    packed = pack_depthwise(taps, columns, arithmetic.header(w))
     unrolled = (kh, kw) in UNROLLED and window.dilations == (1, 1) and window.strides[1] in (1, 2)
     # code for two rows at a time needs two rows, one stride apart
     unrolled = unrolled and y.dims[1] > 1 and window.strides[0] == window.strides[1]
     spec = depthwise.DepthwiseSpec(
         kernel=(kh, kw, window.strides[1]) if unrolled else None,
         narrow=channels < columns,
-        **arithmetic.spec(),  # type: ignore[arg-type]
+        **arithmetic.spec(taps),  # type: ignore[arg-type]
     )
     blocks = -(-channels // columns)
     residual = _residual(c, arithmetic, slice(0, channels))

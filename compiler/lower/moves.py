@@ -18,6 +18,10 @@ CHUNK = 16384
 """Bytes of a tile of a dense copy."""
 
 
+PLANES = range(2, 5)
+"""Planes that a copy interleaves, or separates, in registers."""
+
+
 def fill_halo(c: Context, fill_: Fill) -> None:
     """Write the border around a view."""
     view, (top, left, bottom, right) = fill_.view, fill_.halo
@@ -84,11 +88,10 @@ def _two_dimensional(dims: list[Dim], element: int) -> tuple[list[Dim], Dim, cop
     if len(dims) < 2:
         return plain
     outer, (b, xb, yb), (a, xa, ya) = dims[:-2], dims[-2], dims[-1]
-    planes = range(2, copy_kernels.MAX_PLANES + 1)
     if ya == element and xb == element:
-        if a in planes and yb == a * element:
+        if a in PLANES and yb == a * element:
             return [*outer, (a, xa, ya)], (b, xb, yb), copy_kernels.CopySpec("interleave", element, a)
-        if b in planes and xa == b * element:
+        if b in PLANES and xa == b * element:
             return [*outer, (b, xb, yb)], (a, xa, ya), copy_kernels.CopySpec("deinterleave", element, b)
         if min(a, b) >= copy_kernels.BLOCK and element in (1, 4):
             return [*outer, (a, xa, ya)], (b, xb, yb), copy_kernels.CopySpec("transpose", element)

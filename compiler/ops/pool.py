@@ -33,11 +33,11 @@ def _infer_max(node: Node) -> tuple[TensorType, ...]:
 def _max_reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     x = to_nchw(node, inputs[0])
     lowest = -np.inf if x.dtype.kind == "f" else int(np.iinfo(x.dtype).min)
-    kernel, dilations = ints_attr(node, "kernel"), ints_attr(node, "dilations")
-    if kernel == x.shape[2:]:
+    kernel, dilations, pads = (ints_attr(node, name) for name in ("kernel", "dilations", "pads"))
+    if kernel == x.shape[2:] and not any(pads):
         return (from_nchw(node, x.max((2, 3), keepdims=True)),)
     best: Array | None = None
-    for _, _, seen in taps(x, kernel, ints_attr(node, "strides"), ints_attr(node, "pads"), dilations, fill=lowest):
+    for _, _, seen in taps(x, kernel, ints_attr(node, "strides"), pads, dilations, fill=lowest):
         best = seen if best is None else np.maximum(best, seen)
     assert best is not None
     return (from_nchw(node, best),)

@@ -1,5 +1,6 @@
 """Seeded mutations of ONNX files: the import gives a graph that verifies, or one EdgeError. Never anything else."""
 
+import math
 import time
 
 import numpy as np
@@ -74,7 +75,7 @@ def mutate_structure(model: onnx.ModelProto, rng: np.random.Generator) -> None:
         tensor = ints[rng.integers(len(ints))]
         values = (
             numpy_helper.to_array(tensor).copy()
-            if np.prod(tensor.dims) * 8 == len(tensor.raw_data)
+            if math.prod(tensor.dims) * 8 == len(tensor.raw_data)
             else np.zeros(2, np.int64)
         )
         values[rng.integers(len(values))] = int(rng.choice(HOSTILE))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import Machine, examples, on_machines, run_kernel
 
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import arith
 from edgec.compiler.kernels.arith import ArithSpec
 from edgec.compiler.ops import quantized
+from edgec.tests.kernel_harness import Machine, examples, on_machines, run_kernel
 
 quants = st.builds(Quant.per_tensor, st.floats(0.003, 0.4), st.integers(-128, 127))
 
@@ -37,7 +37,13 @@ def test_bytes(
     whole = np.zeros((shape[0], shape[1], shape[2] + 9), np.int8)
     y = whole[:, :, 4 : 4 + shape[2]]
     spec = ArithSpec(kind, b_dense=b_shape != "scalar")
-    params: dict[str, int | float] = {"extent_1": shape[0], "extent_2": shape[1], "count": shape[2], "chunk": shape[2], "chunks": 1}
+    params: dict[str, int | float] = {
+        "extent_1": shape[0],
+        "extent_2": shape[1],
+        "count": shape[2],
+        "chunk": shape[2],
+        "chunks": 1,
+    }
     for name, array in (("a", a), ("b", b), ("y", y)):
         own = [array.strides[i] if array.shape[i] > 1 else 0 for i in range(2)]
         params |= {f"{name}_0": 0, f"{name}_1": own[0], f"{name}_2": own[1]}
@@ -45,9 +51,13 @@ def test_bytes(
     if kind == "add":
         left, right, shift = quantized.add_parameters(*types)
         params |= {"multiplier_a": left, "multiplier_b": right, "shift": shift, "sum_zero_point": zeros[2]}
-        params |= {"offset": (1 << (shift - 1)) - zeros[0] * left - zeros[1] * right, "sum_low": bounds[0], "sum_high": bounds[1]}
+        params |= {
+            "offset": (1 << (shift - 1)) - zeros[0] * left - zeros[1] * right,
+            "sum_low": bounds[0],
+            "sum_high": bounds[1],
+        }
     else:
         params |= {"a_zero_point": zeros[0], "b_zero_point": zeros[1], "zero_point": zeros[2]}
-        params |= {"multiplier": quantized.mul_multiplier(*types), "low": bounds[0], "high": bounds[1]}
+        params |= {"multiplier": float(quantized.mul_multiplier(*types)), "low": bounds[0], "high": bounds[1]}
     got = run_kernel(arith, spec, machine, {"a": a, "b": b, "y": y}, params, shape[0])["y"]
     np.testing.assert_array_equal(got, expected)

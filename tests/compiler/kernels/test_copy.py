@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import Array, Machine, examples, on_machines, run_kernel
 
 from edgec.compiler.kernels import copy
 from edgec.compiler.kernels.copy import CopySpec
+from edgec.tests.kernel_harness import Array, Machine, examples, on_machines, run_kernel
 
 _TYPES = {1: np.int8, 2: np.int16, 4: np.float32, 8: np.int64}
 
@@ -22,7 +22,16 @@ def inside(shape: tuple[int, ...], element: int) -> Array:
     return whole[tuple(slice(1, 1 + d) for d in shape[:-1])]
 
 
-def run(machine: Machine, spec: CopySpec, x: Array, y: Array, x_steps: list[int], y_steps: list[int], extents: list[int], chunk: int) -> Array:
+def run(
+    machine: Machine,
+    spec: CopySpec,
+    x: Array,
+    y: Array,
+    x_steps: list[int],
+    y_steps: list[int],
+    extents: list[int],
+    chunk: int,
+) -> Array:
     """`extents`: five; strides in the order of the spec's parameters."""
     chunks = -(-extents[4] // chunk)
     space = dict(zip(("extent_1", "extent_2", "extent_3", "count"), extents[1:], strict=True))
@@ -51,7 +60,9 @@ def test_strided(machine: Machine, element: int, shape: tuple[int, ...], order: 
     x = numbers(shape, element)
     turned = x.transpose(order)
     y = inside(turned.shape, element)
-    got = run(machine, CopySpec("strided", element), x, y, list(turned.strides), list(y.strides), list(turned.shape), 64)
+    got = run(
+        machine, CopySpec("strided", element), x, y, list(turned.strides), list(y.strides), list(turned.shape), 64
+    )
     np.testing.assert_array_equal(got, turned)
 
 

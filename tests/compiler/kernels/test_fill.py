@@ -4,16 +4,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import Machine, examples, on_machines, run_kernel
 
 from edgec.compiler.kernels import fill
 from edgec.compiler.kernels.fill import FillSpec
+from edgec.tests.kernel_harness import Machine, examples, on_machines, run_kernel
 
 
 @on_machines
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
 @examples
-@given(halo=st.tuples(*[st.integers(0, 3)] * 4), plane=st.tuples(st.integers(1, 4), st.integers(1, 5)), channels=st.integers(1, 40))
+@given(
+    halo=st.tuples(*[st.integers(0, 3)] * 4),
+    plane=st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    channels=st.integers(1, 40),
+)
 def test_border(machine: Machine, dtype: str, halo: tuple[int, ...], plane: tuple[int, int], channels: int) -> None:
     top, left, bottom, right = halo
     rows = top + plane[0] + bottom
@@ -23,7 +27,10 @@ def test_border(machine: Machine, dtype: str, halo: tuple[int, ...], plane: tupl
     middle = slice(top, top + plane[0]), slice(left, left + plane[1])
     expected[middle] = whole[middle]
     pixel = channels * whole.itemsize
-    params = {"above": top, "height": plane[0], "y_row": whole.strides[0], "left": left * pixel, "inner": plane[1] * pixel,
-              "right": right * pixel, "value": int(np.resize(value, 4 // whole.itemsize).view(np.int32)[0])}  # fmt: skip
+    params = {
+        "above": top, "height": plane[0], "y_row": whole.strides[0],
+        "left": left * pixel, "inner": plane[1] * pixel, "right": right * pixel,
+        "value": int(np.resize(value, 4 // whole.itemsize).view(np.int32)[0]),
+    }  # fmt: skip
     got = run_kernel(fill, FillSpec(whole.itemsize), machine, {"y": whole}, params, rows)["y"]
     np.testing.assert_array_equal(got, expected)

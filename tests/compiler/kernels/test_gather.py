@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import Machine, examples, on_machines, reference, run_kernel
 
 from edgec.compiler.kernels import gather
 from edgec.compiler.kernels.gather import GatherSpec
+from edgec.tests.kernel_harness import Machine, examples, on_machines, reference, run_kernel
 
 
 @on_machines
@@ -23,5 +23,7 @@ def test_rows(machine: Machine, dtype: str, outer: int, extent: int, row: int, c
         "extent": extent, "indices": count, "tile_rows": 3, "chunks": -(-count // 3), "row_bytes": row,
         "x_outer": x.strides[0], "x_step": x.strides[1], "y_outer": y.strides[0], "y_step": y.strides[1],
     }  # fmt: skip
-    got = run_kernel(gather, GatherSpec(dtype), machine, {"x": x, "w": w, "y": y}, params, outer * params["chunks"])["y"]
+    got = run_kernel(gather, GatherSpec(dtype), machine, {"x": x, "w": w, "y": y}, params, outer * params["chunks"])[
+        "y"
+    ]
     np.testing.assert_array_equal(got, reference("gather", [x, w], [None, None], axis=1))

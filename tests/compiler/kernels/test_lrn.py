@@ -3,10 +3,10 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import Machine, examples, image, on_machines, reference, run_kernel
 
 from edgec.compiler.kernels import lrn
 from edgec.compiler.kernels.lrn import LrnSpec
+from edgec.tests.kernel_harness import Machine, examples, image, on_machines, reference, run_kernel
 
 
 @on_machines
@@ -18,7 +18,8 @@ def test_across_channels(machine: Machine, channels: int, size: int, beta: float
     expected = reference("lrn", [x[None]], [None], size=size, alpha=0.1, beta=beta, bias=2.0, layout="NHWC")[0]
     params = {
         "width": 3, "x_row": x.strides[0], "x_pixel": x.strides[1], "y_row": y.strides[0], "y_pixel": y.strides[1],
-        "channels": channels, "before": (size - 1) // 2, "after": size // 2, "factor": 0.1 / size, "beta": beta, "bias": 2.0,
+        "channels": channels, "before": (size - 1) // 2, "after": size // 2,
+        "factor": 0.1 / size, "beta": beta, "bias": 2.0,
     }  # fmt: skip
     got = run_kernel(lrn, LrnSpec(), machine, {"x": x, "y": y}, params, 2)["y"]
     np.testing.assert_allclose(got, expected, rtol=1e-5)

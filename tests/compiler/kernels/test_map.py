@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import Array, Machine, examples, on_machines, reference, run_kernel
 
 from edgec.compiler.ir.expr import Expr, evaluate, parse
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import map as kernel
 from edgec.compiler.kernels.map import MapOperand, MapSpec
+from edgec.tests.kernel_harness import Array, Machine, examples, on_machines, reference, run_kernel
 
 CHUNK = 128
 FLOAT = MapOperand("float32")
@@ -29,7 +29,13 @@ def run_flat(
     return run_kernel(kernel, spec, machine, operands, params, chunks)["y"]
 
 
-SMOOTH = ["tanh(%0)", "erf(%0)", "exp(%0)", "div(%0, add(exp(neg(%0)), 1.0))", "mul(%0, min(max(add(%0, 3.0), 0.0), 6.0))"]
+SMOOTH = [
+    "tanh(%0)",
+    "erf(%0)",
+    "exp(%0)",
+    "div(%0, add(exp(neg(%0)), 1.0))",
+    "mul(%0, min(max(add(%0, 3.0), 0.0), 6.0))",
+]
 ROUNDING = ["floor(%0)", "ceil(%0)", "round(%0)", "sign(%0)", "abs(%0)", "where(lt(%0, 0.0), mul(%0, 0.1), %0)"]
 POSITIVE = ["log(%0)", "sqrt(%0)", "pow(%0, 1.7)"]
 BINARY = ["add(mul(%0, %1), %0)", "pow(%1, floor(%0))", "mod(%0, %1)", "div(%0, %1)", "where(le(%0, %1), %0, %1)"]
@@ -85,7 +91,9 @@ INTEGER: list[tuple[str, list[str], str]] = [
 def test_other_types(machine: Machine, text: str, dtypes: list[str], dtype: str) -> None:
     rng = np.random.default_rng(2)
     for count in (5, 200):
-        inputs = [rng.integers(0 if d in ("uint8", "bool") else -9, 2 if d == "bool" else 10, count).astype(d) for d in dtypes]
+        inputs = [
+            rng.integers(0 if d in ("uint8", "bool") else -9, 2 if d == "bool" else 10, count).astype(d) for d in dtypes
+        ]
         spec = MapSpec(parse(text), tuple(MapOperand(d) for d in dtypes), MapOperand(dtype))
         got = run_flat(machine, spec, inputs, np.zeros(count, dtype))
         np.testing.assert_array_equal(got, evaluate(parse(text), inputs))
@@ -93,7 +101,12 @@ def test_other_types(machine: Machine, text: str, dtypes: list[str], dtype: str)
 
 @on_machines
 @examples
-@given(count=st.integers(1, 300), scale=st.sampled_from([0.02, 1.0, 3e-5]), zero=st.integers(-128, 127), seed=st.integers(0, 99))
+@given(
+    count=st.integers(1, 300),
+    scale=st.sampled_from([0.02, 1.0, 3e-5]),
+    zero=st.integers(-128, 127),
+    seed=st.integers(0, 99),
+)
 def test_quantize(machine: Machine, count: int, scale: float, zero: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = (rng.normal(0, 2, count) * rng.choice([1, 1e3, 1e10], count)).astype(np.float32)
@@ -115,7 +128,9 @@ def test_dequantize(machine: Machine, zero: int) -> None:
 
 
 @on_machines
-@pytest.mark.parametrize("text", ["add(mul(%0, 3.7), mul(%1, %2))", "sub(%0, mul(%1, %2))", "div(add(%0, %1), max(%2, 0.1))"])
+@pytest.mark.parametrize(
+    "text", ["add(mul(%0, 3.7), mul(%1, %2))", "sub(%0, mul(%1, %2))", "div(add(%0, %1), max(%2, 0.1))"]
+)
 def test_quantized_expression_is_exact(machine: Machine, text: str) -> None:
     """No product may be fused into a sum: the bytes are those of one rounding an operation."""
     rng = np.random.default_rng(3)

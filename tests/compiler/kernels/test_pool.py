@@ -1,10 +1,11 @@
 """Pools against the numpy references, over padded and unpadded planes inside larger buffers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import Array, Machine, examples, image, on_machines, reference, run_kernel
 
 from edgec.compiler.ir.graph import Node, Value
 from edgec.compiler.ir.types import Quant, TensorType
@@ -12,6 +13,7 @@ from edgec.compiler.kernels import pool
 from edgec.compiler.kernels.pool import PoolSpec
 from edgec.compiler.ops import quantized
 from edgec.compiler.ops.pool import window_counts
+from edgec.tests.kernel_harness import Array, Machine, examples, image, on_machines, reference, run_kernel
 
 Case = tuple[tuple[int, int], int, tuple[int, int], tuple[int, int], tuple[int, int, int, int], tuple[int, int]]
 
@@ -51,8 +53,14 @@ def run(machine: Machine, spec: PoolSpec, x: Array, out: tuple[int, ...], case: 
 def test_max(machine: Machine, dtype: str, case: Case) -> None:
     plane, channels, kernel, strides, pads, dilations = case
     x = np.random.default_rng(channels).integers(-128, 0, (*plane, channels)).astype(dtype)
-    attrs = {"kernel": kernel, "strides": strides, "pads": pads, "dilations": dilations, "layout": "NHWC"}
-    expected = reference("max_pool2d", [x[None]], [None], **attrs)[0]
+    attrs: dict[str, Any] = {
+        "kernel": kernel,
+        "strides": strides,
+        "pads": pads,
+        "dilations": dilations,
+        "layout": "NHWC",
+    }
+    expected = reference("max_pool2d", [x[None]], [None], None, **attrs)[0]
     dilated = dilations != (1, 1)
     extra = {"dilation_y": dilations[0], "dilation_x": dilations[1]} if dilated else {}
     got = run(machine, PoolSpec("max", dtype, dilated), x, expected.shape, case, **extra)
@@ -66,7 +74,13 @@ def test_quantized_average(machine: Machine, case: Case, zero: int, include: boo
     plane, channels, kernel, strides, pads, _ = case
     x = np.random.default_rng(channels).integers(-128, 128, (*plane, channels)).astype(np.int8)
     quants = Quant.per_tensor(0.04, zero), Quant.per_tensor(0.03, -zero - 1)
-    attrs = {"kernel": kernel, "strides": strides, "pads": pads, "count_include_pad": include, "layout": "NHWC"}
+    attrs: dict[str, Any] = {
+        "kernel": kernel,
+        "strides": strides,
+        "pads": pads,
+        "count_include_pad": include,
+        "layout": "NHWC",
+    }
     expected = reference("avg_pool2d", [x[None]], [quants[0]], quants[1], **attrs)[0]
     w = np.append(np.float32(0), quantized.mean_multiplier(*quants, counts(x, kernel, include)))
     extra = {"w": w, "x_zero_point": zero, "zero_point": -zero - 1}
@@ -85,8 +99,14 @@ def counts(x: Array, kernel: tuple[int, int], include: bool) -> Array:
 def test_float_average(machine: Machine, case: Case, include: bool) -> None:
     plane, channels, kernel, strides, pads, _ = case
     x = np.random.default_rng(channels).normal(size=(*plane, channels)).astype(np.float32)
-    attrs = {"kernel": kernel, "strides": strides, "pads": pads, "count_include_pad": include, "layout": "NHWC"}
-    expected = reference("avg_pool2d", [x[None]], [None], **attrs)[0]
+    attrs: dict[str, Any] = {
+        "kernel": kernel,
+        "strides": strides,
+        "pads": pads,
+        "count_include_pad": include,
+        "layout": "NHWC",
+    }
+    expected = reference("avg_pool2d", [x[None]], [None], None, **attrs)[0]
     w = np.append(0, 1 / counts(x, kernel, include)).astype(np.float32)
     got = run(machine, PoolSpec("avg", "float32"), x, expected.shape, case, w=w)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
@@ -96,5 +116,11 @@ def test_counts_are_those_of_the_reference() -> None:
     """With padding that counts, every window has the kernel's area: what the kernel's table relies on."""
     x = Value("x", TensorType((1, 5, 5, 1), "float32"))
     node = Node("avg_pool2d", [x], [Value("y", TensorType((), "float32"))])
-    node.attrs = {"kernel": (3, 3), "strides": (2, 2), "pads": (1, 1, 1, 1), "count_include_pad": True, "layout": "NHWC"}
+    node.attrs = {
+        "kernel": (3, 3),
+        "strides": (2, 2),
+        "pads": (1, 1, 1, 1),
+        "count_include_pad": True,
+        "layout": "NHWC",
+    }
     assert (window_counts(node) == 9).all()

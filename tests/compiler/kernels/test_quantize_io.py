@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import Machine, examples, image, on_machines, run_kernel
 
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import quantize_io
 from edgec.compiler.kernels.quantize_io import QuantizeIoSpec
 from edgec.compiler.ops import quantized
+from edgec.tests.kernel_harness import Array, Machine, examples, image, on_machines, run_kernel
 
 
 @on_machines
@@ -19,10 +19,10 @@ from edgec.compiler.ops import quantized
 @given(height=st.integers(1, 4), width=st.integers(1, 70), zero=st.integers(-128, 127))
 def test_picture(machine: Machine, dtype: str, channels: int, height: int, width: int, zero: int) -> None:
     rng = np.random.default_rng(width)
-    x = rng.integers(0, 256, (channels, height, width)).astype(np.uint8)
+    x: Array = rng.integers(0, 256, (channels, height, width)).astype(np.uint8)
     quant = Quant.per_tensor(0.0172, zero)
     params: dict[str, int | float] = {}
-    expected = (x ^ 128).view(np.int8)
+    expected: Array = (x ^ 128).view(np.int8)
     if dtype == "float32":
         x = (x.astype(np.float32) / 255 - np.float32(0.4)) / np.float32(0.21)
         x.flat[0] = np.nan

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import Array, Machine, examples, on_machines, reference, run_kernel
 
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import reduce
 from edgec.compiler.kernels.reduce import Kind, ReduceSpec
 from edgec.compiler.ops import quantized
+from edgec.tests.kernel_harness import Array, Machine, examples, on_machines, reference, run_kernel
 
 KINDS = ["sum", "mean", "max", "min", "prod", "l1", "l2"]
 extents = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 40), st.sampled_from([1, 5, 16, 40, 200]))
@@ -68,7 +68,7 @@ def check_int8(machine: Machine, kind: str, inner: bool, x: Array, zero: int) ->
     y_quant = quants[1] if kind == "mean" else quants[0]
     expected = reference("reduce", [x], [quants[0]], y_quant, kind=kind, axes=(1, 2), keepdims=False)
     count = x.shape[1] * x.shape[2]
-    multiplier = np.float32(quantized.mean_multiplier(*quants, count))
+    multiplier = float(quantized.mean_multiplier(*quants, count))
     mean: dict[str, int | float] = {"offset": -zero * count, "multiplier": multiplier, "zero_point": 3}
     got = run(machine, ReduceSpec(cast(Kind, kind), "int8", inner), x, mean if kind == "mean" else {})
     np.testing.assert_array_equal(got, expected)

@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import Machine, examples, on_machines, run_kernel
 
 from edgec.compiler.kernels import table
+from edgec.tests.kernel_harness import Machine, examples, on_machines, run_kernel
 
 
 @on_machines
