@@ -69,7 +69,7 @@ def build_graph(
     (`ops.reference.run_graph`) is what every target computes. Arguments as in `compile_model`."""
     progress("import", 0, 1)
     source = load_model(Path(model))
-    graph = import_onnx(Path(model), shapes)
+    graph = import_onnx(source, shapes)
     run_pipeline(graph, FLOAT, verify=verify, dump=dump)
     if int8 and not is_quantized(graph):
         if calibrate is None:

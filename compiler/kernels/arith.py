@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tvm import tirx
-
 from .builder import Builder, Value, define
 from .elementwise import Cursor, Stream, elementwise, params
 from .epilogue import RESIDUAL_EPILOGUE, requantize
 from .isa import Isa
 from .quantization import fixed_point_add, splat16, splat_float
+from .tir import tirx
 
 OPERANDS = ("a", "b", "y")
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from tvm import tirx
-
 from .builder import BITS, Builder, Pointer, Value, bitcast, i64
+from .tir import tirx
 
 WIDE = 4
 """Vectors in a wide block."""

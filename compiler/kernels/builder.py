@@ -13,11 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import tvm.script.ir_builder.tirx as tb
-from tvm import tirx
-from tvm.script.ir_builder import IRBuilder
-
 from ..lower.plan import MAX_OPERANDS
+from .tir import ir_builder, tirx
+from .tir import statements as tb
 
 Value = Any
 """A TIR expression. TVM's Python API is untyped, so mypy can say no more."""
@@ -175,7 +173,7 @@ class Builder:
 
 def define(name: str, operands: Sequence[str], params: Sequence[str], body: Any) -> Any:
     """A TIR function called `name` whose code `body(builder)` emits. `operands` and `params` are named in order."""
-    with IRBuilder() as ib:
+    with ir_builder.IRBuilder() as ib:
         with tb.prim_func(s_tir=True):
             tb.func_name(name)
             tb.func_attr({"global_symbol": name, "tirx.noalias": True})

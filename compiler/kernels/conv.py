@@ -14,13 +14,12 @@ kernels, for fewer channels than columns, copy their results element by element.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from ..ir.expr import Expr, to_text
 from .builder import BITS, Builder, Pointer, Value, define, i64
 from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue, Store
 from .isa import Isa, Tile
 from .naming import digest
+from .tir import tirx
 
 PARAMS = (
     "m_begin", "m_end", "m_tiles", "out_width",  # output pixels [m_begin, m_end) of this step, in tiles of rows

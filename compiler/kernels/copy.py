@@ -17,11 +17,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tvm import tirx
-
 from .builder import Builder, Register, Value, define, i64, shuffle
 from .isa import Isa
 from .memory import copy_run
+from .tir import tirx
 
 OPERANDS = ("x", "y")
 

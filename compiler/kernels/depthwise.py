@@ -12,14 +12,13 @@ Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from ..ir.expr import Expr, to_text
 from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64, intrinsic
 from .conv import header_bytes, store_partial
 from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue
 from .isa import Isa
 from .naming import digest
+from .tir import tirx
 
 PIXELS = 2
 """Output pixels computed together."""

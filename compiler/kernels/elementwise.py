@@ -10,9 +10,8 @@ Outputs do not overlap inputs: the last vector of a row is aligned to the row's 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from .builder import BITS, Builder, Pointer, Value, i64, splat
+from .tir import tirx
 
 SPACE = ("extent_1", "extent_2", "count", "chunk", "chunks")
 

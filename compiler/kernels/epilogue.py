@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
-from tvm import tirx
-
 from ..ir.expr import Expr
 from .builder import Builder, Pointer, Register, Value, cast, const, splat
 from .isa import Isa
 from .quantization import fixed_point_add
 from .scalar import emit
+from .tir import tirx
 
 Store = Callable[[Pointer, Value], None]
 

@@ -5,10 +5,9 @@ A tile is one row of the allocation: tiles = above + height + below.
 
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from .builder import Builder, Value, define, i64, splat
 from .isa import Isa
+from .tir import tirx
 
 OPERANDS = ("y",)
 

@@ -6,11 +6,10 @@ tiles = outer * chunks, chunks = ceil(indices / tile_rows).
 
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from .builder import BITS, Builder, define, i64
 from .isa import Isa
 from .memory import copy_run
+from .tir import tirx
 
 OPERANDS = ("x", "w", "y")
 

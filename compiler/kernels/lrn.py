@@ -5,11 +5,10 @@ A tile is one row of pixels.
 
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from .builder import Builder, Register, Value, const, define, i64, splat
 from .isa import Isa
 from .scalar import exp, log
+from .tir import tirx
 
 OPERANDS = ("x", "y")
 

@@ -19,6 +19,11 @@ MAX_INPUTS = 4
 
 OPERANDS = ("x0", "x1", "x2", "x3", "y")
 
+_SHORT = {"float32": "f32", "int8": "s8", "uint8": "u8", "int16": "s16", "int32": "s32", "int64": "s64", "bool": "b8"}
+
+DTYPES = tuple(_SHORT)
+"""The element types that these kernels know."""
+
 
 @dataclass(frozen=True)
 class MapOperand:
@@ -33,9 +38,6 @@ class MapOperand:
         """`qs8`, `f32`, `f32b` (broadcast) ..."""
         kind = ("q" if self.quantized else "") + _SHORT[self.dtype]
         return kind + ("" if self.dense else "b")
-
-
-_SHORT = {"float32": "f32", "int8": "s8", "uint8": "u8", "int16": "s16", "int32": "s32", "int64": "s64", "bool": "b8"}
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,12 @@ Where there are fewer channels than a vector has lanes, up to 31 bytes behind th
 from dataclasses import dataclass
 from typing import Literal
 
-from tvm import tirx
-
 from .blocks import channel_blocks, store_channels
 from .builder import BITS, Builder, Value, define, i64, splat
 from .epilogue import requantize
 from .isa import Isa
 from .quantization import splat16
+from .tir import tirx
 from .window import Window, fold, int8_sums
 
 OPERANDS = ("x", "w", "y")

@@ -1,9 +1,9 @@
 """q and r of the arithmetic contract as vector code, and constants that kernels share."""
 
-from tvm import tirx
 
 from .builder import Builder, Value, cast, intrinsic, splat
 from .isa import Isa
+from .tir import tirx
 
 
 def splat16(b: Builder, isa: Isa, name: str) -> Value:

@@ -6,11 +6,10 @@ of pixels. Nothing outside the picture is read.
 
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from .builder import Builder, Value, const, define, i64, shuffle, splat
 from .isa import Isa
 from .quantization import quantize
+from .tir import tirx
 
 OPERANDS = ("x", "y")
 

@@ -12,12 +12,11 @@ behind the input where there are fewer channels than lanes.
 from dataclasses import dataclass
 from typing import Literal
 
-from tvm import tirx
-
 from .blocks import channel_blocks, store_channels
 from .builder import Builder, Value, const, define, i64, splat
 from .isa import Isa
 from .memory import copy_run
+from .tir import tirx
 
 OPERANDS = ("x", "w", "y")
 

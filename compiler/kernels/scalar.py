@@ -9,10 +9,9 @@ LLVM fuses a product that feeds a sum into one rounding where the target can. Po
 
 from collections.abc import Callable, Sequence
 
-from tvm import tirx
-
 from ..ir.expr import Call, Const, Expr, In
 from .builder import Register, Value, bitcast, cast, const, intrinsic
+from .tir import tirx
 
 _LOG2E, _LN2_HIGH, _LN2_LOW = 1.44269504088896341, 0.693359375, -2.12194440e-4
 

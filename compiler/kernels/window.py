@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from .builder import BITS, Builder, Pointer, Register, Value, const, i64
 from .isa import Isa
+from .tir import tirx
 
 EXACT_TERMS = 256
 """int8 values whose sum fits int16."""

@@ -129,7 +129,10 @@ class Builder:
         return [i for i, v in enumerate(inputs) if not literal(v)]
 
     def array(self, value: Value, what: str) -> Array:
-        """The data of a constant; ValueError that `what` must be constant otherwise."""
+        """The data of a constant, or of the dequantization of one; ValueError that `what` must be constant otherwise."""
+        codes = dequantized_constant(value)
+        if codes is not None and codes.data is not None and value.producer is not None:
+            return run_node(value.producer, [codes.data])[0]
         if value.data is None or value.type.quant is not None:
             raise ValueError(f"its {what} ({value.name!r}) must be a constant, but is computed at run time")
         return value.data
