@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from ..compiler.bundle.reader import Bundle, open_bundle
@@ -85,7 +85,7 @@ def _detection() -> Task:
     def agreement(expected: Sequence[Array], found: Sequence[Array]) -> str:
         theirs, ours = [[find_boxes(y[0, 0]) for y in answers] for answers in (expected, found)]
         hits = sum(match(o, t, _map_size(y)) for o, t, y in zip(ours, theirs, expected, strict=True))
-        return f"{hits} of {sum(map(len, theirs))} boxes, {sum(map(len, ours)) - hits} more"
+        return f"{hits} of {sum(map(len, theirs))} boxes, {sum(map(len, ours)) - hits} extra"
 
     return Task(model, "text detection, PP-OCRv4 det", feeds, 2, agreement)
 
@@ -128,23 +128,24 @@ def _float_answers(task: Task) -> list[Array]:
     return [next(iter(infer(feeds).values())) for feeds in task.feeds]
 
 
-def _table(task: Task, rows: Sequence[Row], expected: Sequence[Array]) -> Table:
-    made = Table(title=f"{task.title}: int8, {len(task.feeds)} pictures", title_justify="left", box=None)
-    for column in ("machine", "code", "weights", "peak memory", "latency", "as float", "bytes unlike the first"):
+def _table(task: Task, rows: Sequence[Row], expected: Sequence[Array]) -> RenderableType:
+    lines = [f"[bold]{task.title}[/bold], int8, {len(task.feeds)} pictures"]
+    for bundle in {row.bundle.path: row.bundle for row in rows}.values():
+        manifest = bundle.manifest
+        code, weights, peak = (size(n) for n in (manifest.code_bytes, manifest.memory.weights, manifest.memory.peak))
+        lines.append(f"{manifest.target.name}: code {code}, weights {weights}, peak memory {peak}")
+    made = Table(box=None, pad_edge=False)
+    for column in ("machine", "latency", "as the float model", "bytes unlike host's"):
         made.add_column(column, justify="left" if column == "machine" else "right")
     for row in rows:
-        manifest = row.bundle.manifest
-        latency = float(np.median([report.latency.median for report in row.reports]))
+        latency = float(np.median([report.latency.median for report in row.reports])) / 1e6
         made.add_row(
-            f"{manifest.target.name} on {row.device}",
-            size(manifest.code_bytes),
-            size(manifest.memory.weights),
-            size(manifest.memory.peak),
-            f"{latency / 1e6:.1f} ms ({row.reports[0].latency.kind})",
+            f"host ({row.bundle.manifest.target.arch})" if row.device == "local" else row.device,
+            f"{latency:.1f} ms {row.reports[0].latency.kind}",
             task.agreement(expected, row.answers),
             str(_differing_bytes(rows[0].answers, row.answers)),
         )
-    return made
+    return Group(*lines, made)
 
 
 def _differing_bytes(ours: Sequence[Array], theirs: Sequence[Array]) -> int:

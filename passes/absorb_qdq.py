@@ -56,7 +56,7 @@ def _raise(editor: Editor, quantize: Node) -> list[Node]:
     operands = _operands(move)
     quant = quantize.output.type.quant
     assert quant is not None
-    if quant.axis is not None or not all(_may_quantize(editor, v, move, quant) for v in operands):
+    if quant.axis is not None or not all(_may_quantize(editor, v, move) for v in operands):
         return []
     raised = [_quantized_copy(editor, v, quant, move) for v in dict.fromkeys(operands)]
     integers = {node.inputs[0]: node.output for node in raised}
@@ -65,11 +65,11 @@ def _raise(editor: Editor, quantize: Node) -> list[Node]:
     return raised
 
 
-def _may_quantize(editor: Editor, value: Value, move: Node, quant: Quant) -> bool:
+def _may_quantize(editor: Editor, value: Value, move: Node) -> bool:
     """Whether a quantize map of `value` costs no more than one of what `move` makes of it."""
     if value.is_const or editor.only_user(value) is move:
         return True
-    return is_dequantize(value.producer) and _behind(value).type.quant == quant
+    return is_dequantize(value.producer) and _is_activation(_behind(value).type)  # from codes to codes, by table
 
 
 def _quantized_copy(editor: Editor, value: Value, quant: Quant, before: Node) -> Node:

@@ -9,13 +9,13 @@ def _llvm(triple: str, **cpu: object) -> dict[str, object]:
     return {"kind": "llvm", "mtriple": triple, "opt-level": 2, **cpu}
 
 
-def arm64(name: str, description: str, os: str, triple: str) -> Target:
-    """An arm64 target for one operating system."""
+def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) -> Target:
+    """An arm64 target; `triple` is LLVM's."""
     return Target(
         name=name,
         description=description,
         arch="aarch64",
-        os=os,
+        systems=systems,
         variants=(
             Variant(
                 "dotprod",
@@ -35,6 +35,6 @@ def arm64(name: str, description: str, os: str, triple: str) -> Target:
 ARM64_NEON = arm64(
     "arm64-neon",
     "Android phones and arm64 Linux boards: Armv8.0 and dotprod code, chosen at load",
-    "android",
+    ("linux", "android"),
     "aarch64-linux-android",
 )

@@ -16,7 +16,7 @@ _BELOW_2_31 = 2147483520.0  # the largest float32 under 2^31; vcvtps2dq turns an
 class _SignTile(Tile):
     """vpsignb, vpmaddubsw, vpmaddwd, vpaddd: four instructions for 32 products."""
 
-    dtype, columns, group, groups_per_step = "int8", 16, 4, 4
+    dtype, columns, group = "int8", 16, 4
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -44,7 +44,7 @@ class _SignTile(Tile):
 class _WideTile(Tile):
     """Full-range weights: both sides widened to int16, vpmaddwd. Each accumulator holds half a channel's sum."""
 
-    dtype, columns, group, groups_per_step = "int8", 16, 4, 4
+    dtype, columns, group = "int8", 16, 4
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -76,7 +76,7 @@ class _WideTile(Tile):
 class _FloatTile(Tile):
     """vbroadcastss and two vfmadd231ps an element."""
 
-    dtype, columns, group, groups_per_step = "float32", 16, 1, 4
+    dtype, columns, group = "float32", 16, 1
 
     def __init__(self, rows: int) -> None:
         self.rows = rows

@@ -11,7 +11,7 @@ _X86_64 = Target(
     name="host",
     description="this machine: x86-64 with AVX2 and FMA",
     arch="x86_64",
-    os="linux",
+    systems=("linux",),
     variants=(
         Variant(
             "avx2",
@@ -32,5 +32,5 @@ def host() -> Target:
     if machine in ("x86_64", "amd64"):
         return _X86_64
     if machine in ("aarch64", "arm64"):
-        return arm64("host", "this machine: arm64 Linux", "linux", "aarch64-linux-gnu")
+        return arm64("host", "this machine: arm64 Linux", ("linux",), "aarch64-linux-gnu")
     raise EdgeError(f"this machine is a {machine}; `--target host` works on x86_64 and aarch64: use --target arm64-neon")

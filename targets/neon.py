@@ -11,7 +11,7 @@ _ARM = "llvm.aarch64.neon."
 class _DotTile(Tile):
     """sdot by lane: 16 products an instruction. Group of 4, four groups (16 bytes of a row) a step."""
 
-    dtype, columns, group, groups_per_step = "int8", 8, 4, 4
+    dtype, columns, group = "int8", 8, 4
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -42,7 +42,7 @@ class _WideningTile(Tile):
     adds the halves.
     """
 
-    dtype, columns, group, groups_per_step = "int8", 8, 4, 4
+    dtype, columns, group = "int8", 8, 4
 
     def __init__(self, rows: int, *, full_range: bool) -> None:
         self.rows = rows
@@ -77,7 +77,7 @@ class _WideningTile(Tile):
 class _FloatTile(Tile):
     """fmla by lane; four elements of a row a step."""
 
-    dtype, columns, group, groups_per_step = "float32", 8, 1, 4
+    dtype, columns, group = "float32", 8, 1
 
     def __init__(self, rows: int) -> None:
         self.rows = rows

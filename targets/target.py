@@ -19,7 +19,8 @@ class Variant:
 
 @dataclass(frozen=True)
 class Target:
-    """`variants` best first; the last needs nothing beyond the architecture's baseline.
+    """`variants` best first; the last needs nothing beyond the architecture's baseline. `systems`: those that a bundle
+    has a library for, "linux" always among them.
 
     `columns`: output channels of a packed weight block (2 * lanes of every variant's ISA). `int8_rows`,
     `float_rows`: output pixels of a scheduling tile.
@@ -28,7 +29,7 @@ class Target:
     name: str
     description: str
     arch: str
-    os: str
+    systems: tuple[str, ...]
     variants: tuple[Variant, ...]
     columns: int
     int8_rows: int

@@ -7,7 +7,6 @@ unreadable page (after the `slack` that the kernel may over-read), and all bytes
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ziglang
 from hypothesis import settings
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
@@ -35,6 +35,7 @@ from edgec.targets.target import Variant
 Array = np.ndarray[Any, Any]
 
 _OPERANDS, _GUARD = 5, 64
+_ZIG = str(Path(ziglang.__file__).with_name("zig"))
 _LINKER = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}
 
 
@@ -67,9 +68,15 @@ def _machines() -> list[Machine]:
     ]
 
 
-MACHINES = tuple(m for m in _machines() if m.available)
+MACHINES = tuple(_machines())
 
-on_machines = pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.name)
+on_machines = pytest.mark.parametrize(
+    "machine",
+    [
+        pytest.param(m, id=m.name, marks=pytest.mark.skipif(not m.available, reason=f"needs {m.prefix or m.arch}"))
+        for m in MACHINES
+    ],
+)
 """A test for each machine."""
 
 examples = settings(max_examples=15, deadline=None, derandomize=True)
@@ -96,12 +103,12 @@ def run_kernel(
     names = list(module.OPERANDS)
     memory = [_Memory.of(operands[n], (slack or {}).get(n, 0)) if n in operands else _Memory() for n in names]
     memory += [_Memory()] * (_OPERANDS - len(names))
-    head = [field for part in ("size", "slack", "offset") for field in (getattr(m, part) for m in memory)]
-    calls = [call for call in ((2 * tiles // 3, tiles), (tiles // 3, 2 * tiles // 3), (0, tiles // 3))]
-    words = np.array([*head, len(params)], np.int32).tobytes() + b"".join(_word(params[name]) for name in spec.params)
-    words += np.array([len(calls), *(t for call in calls for t in call)], np.int32).tobytes()
+    words = [*(m.size for m in memory), *(m.slack for m in memory), *(m.offset for m in memory)]
+    words += [len(params), *(_word(params[name]) for name in spec.params)]
+    words += [3, 2 * tiles // 3, tiles, tiles // 3, 2 * tiles // 3, 0, tiles // 3]
+    request = np.array(words, np.int32).tobytes() + b"".join(m.area for m in memory)
     command = [*machine.prefix, str(_program(module, spec, machine))]
-    done = subprocess.run(command, input=words + b"".join(m.area for m in memory), capture_output=True, check=False)
+    done = subprocess.run(command, input=request, capture_output=True, check=False)
     assert done.returncode == 0, f"{spec.symbol} on {machine.name} ended with {done.returncode}: {done.stderr.decode()}"
     results, at = {}, 0
     for i, m in enumerate(memory):
@@ -151,8 +158,8 @@ class _Memory:
         return result.copy()
 
 
-def _word(value: int | float) -> bytes:
-    return np.float32(value).tobytes() if isinstance(value, float | np.floating) else np.int32(value).tobytes()
+def _word(value: int | float) -> int:
+    return int(np.float32(value).view(np.int32)) if isinstance(value, float | np.floating) else value
 
 
 @cache
@@ -173,7 +180,7 @@ def _program(module: ModuleType, spec: Any, machine: Machine) -> Path:
         kernel.write_bytes(object_code({spec.symbol: module.build(spec, machine.isa)}, machine.variant.llvm))
         link = ["-m", _LINKER[machine.arch], "-static", "--gc-sections", f"--defsym=kernel={spec.symbol}"]
         inputs = [str(kernel), str(_runner(machine.arch))]
-        subprocess.run([sys.executable, "-m", "ziglang", "ld.lld", *link, "-o", path, *inputs], check=True, env=_zig())
+        subprocess.run([_ZIG, "ld.lld", *link, "-o", path, *inputs], check=True, env=_zig())
         _programs[key] = path
     return _programs[key]
 

@@ -34,12 +34,15 @@ PARAMS = (
 class ConvSpec:
     """Which member of the family. `tile_rows`: output pixels in one scheduling tile, the same for all variants of a
     bundle; an ISA whose register tile is smaller covers it in several passes. `full_range`: weights may be -128.
+    `whole`: runs are whole steps of the register tile. `clamped`: the epilogue has bounds tighter than saturation.
     `pointwise`: a single tap, so no loops over taps. `narrow`: fewer output channels than a block has columns."""
 
     dtype: str
     tile_rows: int
     residual: bool = False
     pointwise: bool = False
+    whole: bool = False
+    clamped: bool = True
     full_range: bool = False
     narrow: bool = False
     activation: Expr | None = None
@@ -50,6 +53,7 @@ class ConvSpec:
         """The kernel's name in plans, symbols and profiles."""
         prefix = {"int8": "qs8", "float32": "f32"}[self.dtype]
         parts = [prefix, "gemm" if self.pointwise else "conv", f"m{self.tile_rows}"]
+        parts += ["whole"] * self.whole + ["clamp"] * (self.clamped and self.dtype == "int8")
         parts += ["add"] * self.residual + ["w8"] * self.full_range + ["narrow"] * self.narrow
         for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
             if expr is not None:
@@ -71,6 +75,9 @@ class ConvSpec:
 
 
 OPERANDS = ("x", "w", "residual", "y")
+
+STEP = 4
+"""Groups that the main loop of every register tile consumes at a time."""
 
 
 def build(spec: ConvSpec, isa: Isa) -> object:
@@ -153,29 +160,33 @@ def _accumulate(
 ) -> None:
     """Add up all taps' runs."""
     if spec.pointwise:
-        _run(b, tile, x, rows, w, w_first)
+        _run(b, spec, tile, x, rows, w, w_first)
         return
     run_bytes = b.param("groups") * (tile.columns * tile.group * BITS[tile.dtype] // 8)
     with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
         tap = b.let(ty * b.param("tap_y") + tx * b.param("tap_x"))
-        _run(b, tile, x, [b.let(r + tap) for r in rows], w, b.let(w_first + (ty * b.param("taps_x") + tx) * run_bytes))
+        _run(b, spec, tile, x, [b.let(r + tap) for r in rows], w, b.let(w_first + (ty * b.param("taps_x") + tx) * run_bytes))
 
 
-def _run(b: Builder, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_start: Value) -> None:
+def _run(
+    b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_start: Value
+) -> None:
     """Add up one run of `groups` groups: whole steps, then group by group."""
     group_bytes = tile.group * BITS[tile.dtype] // 8
-    weight_bytes, step = tile.columns * group_bytes, tile.groups_per_step
+    weight_bytes, step = tile.columns * group_bytes, STEP
     groups = b.param("groups")
     main = b.let(tirx.truncdiv(groups, i64(step)))
     with b.range(0, main) as k:
         tile.step(x, [s + k * (step * group_bytes) for s in starts], w, w_start + k * (step * weight_bytes), step)
+    if spec.whole:
+        return
     with b.range(main * step, groups) as k:
         tile.step(x, [s + k * group_bytes for s in starts], w, w_start + k * weight_bytes, 1)
 
 
 def _epilogue(spec: ConvSpec, isa: Isa, b: Builder) -> Int8Epilogue | FloatEpilogue:
     if spec.dtype == "int8":
-        return Int8Epilogue(b, isa, residual=spec.residual)
+        return Int8Epilogue(b, isa, clamped=spec.clamped, residual=spec.residual)
     return FloatEpilogue(isa, spec.activation, spec.residual_activation)
 
 

@@ -38,6 +38,7 @@ class DepthwiseSpec:
     dtype: str
     kernel: tuple[int, int, int] | None
     residual: bool = False
+    clamped: bool = True
     full_range: bool = False
     narrow: bool = False
     activation: Expr | None = None
@@ -54,7 +55,7 @@ class DepthwiseSpec:
         prefix = {"int8": "qs8", "float32": "f32"}[self.dtype]
         shape = "loop" if self.kernel is None else "{}x{}s{}".format(*self.kernel)
         parts = [prefix, "dwconv", shape]
-        parts += ["add"] * self.residual + ["w8"] * self.full_range + ["narrow"] * self.narrow
+        parts += ["clamp"] * (self.clamped and self.dtype == "int8") + ["add"] * self.residual + ["w8"] * self.full_range + ["narrow"] * self.narrow
         for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
             if expr is not None:
                 parts.append(f"{role}{digest(to_text(expr))}")
@@ -81,7 +82,7 @@ class _Depthwise:
         self.x, self.w, self.residual, self.y = (b.pointer(name) for name in OPERANDS)
         self.epilogue: Int8Epilogue | FloatEpilogue
         if spec.dtype == "int8":
-            self.epilogue = Int8Epilogue(b, isa, residual=spec.residual)
+            self.epilogue = Int8Epilogue(b, isa, clamped=spec.clamped, residual=spec.residual)
         else:
             self.epilogue = FloatEpilogue(isa, spec.activation, spec.residual_activation)
 

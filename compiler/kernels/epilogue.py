@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from ..ir.expr import Expr
-from .builder import Builder, Pointer, Register, Value, cast, const, splat
+from .builder import Builder, Pointer, Register, Value, cast
 from .isa import Isa
-from .quantization import fixed_point_add
+from .quantization import fixed_point_add, splat16
 from .scalar import emit
 from .tir import tirx
 
@@ -20,17 +20,14 @@ RESIDUAL_EPILOGUE = ("multiplier_a", "multiplier_b", "offset", "shift", "sum_zer
 
 
 class Int8Epilogue:
-    """int32 sums -> int8: saturate(rne(float32(acc) * m) + zero_point), clamped; then, optionally, the residual add."""
+    """int32 sums -> int8: saturate(rne(float32(acc) * m) + zero_point), `clamped` to [low, high] if that is less than
+    int8 (a residual add needs it in any case: its first operand is an int8 code); then, optionally, the residual add."""
 
-    def __init__(self, b: Builder, isa: Isa, *, residual: bool) -> None:
+    def __init__(self, b: Builder, isa: Isa, *, clamped: bool, residual: bool) -> None:
         self._b, self._isa, self._residual = b, isa, residual
-        wide = 2 * isa.lanes
-        self._zero_point = self._splat16("zero_point")
-        self._low, self._high = self._splat16("low"), self._splat16("high")
-        self._columns = wide
-
-    def _splat16(self, name: str) -> Value:
-        return self._b.let(splat(tirx.Cast("int16", self._b.param(name)), 2 * self._isa.lanes))
+        self._columns = 2 * isa.lanes
+        self._zero_point = splat16(b, isa, "zero_point")
+        self._bounds = [splat16(b, isa, name) for name in ("low", "high")] if clamped or residual else None
 
     def prepare(self, w: Pointer, w_block: Value) -> None:
         """Load the block's multipliers."""
@@ -41,11 +38,13 @@ class Int8Epilogue:
     def finish(self, sums: tuple[Value, Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's int8 channels, ready to be stored."""
         quantized = requantize(self._isa, sums, self._multipliers, self._zero_point)
-        clamped = tirx.max(tirx.min(quantized, self._high), self._low)
+        if self._bounds is not None:
+            low, high = self._bounds
+            quantized = tirx.max(tirx.min(quantized, high), low)
         if self._residual:
             other = self._isa.widen16(residual.load(r_offset, "int8", self._columns))
-            clamped = fixed_point_add(self._b, self._isa, clamped, other)
-        value = self._b.let(self._isa.narrow8(clamped))
+            quantized = fixed_point_add(self._b, self._isa, quantized, other)
+        value = self._b.let(self._isa.narrow8(quantized))
         return lambda p, offset: p.store(offset, value, "int8", self._columns)
 
 
@@ -83,6 +82,3 @@ class FloatEpilogue:
                 p.store(offset + half * lanes * 4, value.get(), "float32", lanes)
 
         return store
-
-
-__all__ = ["INT8_EPILOGUE", "RESIDUAL_EPILOGUE", "FloatEpilogue", "Int8Epilogue", "Store", "const", "requantize"]

@@ -22,7 +22,6 @@ class Tile(ABC):
     rows: int
     columns: int
     group: int
-    groups_per_step: int
 
     @abstractmethod
     def start(self, bias: Sequence[Value]) -> None:

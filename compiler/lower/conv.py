@@ -160,7 +160,13 @@ class _Arithmetic:
     def spec(self, taps: Array) -> dict[str, object]:
         """The parts of a kernel's Spec that the weights and the epilogue decide."""
         if self.is_int8:
-            return {"dtype": "int8", "residual": self.residual, "full_range": bool((taps == -128).any())}
+            saturates = self._bounds() == (-128, 127)
+            return {
+                "dtype": "int8",
+                "residual": self.residual,
+                "clamped": self.residual or not saturates,
+                "full_range": bool((taps == -128).any()),
+            }
         return {
             "dtype": "float32",
             "residual": self.residual,
@@ -172,10 +178,14 @@ class _Arithmetic:
         """Parameters of the int8 epilogue."""
         if not self.is_int8:
             return {}
-        low, high = quantized.saturation(activation_attr(self.node, "activation"), self.conv_quant)
+        low, high = self._bounds()
         zero = quantized.scalar(self.conv_quant)[1]
         params = {"zero_point": zero, "low": low, "high": high}
         return params | self._residual_params() if self.residual else params
+
+    def _bounds(self) -> tuple[int, int]:
+        """The codes that the convolution's activation confines its results to."""
+        return quantized.saturation(activation_attr(self.node, "activation"), self.conv_quant)
 
     def _residual_params(self) -> dict[str, int]:
         other, y = self.node.inputs[3].type.quant, self.node.output.type.quant
@@ -245,11 +255,15 @@ def _dense(
         taps_x *= len(parts)  # every part is multiplied with the same run
         taps = np.stack(parts, axis=1).reshape(kh * taps_x, run, outputs)
     group = 4 if arithmetic.is_int8 else 1
+    groups = -(-run // group)
+    if arithmetic.is_int8 and groups % conv.STEP >= conv.STEP // 2:
+        groups += -groups % conv.STEP  # a whole step costs no more than two single groups; these weights are 0
+    taps = np.pad(taps, ((0, 0), (0, groups * group - run), (0, 0)))
     columns = c.target.columns
     pixels = height * width
     rows = (c.target.int8_rows if arithmetic.is_int8 else c.target.float_rows) if pixels > 1 else 1
     spec = conv.ConvSpec(
-        tile_rows=rows, pointwise=kh * taps_x == 1, narrow=outputs < columns,
+        tile_rows=rows, pointwise=kh * taps_x == 1, whole=groups % conv.STEP == 0, narrow=outputs < columns,
         **arithmetic.spec(taps),  # type: ignore[arg-type]
     )  # fmt: skip
     packed = pack_dense(taps, columns, group, arithmetic.header(w))
@@ -263,7 +277,7 @@ def _dense(
         "m_begin": 0, "m_end": pixels, "m_tiles": m_tiles, "out_width": width,
         "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
         "taps_y": kh, "tap_y": window.dilations[0] * x.row, "taps_x": taps_x,
-        "tap_x": tap_x, "groups": -(-run // group),
+        "tap_x": tap_x, "groups": groups,
         "y_row": y.row, "y_pixel": y.pixel,
         "r_row": residual.row if residual else 0, "r_pixel": residual.pixel if residual else 0,
         "channels": outputs, "blocks": blocks, "blocks_per_tile": per_tile, "block_bytes": block_bytes,

@@ -1,7 +1,6 @@
 """The structures and calls of `edge.h`, for ctypes."""
 
 import ctypes as c
-from pathlib import Path
 
 from ...errors import EdgeError
 
@@ -86,23 +85,18 @@ _CALLS = {
 """Calls that return a status, and their arguments."""
 
 
-def load(path: Path) -> c.CDLL:
-    """Loads a bundle's library and declares its calls."""
-    try:
-        library = c.CDLL(str(path.resolve()))
-    except OSError as error:
-        raise EdgeError(f"{path} cannot be loaded here ({error}); is the bundle for this machine?") from None
+def declare(calls: c.CDLL, source: str) -> None:
+    """Declares the calls of `edge.h`; EdgeError where one is missing, or they are of another version."""
     try:
         for name, arguments in _CALLS.items():
-            getattr(library, name).argtypes = arguments
-            getattr(library, name).restype = c.c_int
-        library.edge_default_program.restype = c.c_void_p
-        library.edge_abi_version.restype = c.c_uint32
-        library.edge_status_text.restype = c.c_char_p
-        library.edge_session_last_error.argtypes = (c.c_void_p,)
-        library.edge_session_last_error.restype = c.POINTER(Error)
+            getattr(calls, name).argtypes = arguments
+            getattr(calls, name).restype = c.c_int
+        calls.edge_default_program.restype = c.c_void_p
+        calls.edge_abi_version.restype = c.c_uint32
+        calls.edge_status_text.restype = c.c_char_p
+        calls.edge_session_last_error.argtypes = (c.c_void_p,)
+        calls.edge_session_last_error.restype = c.POINTER(Error)
     except AttributeError:
-        raise EdgeError(f"{path} is not a library made by edgec: it lacks some of the calls of edge.h") from None
-    if (major := library.edge_abi_version() >> 16) != ABI_MAJOR:
-        raise EdgeError(f"{path} has interface version {major}, this edgec knows {ABI_MAJOR}; compile the model again")
-    return library
+        raise EdgeError(f"{source} is not a library made by edgec: it lacks some of the calls of edge.h") from None
+    if (major := calls.edge_abi_version() >> 16) != ABI_MAJOR:
+        raise EdgeError(f"{source} has interface version {major}, this edgec knows {ABI_MAJOR}; compile the model again")

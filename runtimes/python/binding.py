@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import EdgeError
 from . import abi
+from .library import Library
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -55,13 +56,13 @@ class Memory:
 class Model:
     """A compiled model, open until `close` or the end of a `with` block.
 
-    `run` serves one caller at a time; for inferences at the same time make a `session` for each thread. All sessions
-    share the weights.
+    `library` is the path of a bundle's shared library, or its content. `run` serves one caller at a time; for
+    inferences at the same time make a `session` for each thread. All sessions share the weights.
     """
 
     def __init__(
         self,
-        library: str | os.PathLike[str],
+        library: str | os.PathLike[str] | bytes,
         weights: str | os.PathLike[str],
         *,
         threads: int = 1,
@@ -71,15 +72,18 @@ class Model:
         self._handle = c.c_void_p()
         self._default: Session | None = None
         self._default_options = (threads, affinity)
-        self._library = abi.load(Path(library))
+        self._library = _load(library)
+        self._calls = self._library.calls
         options = abi.ModelOptions(c.sizeof(abi.ModelOptions), variant.encode() if variant is not None else None)
         error = abi.Error()
-        status = self._library.edge_model_open(
-            self._library.edge_default_program(), os.fsencode(weights), options, c.byref(self._handle), error
+        status = self._calls.edge_model_open(
+            self._calls.edge_default_program(), os.fsencode(weights), options, c.byref(self._handle), error
         )
+        if status != 0:
+            self._library.release()
         _check(status, error)
         inputs, outputs = c.c_uint32(), c.c_uint32()
-        self._library.edge_model_counts(self._handle, inputs, outputs)
+        self._calls.edge_model_counts(self._handle, inputs, outputs)
         self.name = self._text("edge_model_name")
         self.variant = self._text("edge_model_variant")
         self.inputs = tuple(self._port("edge_model_input", i) for i in range(inputs.value))
@@ -107,8 +111,9 @@ class Model:
             self._default.close()
             self._default = None
         if self._handle:
-            self._library.edge_model_close(self._handle)
+            self._calls.edge_model_close(self._handle)
             self._handle = c.c_void_p()
+            self._library.release()
 
     def __enter__(self) -> Self:
         return self
@@ -121,12 +126,12 @@ class Model:
 
     def _text(self, call: str) -> str:
         text = c.c_char_p()
-        getattr(self._library, call)(self._handle, text)
+        getattr(self._calls, call)(self._handle, text)
         return (text.value or b"").decode()
 
     def _port(self, call: str, index: int) -> Port:
         pointer = c.POINTER(abi.Port)()
-        getattr(self._library, call)(self._handle, index, pointer)
+        getattr(self._calls, call)(self._handle, index, pointer)
         port = pointer.contents
         count = port.quant_count
         return Port(
@@ -147,6 +152,7 @@ class Session:
         self._handle = c.c_void_p()
         self._model = model
         self._library = model._library
+        self._calls = model._calls
         self._lock = threading.Lock()
         flags = abi.PROFILE * profile | abi.GUARD * guard
         options = abi.SessionOptions(
@@ -155,7 +161,8 @@ class Session:
         error = abi.Error()
         if not model._handle:
             raise EdgeError(f"model '{model.name}' is closed; open it again to make a session")
-        _check(self._library.edge_session_create(model._handle, options, c.byref(self._handle), error), error)
+        _check(self._calls.edge_session_create(model._handle, options, c.byref(self._handle), error), error)
+        self._library.retain()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One inference. The arrays are read in place (a copy is made only where one is not contiguous)."""
@@ -178,7 +185,7 @@ class Session:
             self._call("edge_session_profile", None, 0, count)
             rows = (abi.StepProfile * count.value)()
             self._call("edge_session_profile", rows, count.value, count)
-        return [StepProfile(row.name.decode(), row.kernel.decode(), row.runs, row.ns, row.macs) for row in rows]
+            return [StepProfile(row.name.decode(), row.kernel.decode(), row.runs, row.ns, row.macs) for row in rows]
 
     def memory(self) -> Memory:
         """What the session uses."""
@@ -192,8 +199,9 @@ class Session:
         """Ends the session's threads and returns its memory."""
         with self._lock:
             if self._handle:
-                self._library.edge_session_close(self._handle)
+                self._calls.edge_session_close(self._handle)
                 self._handle = c.c_void_p()
+                self._library.release()
 
     def __enter__(self) -> Self:
         return self
@@ -210,12 +218,21 @@ class Session:
             raise EdgeError(f"this session of model '{self._model.name}' is closed; make a new one")
 
     def _call(self, name: str, *arguments: Any) -> None:
-        status = getattr(self._library, name)(self._handle, *arguments)
+        status = getattr(self._calls, name)(self._handle, *arguments)
         if status != 0:
-            error = self._library.edge_session_last_error(self._handle).contents
+            error = self._calls.edge_session_last_error(self._handle).contents
             if error.status != status:
-                raise EdgeError(f"{name}: {self._library.edge_status_text(status).decode()}")
+                raise EdgeError(f"{name}: {self._calls.edge_status_text(status).decode()}")
             _check(status, error)
+
+
+def _load(library: str | os.PathLike[str] | bytes) -> Library:
+    if isinstance(library, bytes):
+        return Library(library, "the library")
+    try:
+        return Library(Path(library).read_bytes(), str(library))
+    except OSError as error:
+        raise EdgeError(f"{library} cannot be read: {error.strerror}") from None
 
 
 def _check(status: int, error: abi.Error) -> None:

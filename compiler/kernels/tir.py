@@ -1,0 +1,20 @@
+"""TVM's modules, imported when the first kernel is built: compiles that find all kernels in the cache never pay the
+second that importing TVM takes."""
+
+import importlib
+from typing import Any
+
+
+class _Lazy:
+    """Stands for a module that is imported on first use."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+tirx: Any = _Lazy("tvm.tirx")
+ir_builder: Any = _Lazy("tvm.script.ir_builder")
+statements: Any = _Lazy("tvm.script.ir_builder.tirx")
