@@ -74,7 +74,7 @@ def main(folder: Path) -> int:
         console.print(_table(task, rows, expected), "")
         if task.model.name == "ppocr_det":
             path = _picture(task, expected[0], rows[-1], folder)
-            console.print(f"The lines found in scikit-image's page.png (blue: float, red: int8): {path}\n")
+            console.print(f"page.png with its boxes (blue: float, red: int8): {path}\n", soft_wrap=True)
     return 0
 
 
@@ -85,7 +85,8 @@ def _detection() -> Task:
     def agreement(expected: Sequence[Array], found: Sequence[Array]) -> str:
         theirs, ours = [[find_boxes(y[0, 0]) for y in answers] for answers in (expected, found)]
         hits = sum(match(o, t, _map_size(y)) for o, t, y in zip(ours, theirs, expected, strict=True))
-        return f"{hits} of {sum(map(len, theirs))} boxes, {sum(map(len, ours)) - hits} extra"
+        extra = sum(map(len, ours)) - hits
+        return f"{hits} of {sum(map(len, theirs))} boxes" + (f", {extra} extra" if extra else "")
 
     return Task(model, "text detection, PP-OCRv4 det", feeds, 2, agreement)
 

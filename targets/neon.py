@@ -99,9 +99,9 @@ class _FloatTile(Tile):
         return low.get(), high.get()
 
 
-def _zip(a: Value, b: Value) -> Value:
-    """a0 b0 a1 b1 ... of two int8 x 8."""
-    return shuffle([a, b], [lane for i in range(8) for lane in (i, i + 8)])
+def _zip_low(a: Value, b: Value) -> Value:
+    """zip1: a0 b0 a1 b1 ... of the low halves of two int8 x 16."""
+    return shuffle([a, b], [lane for i in range(8) for lane in (i, i + 16)])
 
 
 class Neon(Isa):
@@ -114,7 +114,7 @@ class Neon(Isa):
         self.name = "neondot" if dotprod else "neon"
 
     def interleave4(self, rows: Sequence[Value]) -> tuple[Value, Value]:
-        pairs = [_zip(rows[0], rows[1]), _zip(rows[2], rows[3])]
+        pairs = [_zip_low(rows[0], rows[1]), _zip_low(rows[2], rows[3])]
         wide = [bitcast(pair, "int16", 8) for pair in pairs]
         low, high = (
             shuffle(wide, [lane for i in half for lane in (i, i + 8)]) for half in (range(4), range(4, 8))

@@ -1,6 +1,7 @@
 """From a plan and its kernel objects to the files and the manifest of a bundle."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -8,9 +9,17 @@ from ...targets.target import Target
 from ..codegen.kernels import KernelObject
 from ..ir.types import TensorType
 from ..lower.lower import Lowered
-from ..lower.plan import Port
+from ..lower.plan import Plan, Port
 from . import manifest as m
-from .program import Variant, c_identifier, exported_symbols, header_source, program_source, weights_file
+from .program import (
+    Variant,
+    c_identifier,
+    exported_symbols,
+    header_source,
+    program_source,
+    runtime_memory,
+    weights_file,
+)
 from .toolchain import NATIVE, Triple, compile_c, link_library, link_runner, toolchain_version
 
 
@@ -19,24 +28,33 @@ def bundle_name(path: Path) -> str:
     return c_identifier(path.name.removesuffix(".edge"))[:64]
 
 
+@dataclass(frozen=True)
+class Code:
+    """What is linked with the runtime: C source of the plan's tables, and the kernels' objects."""
+
+    source: str
+    kernels: tuple[bytes, ...]
+
+
+def program_code(lowered: Lowered, objects: Mapping[tuple[str, str], KernelObject], target: Target) -> Code:
+    """The code of a plan; `objects` by (kernel, variant)."""
+    variants = [
+        Variant(v.name, v.features, {k: objects[k, v.name].symbol for k in lowered.kernels}) for v in target.variants
+    ]
+    return Code(program_source(lowered.plan, variants), tuple(o.code for o in objects.values()))
+
+
 def assemble(
     lowered: Lowered, objects: Mapping[tuple[str, str], KernelObject], target: Target, version: str
 ) -> tuple[dict[str, bytes], m.Manifest]:
     """File name -> content, and the manifest (whose `files` the writer fills in)."""
     plan = lowered.plan
-    triple = Triple(target.arch, target.os)
-    variants = [
-        Variant(v.name, v.features, {k: objects[k, v.name].symbol for k in lowered.kernels}) for v in target.variants
-    ]
-    source = program_source(plan, variants)
-    kernels = [o.code for o in objects.values()]
-    library = link_library(
-        bundle_name(Path(plan.name)), exported_symbols(plan), [compile_c(source, triple), *kernels], triple
-    )
+    code = program_code(lowered, objects, target)
+    weights = weights_file(plan.weights)
     files = {
-        f"lib{plan.name}.so": library,
-        m.RUNNER: link_runner([compile_c(source, Triple(target.arch), position_independent=False), *kernels], triple),
-        m.WEIGHTS: weights_file(plan.weights),
+        **_libraries(code, plan, target),
+        m.RUNNER: _runner(code, target),
+        m.WEIGHTS: weights,
         f"{plan.name}.h": header_source(plan).encode(),
         m.RUNTIME_HEADER: (NATIVE / "include" / m.RUNTIME_HEADER).read_bytes(),
     }
@@ -47,16 +65,30 @@ def assemble(
         target=m.Target(
             target.name, target.triple, target.arch,
             tuple(m.Variant(v.name, tuple(sorted(v.features))) for v in target.variants),
+            target.systems,
         ),
         precision="int8" if any(s.kernel.startswith("qs8_") for s in plan.steps) else "float32",
         inputs=tuple(_tensor(p) for p in plan.inputs),
         outputs=tuple(_tensor(p) for p in plan.outputs),
-        memory=m.Memory.of(plan.arena_size, len(plan.weights), 0),
-        code_bytes=len(library),
+        memory=m.Memory.of(plan.arena_size, len(weights), runtime_memory(plan)),
+        code_bytes=len(files[m.library_name(plan.name, "linux")]),
         macs=sum(s.macs for s in plan.steps),
         steps=tuple(m.StepInfo(s.name, s.kernel, s.macs) for s in plan.steps),
     )  # fmt: skip
     return files, manifest
+
+
+def _libraries(code: Code, plan: Plan, target: Target) -> dict[str, bytes]:
+    """File name -> shared library, one for each system."""
+    objects = [compile_c(code.source, Triple(target.arch)), *code.kernels]
+    exports = exported_symbols(plan)
+    names = {system: m.library_name(plan.name, system) for system in target.systems}
+    return {name: link_library(name, exports, objects, Triple(target.arch, system)) for system, name in names.items()}
+
+
+def _runner(code: Code, target: Target) -> bytes:
+    source = compile_c(code.source, Triple(target.arch), position_independent=False)
+    return link_runner([source, *code.kernels], Triple(target.arch))
 
 
 def _tensor(port: Port) -> m.Tensor:

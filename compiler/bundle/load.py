@@ -49,7 +49,7 @@ def load(path: str | os.PathLike[str], threads: int = 1) -> Runnable:
     """
     bundle = open_bundle(Path(path))
     if default_device(bundle) == "local":
-        return Model(bundle.library, bundle.weights, threads=threads)
+        return Model(bundle.library_code(), bundle.weights, threads=threads)
     return DeviceModel(bundle, open_device(default_device(bundle)), threads)
 
 

@@ -25,6 +25,7 @@ ITEM_BYTES = {
     **dict.fromkeys(("int64", "float64"), 8),
 }
 PRECISIONS = ("float32", "int8")
+SYSTEMS = ("linux", "android")
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MODEL_NAME = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
@@ -47,12 +48,18 @@ class Variant:
 
 @dataclass(frozen=True)
 class Target:
-    """`name` as given to --target; `triple` as LLVM writes it; `arch` is aarch64 or x86_64."""
+    """`name` as given to --target; `triple` as LLVM writes it; `arch` is aarch64 or x86_64; `systems`: those that the
+    bundle has a library for."""
 
     name: str
     triple: str
     arch: str
     variants: tuple[Variant, ...]
+    systems: tuple[str, ...] = ("linux",)
+
+    def __post_init__(self) -> None:
+        known = len(set(self.systems)) == len(self.systems) and set(self.systems) <= set(SYSTEMS)
+        _require(known and "linux" in self.systems, f"has the systems {[s[:80] for s in self.systems[:8]]}")
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,8 @@ class FileInfo:
 class Manifest:
     """Everything about a bundle that can be known without running it. `model` is a C identifier, and the name of the
     library, the header and their symbols; `tools`: tool -> version that made it; `files`: every file beside the
-    manifest itself (filled by `write_bundle`)."""
+    manifest itself (filled by `write_bundle`). `code_bytes` is the size of the Linux library's file: the kernels of all
+    variants, the plan's tables and the runtime, and what little ELF needs to load them."""
 
     model: str
     edgec: str
@@ -163,13 +171,23 @@ class Manifest:
 
     @property
     def library(self) -> str:
-        """File name of the shared library."""
-        return f"lib{self.model}.so"
+        """File name of the shared library for Linux."""
+        return library_name(self.model, "linux")
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """File names of all shared libraries, one for each of the target's systems."""
+        return tuple(library_name(self.model, system) for system in self.target.systems)
 
     @property
     def header(self) -> str:
         """File name of the C header."""
         return f"{self.model}.h"
+
+
+def library_name(model: str, system: str) -> str:
+    """File name, and SONAME, of the shared library of `model` for one of `SYSTEMS`."""
+    return f"lib{model}.so" if system == "linux" else f"lib{model}_{system}.so"
 
 
 def to_json(manifest: Manifest) -> str:

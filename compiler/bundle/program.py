@@ -63,9 +63,12 @@ class Variant:
 
 
 def c_identifier(name: str) -> str:
-    """`name` with everything that C does not allow in an identifier made `_`: the model's name in C and in files."""
+    """The model's name in C and in files: `name` with everything that C does not allow in an identifier made `_`.
+
+    Names that begin like those of `edge.h` are the runtime's.
+    """
     text = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "model"
-    return f"model_{text}" if text[0].isdigit() else text
+    return f"model_{text}" if re.match(r"\d|edge(_|$)", text, re.IGNORECASE) else text
 
 
 def weights_file(weights: bytes) -> bytes:

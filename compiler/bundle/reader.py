@@ -22,8 +22,15 @@ class Bundle:
 
     @property
     def library(self) -> Path:
-        """The shared library: kernels, plan and runtime."""
+        """The shared library for Linux: kernels, plan and runtime."""
         return self.path / self.manifest.library
+
+    def library_code(self) -> bytes:
+        """The content of `library`, found to be right in memory, where nobody changes it before it is used."""
+        code = self.library.read_bytes()
+        if hashlib.sha256(code).hexdigest() != self.manifest.files[self.manifest.library].sha256:
+            raise _damaged(self.library)
+        return code
 
     @property
     def weights(self) -> Path:
@@ -49,7 +56,7 @@ def open_bundle(path: Path) -> Bundle:
         _check_names(path, manifest)
         for name, info in manifest.files.items():
             _check_file(path / name, info)
-        for name in (manifest.library, RUNNER):
+        for name in (*manifest.libraries, RUNNER):
             with open(path / name, "rb") as file:
                 elf.check(file.read(elf.HEADER_BYTES), manifest.target.arch, str(path / name))
     except OSError as error:
@@ -70,7 +77,7 @@ def _read_manifest(path: Path) -> str:
 
 def _check_names(path: Path, manifest: Manifest) -> None:
     stated = {MANIFEST, *manifest.files}
-    if missing := {manifest.library, manifest.header, RUNTIME_HEADER, WEIGHTS, RUNNER} - stated:
+    if missing := {*manifest.libraries, manifest.header, RUNTIME_HEADER, WEIGHTS, RUNNER} - stated:
         raise EdgeError(f"{path / MANIFEST} does not list {min(missing)}; compile the model again")
     present = set(os.listdir(path))
     if missing := stated - present:
@@ -86,4 +93,8 @@ def _check_file(path: Path, info: FileInfo) -> None:
         if not stat.S_ISREG(status.st_mode) or status.st_size != info.bytes:
             raise EdgeError(f"{path} is not the file of {info.bytes} bytes that the manifest states; copy it again")
         if hashlib.file_digest(file, "sha256").hexdigest() != info.sha256:
-            raise EdgeError(f"{path} is damaged (its hash is not the one in the manifest); copy it again")
+            raise _damaged(path)
+
+
+def _damaged(path: Path) -> EdgeError:
+    return EdgeError(f"{path} is damaged (its hash is not the one in the manifest); copy it again")

@@ -84,9 +84,10 @@ def compile_c(source: str, triple: Triple, position_independent: bool = True) ->
 
 
 def link_library(name: str, exports: Sequence[str], objects: Sequence[bytes], triple: Triple) -> bytes:
-    """lib<name>.so from the program's and the kernels' objects; `exports` are its visible symbols (globs allowed)."""
+    """The shared library from the program's and the kernels' objects. `name` is its SONAME, which should be the name of
+    its file; `exports` are its visible symbols (globs allowed)."""
     runtime = _runtime(triple, "library")
-    arguments = ["-shared", "-soname", f"lib{name}.so", "-Bsymbolic", "--version-script=exports"]
+    arguments = ["-shared", "-soname", name, "-Bsymbolic", "--version-script=exports"]
     arguments += ["-z", f"max-page-size={PAGE_SIZE}", "-z", "relro", "-z", "now", "-z", "text", "--hash-style=both"]
     arguments += ["--no-undefined", "--as-needed"]
     script = f"{{ global: {' '.join(f'{symbol};' for symbol in exports)} local: *; }};\n"

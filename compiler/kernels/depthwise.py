@@ -137,17 +137,18 @@ class _Depthwise:
         """
         b, isa = self.b, self.isa
         filters = b.let(w_block + header_bytes("int8", self.columns))
-        zero = const(0, "int8", self.columns)
+        width = 2 * self.columns  # what `interleave4` takes; the upper halves are read, within the slack, but not used
+        zero = const(0, "int8", width)
         halves: dict[tuple[int, int], list[Value]] = {}
         for tx in range(3):
-            f = [b.let(self.w.load(filters + (ty * 3 + tx) * self.columns, "int8", self.columns)) for ty in range(3)]
+            f = [b.let(self.w.load(filters + (ty * 3 + tx) * self.columns, "int8", width)) for ty in range(3)]
             for lower, quad in enumerate(([*f, zero], [zero, *f])):
                 halves[lower, tx] = [b.let(v) for v in isa.interleave4(quad)]
         sums = {(r, p): self.accumulator(w_block) for r in range(2) for p in range(count)}
         origin = b.let(row * b.param("x_row") + start + first * b.param("x_pixel"))
         lines = [b.let(origin + ty * b.param("tap_y")) for ty in range(4)]
         for c in range(count + 2):
-            quad = [b.let(self.x.load(line + c * b.param("tap_x"), "int8", self.columns)) for line in lines]
+            quad = [b.let(self.x.load(line + c * b.param("tap_x"), "int8", width)) for line in lines]
             column = [b.let(v) for v in isa.interleave4(quad)]
             for (r, p), total in sums.items():
                 if 0 <= c - p < 3:

@@ -51,12 +51,13 @@ class Isa(ABC):
     """Whether `interleave4` and `dot4` exist."""
 
     def interleave4(self, rows: Sequence[Value]) -> tuple[Value, Value]:
-        """Four int8 x 2*lanes -> two int8 x 4*lanes in which the four values of a channel lie side by side."""
-        raise NotImplementedError
+        """Four int8 x 4*lanes -> two int8 x 4*lanes in which the four values of a channel lie side by side; only the
+        first 2*lanes channels count."""
+        raise AssertionError(f"{self.name} has no dot product")
 
     def dot4(self, acc: Value, a: Value, b: Value) -> Value:
         """int32 x lanes: acc + the sum of four int8 products a lane."""
-        raise NotImplementedError
+        raise AssertionError(f"{self.name} has no dot product")
 
     @abstractmethod
     def int8_tile(self, rows: int, *, full_range: bool) -> Tile:

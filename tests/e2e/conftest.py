@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -21,6 +21,9 @@ from edgec.runtimes.devices import RunOptions, open_device
 
 Array = np.ndarray[Any, Any]
 Outputs = dict[str, Array]
+
+Form = Literal["float", "int8", "qdq"]
+"""As it is; quantized by edgec; quantized already, by ONNX Runtime."""
 
 CALIBRATION_SAMPLES = 8
 TEST_SAMPLES_START = 100
@@ -50,34 +53,37 @@ class Case:
         """The folder of samples for --calibrate."""
         return zoo.write_samples(self.model.samples(CALIBRATION_SAMPLES, self.shapes), self.folder / "samples")
 
+    def onnx(self, form: Form) -> Path:
+        """The file that is compiled."""
+        return zoo.quantized(self.model.name) if form == "qdq" else self.model.load()
+
     @cache  # noqa: B019
-    def bundle(self, target: str, int8: bool) -> Bundle:
+    def bundle(self, target: str, form: Form) -> Bundle:
         """The compiled model."""
-        path = self.folder / f"{target}-{'int8' if int8 else 'float'}.edge"
-        calibrate = self.calibration() if int8 else None
-        options: dict[str, Any] = {"target": target, "int8": int8, "calibrate": calibrate, "shapes": self.shapes}
-        compile_model(self.model.load(), **options, output=path, verify=True)
+        path = self.folder / f"{target}-{form}.edge"
+        options: dict[str, Any] = {"int8": True, "calibrate": self.calibration()} if form == "int8" else {}
+        compile_model(self.onnx(form), target=target, shapes=self.shapes, output=path, verify=True, **options)
         return open_bundle(path)
 
     @cache  # noqa: B019
-    def graph(self, int8: bool) -> Graph:
+    def graph(self, form: Form) -> Graph:
         """The graph that is compiled, made step by step."""
-        path = self.model.load()
-        graph = import_onnx(path, self.shapes)
+        graph = import_onnx(self.onnx(form), self.shapes)
         run_pipeline(graph, FLOAT)
-        if int8:
+        if form == "int8":
             inputs = [(v.name, v.type) for v in graph.inputs]
-            post_training_quantization(graph, load_model(path), list(open_samples(self.calibration(), inputs)))
+            samples = list(open_samples(self.calibration(), inputs))
+            post_training_quantization(graph, load_model(self.onnx(form)), samples)
         run_pipeline(graph, LATE)
         return graph
 
-    def reference(self, feeds: zoo.Feeds, int8: bool) -> Outputs:
+    def reference(self, feeds: zoo.Feeds, form: Form) -> Outputs:
         """What numpy says: the specification."""
-        return run_graph(self.graph(int8), feeds)
+        return run_graph(self.graph(form), feeds)
 
-    def run(self, device: str, int8: bool, feeds: zoo.Feeds, threads: int = 1) -> Outputs:
+    def run(self, device: str, form: Form, feeds: zoo.Feeds, threads: int = 1) -> Outputs:
         """What the compiled code says on a device."""
-        bundle = self.bundle("host" if device == "local" else "arm64-neon", int8)
+        bundle = self.bundle("host" if device == "local" else "arm64-neon", form)
         manifest, options = bundle.manifest, RunOptions(threads=threads, guard=True)
         return open_device(device).run(bundle.path, manifest.inputs, manifest.outputs, feeds, None, options).outputs
 

@@ -248,6 +248,8 @@ def _assert_right(model: Path, bundle: Path, seed: int) -> None:
         return
     ours = open_device("local").run(bundle, manifest.inputs, manifest.outputs, feeds).outputs
     for name, expected in theirs.items():
+        if not np.isfinite(expected).all():  # from weights that are NaN or infinite; what those give is not promised
+            continue
         np.testing.assert_allclose(ours[name], expected, rtol=1e-4, atol=1e-4, err_msg=f"model {seed}")
 
 

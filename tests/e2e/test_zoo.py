@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edgec.benchmarks.oracle import onnx_runtime
+from edgec.compiler.ir.cost import live_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -24,20 +25,30 @@ def test_float_agrees_with_onnx_runtime_everywhere(case: Cases, name: str) -> No
     infer = onnx_runtime(this.model.load())
     first, *others = this.samples(3)
     for device in ("local", "qemu:cortex-a53", "qemu:cortex-a76"):
-        _assert_close(this.run(device, int8=False, feeds=first, threads=2), infer(first))
+        _assert_close(this.run(device, "float", first, threads=2), infer(first))
     for feeds in others:
-        _assert_close(this.run("local", int8=False, feeds=feeds), infer(feeds))
+        _assert_close(this.run("local", "float", feeds), infer(feeds))
 
 
 def test_int8_gives_the_same_bytes_everywhere(case: Cases, name: str) -> None:
     """The numpy reference is the specification; no machine, instruction set or number of threads changes a byte."""
     this = case(name)
     for i, feeds in enumerate(this.samples(3)):
-        expected = this.reference(feeds, int8=True)
+        expected = this.reference(feeds, "int8")
         for j, device in enumerate(MACHINES):
             for threads in (1, 2) if i == 0 or device == "local" else (1 + (i + j) % 2,):
-                found = this.run(device, int8=True, feeds=feeds, threads=threads)
+                found = this.run(device, "int8", feeds, threads)
                 assert _differing(found, expected) == 0, f"{device}, {threads} threads, input {i}"
+
+
+def test_a_model_that_came_quantized_gives_the_same_bytes(case: Cases, name: str) -> None:
+    this = case(name)
+    first, *others = this.samples(3)
+    expected = this.reference(first, "qdq")
+    for device in ("local", "qemu:cortex-a53", "qemu:cortex-a76"):
+        assert _differing(this.run(device, "qdq", first, threads=2), expected) == 0, device
+    for feeds in others:
+        assert _differing(this.run("local", "qdq", feeds), this.reference(feeds, "qdq")) == 0
 
 
 def test_int8_resembles_float(case: Cases, name: str) -> None:
@@ -46,8 +57,15 @@ def test_int8_resembles_float(case: Cases, name: str) -> None:
     infer = onnx_runtime(this.model.load())
     for feeds in this.samples(3):
         expected = infer(feeds)
-        for output, y in this.run("local", int8=True, feeds=feeds).items():
+        for output, y in this.run("local", "int8", feeds).items():
             assert np.corrcoef(y.ravel(), expected[output].ravel())[0, 1] > 0.9
+
+
+def test_the_memory_plan_is_within_a_tenth_of_the_least_possible(case: Cases, name: str) -> None:
+    this = case(name)
+    for form in ("int8", "float"):
+        arena = this.bundle("arm64-neon", form).manifest.memory.arena
+        assert arena <= 1.1 * live_bytes(this.graph(form)), form
 
 
 def _assert_close(found: dict[str, Any], expected: dict[str, Any]) -> None:

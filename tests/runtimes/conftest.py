@@ -115,7 +115,7 @@ def build_bundle(plan: Plan, triple: toolchain.Triple, folder: Path) -> Built:
     objects = [toolchain.compile_c(program.program_source(plan, variants(triple)), triple)]
     objects.append(toolchain.compile_c(KERNELS, triple))
     library, weights, runner = folder / f"lib{name}.so", folder / "weights.bin", folder / "run"
-    library.write_bytes(toolchain.link_library(name, program.exported_symbols(plan), objects, triple))
+    library.write_bytes(toolchain.link_library(library.name, program.exported_symbols(plan), objects, triple))
     weights.write_bytes(program.weights_file(plan.weights))
     runner.write_bytes(toolchain.link_runner(objects, triple))
     runner.chmod(0o755)

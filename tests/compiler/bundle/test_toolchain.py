@@ -39,7 +39,7 @@ def objects(triple: Triple, kernel: str = KERNEL) -> list[bytes]:
 
 
 def library(triple: Triple, kernel: str = KERNEL) -> bytes:
-    return link_library("net", exported_symbols(PLAN), objects(triple, kernel), triple)
+    return link_library("libnet.so", exported_symbols(PLAN), objects(triple, kernel), triple)
 
 
 def elf(data: bytes) -> ELFFile:
@@ -147,10 +147,10 @@ def test_the_runtime_is_compiled_once_and_quickly(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("EDGEC_CACHE_DIR", str(tmp_path))
     made = objects(Triple("aarch64"))
     start = time.monotonic()
-    first = link_library("net", exported_symbols(PLAN), made, Triple("aarch64"))
+    first = link_library("libnet.so", exported_symbols(PLAN), made, Triple("aarch64"))
     assert time.monotonic() - start < 20  # about 1 s; anything that builds a libc takes minutes
     monkeypatch.setattr(toolchain, "_compile", None)
-    assert link_library("net", exported_symbols(PLAN), made, Triple("aarch64")) == first
+    assert link_library("libnet.so", exported_symbols(PLAN), made, Triple("aarch64")) == first
     assert not [path for path in (tmp_path / "runtime").iterdir() if path.name.startswith(".")]
 
 

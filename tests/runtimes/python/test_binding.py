@@ -178,8 +178,13 @@ def test_damaged_weights_are_refused(
 def test_what_cannot_be_opened_is_named(toy: Any, tmp_path: Path) -> None:
     with pytest.raises(EdgeError, match="cannot open the weights file"):
         Model(toy.library, tmp_path / "none")
-    with pytest.raises(EdgeError, match="cannot be loaded here"):
+    with pytest.raises(EdgeError, match=r"none\.so cannot be read: No such file"):
         Model(tmp_path / "none.so", toy.weights)
+    (tmp_path / "empty.so").write_bytes(b"")
+    with pytest.raises(EdgeError, match=r"empty\.so cannot be loaded here"):
+        Model(tmp_path / "empty.so", toy.weights)
+    with pytest.raises(EdgeError, match=r"libc.* lacks some of the calls of edge\.h"):
+        Model(next(p for p in mapped() if "/libc.so.6" in p), toy.weights)
     with pytest.raises(EdgeError, match='no code variant "best"'):
         Model(toy.library, toy.weights, variant="best")
     with Model(toy.library, toy.weights) as model, pytest.raises(EdgeError, match="affinity"):
@@ -236,19 +241,54 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     subprocess.run([sys.executable, "-c", script, str(toy.library), str(toy.weights)], check=True, timeout=60)
 
 
-def test_no_mapping_is_left_behind(toy: Any, toy_inputs: dict[str, np.ndarray]) -> None:
-    def mapped() -> int:
-        return len(Path("/proc/self/maps").read_text().splitlines())
+def mapped() -> list[str]:
+    """What the process has mapped, by name."""
+    return [line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()]
 
+
+def test_no_mapping_is_left_behind(toy: Any, toy_inputs: dict[str, np.ndarray]) -> None:
     def use() -> None:
         with Model(toy.library, toy.weights) as model, model.session(threads=3) as session:
             session.run(toy_inputs)
 
     use()
-    before = mapped()
+    before, open_files = len(mapped()), os.listdir("/proc/self/fd")
     for _ in range(20):
         use()
-    assert mapped() <= before + 3
+    assert len(mapped()) <= before + 3
+    assert os.listdir("/proc/self/fd") == open_files
+
+
+def test_the_code_stays_until_the_last_session_is_closed(
+    toy: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any
+) -> None:
+    def loaded() -> int:
+        return sum("memfd:edgec" in name for name in mapped())
+
+    before = loaded()
+    model = Model(toy.library.read_bytes(), toy.weights)
+    first, second = model.session(), model.session(threads=2)
+    model.close()
+    first.close()
+    assert loaded() > before
+    check(second.run(toy_inputs), toy_inputs, toy_expected)
+    second.close()
+    assert loaded() == before
+
+
+def test_another_library_at_the_same_path_is_another_model(
+    toy: Any, make_bundle: Any, poke_plan: Any, tmp_path: Path
+) -> None:
+    """dlopen takes a path that it knows for the library that it has loaded from there."""
+    library, models = tmp_path / "libmodel.so", []
+    for built in (toy, make_bundle(poke_plan(0), toolchain.Triple.host())):
+        library.write_bytes(built.library.read_bytes())
+        models.append(Model(library, built.weights))
+    library.write_bytes(b"")
+    assert [model.name for model in models] == ["toy net", "poke"]
+    assert models[1].run({})["y"] == [1]
+    for model in models:
+        model.close()
 
 
 def test_the_android_form_computes_the_same(make_bundle: Any, toy_plan: Any, toy: Any, tmp_path: Path) -> None:
