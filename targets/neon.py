@@ -43,6 +43,7 @@ class _WideningTile(Tile):
     """
 
     dtype, columns, group = "int8", 8, 4
+    groups_per_step = 2  # more in one basic block, and LLVM's scheduler spills the sums
 
     def __init__(self, rows: int, *, full_range: bool) -> None:
         self.rows = rows

@@ -9,9 +9,9 @@ from typing import Literal
 
 from .builder import Builder, Value, define
 from .elementwise import Cursor, Stream, elementwise, params
-from .epilogue import RESIDUAL_EPILOGUE, requantize
+from .epilogue import RESIDUAL_EPILOGUE
 from .isa import Isa
-from .quantization import fixed_point_add, splat16, splat_float
+from .quantization import fixed_point_add, requantize, splat16, splat_float
 from .tir import tirx
 
 OPERANDS = ("a", "b", "y")

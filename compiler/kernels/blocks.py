@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from .builder import BITS, Builder, Pointer, Value, bitcast, i64
+from .builder import BITS, Builder, Pointer, Value, i64
 from .tir import tirx
 
 WIDE = 4
@@ -35,6 +35,6 @@ def store_channels(
         y.store(offset, value, dtype, lanes)
     with b.when(channels < lanes):
         scratch = b.stack(lanes * size)
-        scratch.store(i64(0), value if dtype == "int8" else bitcast(value, "int8", lanes * size), "int8", lanes * size)
+        scratch.store(i64(0), value, dtype, lanes)
         with b.range(0, channels * size) as i:
             y.store(offset + i, scratch.load(i, "int8"), "int8")

@@ -77,7 +77,7 @@ class ConvSpec:
 OPERANDS = ("x", "w", "residual", "y")
 
 STEP = 4
-"""Groups that the main loop of every register tile consumes at a time."""
+"""Groups in a `whole` step: a multiple of every register tile's `groups_per_step`."""
 
 
 def build(spec: ConvSpec, isa: Isa) -> object:
@@ -173,7 +173,7 @@ def _run(
 ) -> None:
     """Add up one run of `groups` groups: whole steps, then group by group."""
     group_bytes = tile.group * BITS[tile.dtype] // 8
-    weight_bytes, step = tile.columns * group_bytes, STEP
+    weight_bytes, step = tile.columns * group_bytes, tile.groups_per_step
     groups = b.param("groups")
     main = b.let(tirx.truncdiv(groups, i64(step)))
     with b.range(0, main) as k:

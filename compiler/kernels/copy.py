@@ -79,7 +79,14 @@ class _Copy:
 
     def body(self) -> None:
         b = self.b
-        run: Callable[[Value, Value, Value, Value], None] = getattr(self, f"_{self.spec.form}")
+        runs: Mapping[Form, Callable[[Value, Value, Value, Value], None]] = {
+            "dense": self._dense,
+            "strided": self._strided,
+            "transpose": self._transpose,
+            "interleave": self._interleave,
+            "deinterleave": self._deinterleave,
+        }
+        run = runs[self.spec.form]
         planar = self.spec.form not in ("dense", "strided")
         with b.tiles() as t:
             begin = b.let(tirx.truncmod(t, b.param("chunks")) * b.param("chunk"))

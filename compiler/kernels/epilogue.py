@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from ..ir.expr import Expr
-from .builder import Builder, Pointer, Register, Value, cast
+from .builder import Builder, Pointer, Register, Value
 from .isa import Isa
-from .quantization import fixed_point_add, splat16
+from .quantization import fixed_point_add, requantize, splat16
 from .scalar import emit
 from .tir import tirx
 
@@ -14,9 +14,9 @@ Store = Callable[[Pointer, Value], None]
 INT8_EPILOGUE = ("zero_point", "low", "high")
 """Output zero point and clamp, of the convolution itself."""
 
-RESIDUAL_EPILOGUE = ("multiplier_a", "multiplier_b", "offset", "shift", "sum_zero_point", "sum_low", "sum_high")
+RESIDUAL_EPILOGUE = ("multiplier_a", "multiplier_b", "offset", "step", "sum_zero_point", "sum_low", "sum_high")
 """The fixed-point add of convolution (a) and residual (b): see `map add` in ARCHITECTURE.md. `offset` is
-2^(shift-1) - za * multiplier_a - zb * multiplier_b."""
+-za * multiplier_a - zb * multiplier_b; `step` is a float."""
 
 
 class Int8Epilogue:
@@ -46,14 +46,6 @@ class Int8Epilogue:
             quantized = fixed_point_add(self._b, self._isa, quantized, other)
         value = self._b.let(self._isa.narrow8(quantized))
         return lambda p, offset: p.store(offset, value, "int8", self._columns)
-
-
-def requantize(isa: Isa, sums: tuple[Value, Value], multipliers: list[Value], zero_point: Value) -> Value:
-    """Two int32 vectors -> int16 x 2*lanes: rne(float32(acc) * m) + zero_point, saturated to int16 on the way."""
-    low, high = (
-        isa.round_to_int(cast(acc, "float32", isa.lanes) * m) for acc, m in zip(sums, multipliers, strict=True)
-    )
-    return isa.add16(isa.narrow16(low, high), zero_point)
 
 
 class FloatEpilogue:

@@ -22,6 +22,7 @@ class Tile(ABC):
     rows: int
     columns: int
     group: int
+    groups_per_step: int = 4
 
     @abstractmethod
     def start(self, bias: Sequence[Value]) -> None:

@@ -12,9 +12,8 @@ from typing import Literal
 
 from .blocks import channel_blocks, store_channels
 from .builder import BITS, Builder, Value, define, i64, splat
-from .epilogue import requantize
 from .isa import Isa
-from .quantization import splat16
+from .quantization import requantize, splat16
 from .tir import tirx
 from .window import Window, fold, int8_sums
 
@@ -84,9 +83,10 @@ class _Pool:
         return b.let(start + skipped), b.let(last - first)
 
     def _pixel(self, start: Value, rows: Value, columns: Value, target: Value) -> None:
-        b, dilated = self.b, self.spec.dilated
-        steps = [b.let(b.param(f"x_{p}") * b.param(f"dilation_{a}")) if dilated else b.param(f"x_{p}")
-                 for p, a in (("row", "y"), ("pixel", "x"))]  # fmt: skip
+        b = self.b
+        steps = [b.param("x_row"), b.param("x_pixel")]
+        if self.spec.dilated:
+            steps = [b.let(step * b.param(f"dilation_{axis}")) for step, axis in zip(steps, "yx", strict=True)]
         count = b.let(rows * columns)
 
         def block(channel: Value, vectors: int) -> None:

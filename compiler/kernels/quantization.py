@@ -34,11 +34,18 @@ def dequantize(b: Builder, isa: Isa, name: str, codes: Value) -> tuple[Value, Va
     return low, high
 
 
+def requantize(isa: Isa, sums: tuple[Value, Value], multipliers: list[Value], zero_point: Value) -> Value:
+    """Two int32 vectors -> int16 x 2*lanes: rne(float32(acc) * m) + zero_point, saturated to int16 on the way."""
+    low, high = (
+        isa.round_to_int(cast(acc, "float32", isa.lanes) * m) for acc, m in zip(sums, multipliers, strict=True)
+    )
+    return isa.add16(isa.narrow16(low, high), zero_point)
+
+
 def fixed_point_add(b: Builder, isa: Isa, x: Value, y: Value) -> Value:
     """`map add` of the contract with the parameters RESIDUAL_EPILOGUE: int16 x 2*lanes codes -> clamped codes."""
-    shift, offset = (splat(b.param32(name), isa.lanes) for name in ("shift", "offset"))
-    products_x = isa.multiply16(x, splat16(b, isa, "multiplier_a"))
-    products_y = isa.multiply16(y, splat16(b, isa, "multiplier_b"))
-    low, high = ((px + py + offset) >> shift for px, py in zip(products_x, products_y, strict=True))
-    total = isa.add16(isa.narrow16(low, high), splat16(b, isa, "sum_zero_point"))
+    x, y = b.let(x), b.let(y)
+    left, right, offset = (splat(b.param32(name), isa.lanes) for name in ("multiplier_a", "multiplier_b", "offset"))
+    low, high = (cx * left + cy * right + offset for cx, cy in zip(isa.widen32(x), isa.widen32(y), strict=True))
+    total = requantize(isa, (low, high), [splat_float(b, isa, "step")] * 2, splat16(b, isa, "sum_zero_point"))
     return tirx.max(tirx.min(total, splat16(b, isa, "sum_high")), splat16(b, isa, "sum_low"))

@@ -13,9 +13,8 @@ from typing import Literal
 
 from .blocks import channel_blocks, store_channels
 from .builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, splat
-from .epilogue import requantize
 from .isa import Isa
-from .quantization import splat16, splat_float
+from .quantization import requantize, splat16, splat_float
 from .tir import tirx
 from .window import Window, fold, int8_sums
 

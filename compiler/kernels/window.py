@@ -32,7 +32,7 @@ def fold(
     initial: float,
     combine: Callable[[Value, Value], Value],
 ) -> list[Value]:
-    """`combine` over the window's vectors, starting from `initial`: `vectors` neighbouring results."""  # fmt: skip
+    """`combine` over the window's vectors, starting from `initial`: `vectors` neighbouring results."""
     results = [Register(dtype, lanes, const(initial, dtype, lanes)) for _ in range(vectors)]
     size = BITS[dtype] // 8
     with b.range(0, window.rows) as i:

@@ -13,7 +13,7 @@ from ..kernels import conv, depthwise
 from ..ops import quantized
 from .buffers import Ref, View
 from .context import Context, lowering
-from .pack import pack_dense, pack_depthwise
+from .pack import float_bits, pack_dense, pack_depthwise
 
 L1_WEIGHTS = 16384
 """Bytes of packed weights that a tile streams over its pixels; more than that and the channels are split."""
@@ -198,9 +198,9 @@ def add_params(a: Quant, b: Quant, y: Quant, low: int, high: int) -> dict[str, i
     """`epilogue.RESIDUAL_EPILOGUE` for a + b."""
     p = quantized.add_parameters(a, b, y)
     (za, zb, zy) = (quantized.scalar(q)[1] for q in (a, b, y))
-    offset = (1 << (p.shift - 1)) - za * p.left - zb * p.right
     return {
-        "multiplier_a": p.left, "multiplier_b": p.right, "offset": offset, "shift": p.shift,
+        "multiplier_a": p.left, "multiplier_b": p.right, "offset": -za * p.left - zb * p.right,
+        "step": float_bits(float(p.step)),
         "sum_zero_point": zy, "sum_low": low, "sum_high": high,
     }  # fmt: skip
 

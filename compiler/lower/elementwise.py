@@ -15,6 +15,7 @@ from .buffers import View
 from .context import Context, lowering
 from .conv import add_params
 from .iteration import Space, broadcast_strides, collapse, extend
+from .pack import float_bits
 
 CHUNK = 8192
 """Elements of a tile of a dense tensor."""
@@ -128,8 +129,3 @@ def walk(space: Space, streams: Sequence[str]) -> tuple[dict[str, int], int]:
     for stream, steps in zip(streams, space.strides, strict=True):
         params |= {f"{stream}_{i}": steps[i] for i in range(3)}
     return params, max(e0 * e1 * chunks, 1)
-
-
-def float_bits(value: float) -> int:
-    """A float32 as the int32 of its bits, which is how kernels take float parameters."""
-    return int(np.array(value, np.float32).view(np.int32))

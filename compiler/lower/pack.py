@@ -1,4 +1,4 @@
-"""Packing weights into the blocks that the kernels read: `kernels/conv.py` and `kernels/depthwise.py` say how."""
+"""Packing weights and parameters as the kernels read them: `kernels/conv.py` and `kernels/depthwise.py` say how."""
 
 from collections.abc import Sequence
 
@@ -48,3 +48,8 @@ def _header(header: Sequence[Array], start: int, columns: int) -> list[bytes]:
         part[: len(available)] = available
         parts.append(part.tobytes())
     return parts
+
+
+def float_bits(value: float) -> int:
+    """A float32 as the int32 of its bits, which is how kernels take float parameters."""
+    return int(np.array(value, np.float32).view(np.int32))

@@ -12,8 +12,8 @@ from ..ops import quantized
 from ..ops.pool import window_counts
 from .buffers import View
 from .context import Context, lowering
-from .elementwise import float_bits
 from .iteration import Space, collapse, strides
+from .pack import float_bits
 
 CHANNELS = 64
 """Channels of a tile of a global pool, bytes or more."""

@@ -7,7 +7,7 @@ from ..ir.graph import Array, Node
 from ..kernels import lrn, resize
 from ..ops.resize import linear_taps, nearest_indices
 from .context import Context, lowering
-from .elementwise import float_bits
+from .pack import float_bits
 
 
 @lowering("resize")

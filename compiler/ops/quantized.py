@@ -74,28 +74,35 @@ def requantize(acc: Array, multiplier: Array | np.float32, zero: int, lo: int = 
     )
 
 
+ADD_BITS = 22
+"""Two differences of codes times multipliers of so many bits sum up in int32: 2 * 255 * 2^22 < 2^31."""
+
+
 class AddParameters(NamedTuple):
-    """The constants of a quantized addition: y = ((a - za) * left + (b - zb) * right + 2^(shift-1)) >> shift, + zy."""
+    """The constants of a quantized addition: (a - za) * left + (b - zb) * right in steps of `step` times the result's.
+
+    The products are exact in int32; `step` is a power of two, float32.
+    """
 
     left: int
     right: int
-    shift: int
+    step: np.float32
 
 
 def add_parameters(a: Quant, b: Quant, y: Quant) -> AddParameters:
-    """S = 15 - ceil(log2(max(sa, sb) / sy)) in [1, 30]; multipliers rne(s / sy * 2^S), at most 2^15 - 1; float64."""
+    """S = 22 - ceil(log2(max(sa, sb) / sy)) in [1, 30]; multipliers rne(s / sy * 2^S), at most 2^22; step 2^-S."""
     (sa, _), (sb, _), (sy, _) = scalar(a), scalar(b), scalar(y)
-    shift = min(max(15 - math.ceil(math.log2(max(sa, sb) / sy)), 1), 30)
-    left, right = (min(round(s / sy * 2.0**shift), 2**15 - 1) for s in (sa, sb))
-    return AddParameters(left, right, shift)
+    shift = min(max(ADD_BITS - math.ceil(math.log2(max(sa, sb) / sy)), 1), 30)
+    left, right = (min(round(s / sy * 2.0**shift), 2**ADD_BITS) for s in (sa, sb))
+    return AddParameters(left, right, np.float32(2.0**-shift))
 
 
 def add(a: Array, b: Array, types: tuple[Quant, Quant, Quant], lo: int = -128, hi: int = 127) -> Array:
     """The quantized addition of int8 `a` and `b` (broadcasting); `types` are those of a, b and the result."""
     p = add_parameters(*types)
     (za, zb, zy) = (scalar(t)[1] for t in types)
-    acc = (a.astype(np.int32) - za) * p.left + (b.astype(np.int32) - zb) * p.right + (1 << (p.shift - 1))
-    return np.asarray(np.clip((acc >> p.shift) + zy, lo, hi).astype(np.int8))
+    acc = (a.astype(np.int32) - za) * p.left + (b.astype(np.int32) - zb) * p.right
+    return requantize(acc, p.step, zy, lo, hi)
 
 
 def mul_multiplier(a: Quant, b: Quant, y: Quant) -> np.float32:

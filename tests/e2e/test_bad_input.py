@@ -253,8 +253,9 @@ def _assert_right(model: Path, bundle: Path, seed: int) -> None:
         np.testing.assert_allclose(ours[name], expected, rtol=1e-4, atol=1e-4, err_msg=f"model {seed}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of the unchanged model. Making it also imports the compiler before any time is taken."""
     folder = tmp_path_factory.mktemp("pristine")
     onnx.save(_tiny_model(), folder / "tiny.onnx")
     compile_model(folder / "tiny.onnx", target="host", output=folder / "tiny.edge")

@@ -1,6 +1,5 @@
 """A small model with hand-written C kernels, whose right answer numpy knows, built in every form of the runtime."""
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,20 @@ import pytest
 from edgec.compiler.bundle import program, toolchain
 from edgec.compiler.ir.types import Quant, TensorType
 from edgec.compiler.lower.plan import Operand, Plan, Port, Space, Step
+from edgec.tests import native_build
 
 ELEMENTS = 4096
 NBYTES = ELEMENTS * 4
 ROUNDS = 6
 KERNELS = (Path(__file__).parent / "native" / "kernels.c").read_text()
 SYMBOLS = {"mix": "toy_mix", "reverse": "toy_reverse", "poke": "toy_poke", "spin": "toy_spin"}
+
+
+WRAPPED = [
+    f"-Wl,--wrap=edge_os_{call}"
+    for call in ("alloc", "free", "map_file", "get_cpus", "set_cpus", "thread_start", "thread_join")
+]
+"""The harness stands between the runtime and these calls of the platform."""
 
 
 def tensor_at(space: Space, number: int = 0, index: int = 0) -> Operand:
@@ -176,7 +183,7 @@ def toy_inputs() -> dict[str, np.ndarray]:
 def gcc_harness(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Builds native/harness.c with the runtime's posix form by gcc, with the given extra flags."""
     made: dict[tuple[str, ...], Path] = {}
-    native, here = toolchain.NATIVE, Path(__file__).parent / "native"
+    here = Path(__file__).parent / "native"
 
     def make(*flags: str) -> Path:
         if flags in made:
@@ -185,15 +192,8 @@ def gcc_harness(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         triple = toolchain.Triple.host()
         (folder / "program.c").write_text(program.program_source(make_toy_plan(), variants(triple)))
         (folder / "weights.bin").write_bytes(program.weights_file(make_toy_plan().weights))
-        sources = [path for path in (native / "src").glob("*.c") if path.stem not in ("platform_raw", "freestanding")]
-        command = ["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", *flags]
-        command += [f"-I{native / 'include'}", f"-I{native / 'src'}", "-o", str(folder / "harness")]
-        command += [str(path) for path in (folder / "program.c", here / "harness.c", here / "kernels.c", *sources)]
-        for call in ("alloc", "free", "map_file", "get_cpus", "set_cpus", "thread_start", "thread_join"):
-            command.append(f"-Wl,--wrap=edge_os_{call}")
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        made[flags] = folder / "harness"
+        files = [folder / "program.c", here / "harness.c", here / "kernels.c"]
+        made[flags] = native_build.build(folder / "harness", files, [*flags, *WRAPPED])
         return made[flags]
 
     return make

@@ -49,10 +49,10 @@ def test_bytes(
         params |= {f"{name}_0": 0, f"{name}_1": own[0], f"{name}_2": own[1]}
     zeros = [q.zero_point[0] for q in types]
     if kind == "add":
-        left, right, shift = quantized.add_parameters(*types)
-        params |= {"multiplier_a": left, "multiplier_b": right, "shift": shift, "sum_zero_point": zeros[2]}
+        left, right, step = quantized.add_parameters(*types)
+        params |= {"multiplier_a": left, "multiplier_b": right, "step": float(step), "sum_zero_point": zeros[2]}
         params |= {
-            "offset": (1 << (shift - 1)) - zeros[0] * left - zeros[1] * right,
+            "offset": -zeros[0] * left - zeros[1] * right,
             "sum_low": bounds[0],
             "sum_high": bounds[1],
         }

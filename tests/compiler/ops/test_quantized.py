@@ -232,11 +232,11 @@ def test_add_is_within_a_step_of_real_addition(rng, scales):
 
 def test_add_parameters():
     p = quantized.add_parameters(Quant.per_tensor(0.5), Quant.per_tensor(0.25), Quant.per_tensor(0.5))
-    assert p == (2**15 - 1, 2**14, 15)
+    assert p == (2**22, 2**21, 2.0**-22)
     huge = quantized.add_parameters(Quant.per_tensor(1e9), Quant.per_tensor(1.0), Quant.per_tensor(1e-9))
-    assert huge.shift == 1 and huge.left == 2**15 - 1
+    assert huge.step == 0.5 and huge.left == 2**22
     tiny = quantized.add_parameters(Quant.per_tensor(1e-20), Quant.per_tensor(1e-20), Quant.per_tensor(1.0))
-    assert tiny.shift == 30 and tiny.left == 0
+    assert tiny.step == 2.0**-30 and tiny.left == 0
 
 
 def test_clamped_addition_saturates_at_the_codes_of_the_bounds():

@@ -1,20 +1,17 @@
 """The C runtime under sanitizers, with injected failures and counted allocations (built by gcc)."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-THREAD = ("-fsanitize=thread",)
+from edgec.tests import native_build
+from edgec.tests.native_build import ADDRESS, THREAD
 
 
 def run(harness: Path, *arguments: str) -> str:
     test, *rest = arguments
-    # TSan of older compilers cannot cope with the kernel's newer address randomisation.
-    command = ["setarch", "-R", str(harness), test, str(harness.with_name("weights.bin")), *rest]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = native_build.run(harness, test, harness.with_name("weights.bin"), *rest)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 

@@ -1,0 +1,181 @@
+"""The runtime on real models: clean under sanitizers, allocating nothing, with the figures that it states."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from elftools.elf.elffile import ELFFile
+
+import edgec
+from edgec import __version__
+from edgec.compiler.bundle.assemble import assemble, program_code
+from edgec.compiler.bundle.reader import Bundle, open_bundle
+from edgec.compiler.bundle.toolchain import cache_dir
+from edgec.compiler.bundle.writer import write_bundle
+from edgec.compiler.codegen.kernels import compile_kernel
+from edgec.compiler.lower.lower import lower
+from edgec.runtimes.devices import RunOptions, open_device
+from edgec.runtimes.python import Model
+from edgec.targets.host import host
+from edgec.tests import native_build
+from edgec.tests.native_build import ADDRESS, THREAD
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mobilenet_v2")]
+
+Cases = Callable[[str], Any]
+ROOT = Path(edgec.__file__).parent
+FENCED = ("-Wl,--wrap=edge_os_alloc", "-Wl,--wrap=edge_os_free")
+NETS = [("mobilenet_v2", True), ("mobilenet_v2", False), ("ppocr_cls", True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A model compiled for this machine to `model.edge`, and all that `native/models.c` takes to run it."""
+
+    bundle: Bundle
+    objects: list[Path]
+    feeds: Mapping[str, np.ndarray]
+    expected: bytes
+
+    def test(self, program: Path, test: str, *, threads: int, users: int = 1, runs: int = 4) -> Any:
+        """Runs one test of the program."""
+        folder = self.bundle.path.parent
+        return native_build.run(
+            program, test, self.bundle.weights, folder / "inputs", folder / "expected", threads, users, runs
+        )
+
+    def program(self, name: str, *flags: str, platform: str = "posix") -> Path:
+        """The model with the runtime as gcc builds it with the flags."""
+        path = self.bundle.path.with_name(name)
+        if not path.exists():
+            files = [ROOT / "tests" / "runtimes" / "native" / "models.c", *self.objects]
+            native_build.build(path, files, [*flags, *FENCED], platform)
+        return path
+
+
+@pytest.fixture(scope="module")
+def built(case: Cases, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bool], Built]:
+    """Compiles step by step, so that the kernels' objects can be had. int8 outputs are those of the reference."""
+
+    @cache
+    def make(name: str, int8: bool) -> Built:
+        this, target, folder = case(name), host(), tmp_path_factory.mktemp("built")
+        graph = this.graph(int8)
+        graph.name = "model"
+        lowered = lower(graph, target)
+        kernels = {
+            (kernel.spec.symbol, variant.name): compile_kernel(kernel, variant, cache_dir())
+            for kernel in lowered.kernels.values()
+            for variant in target.variants
+        }
+        write_bundle(folder / "model.edge", *assemble(lowered, kernels, target, __version__))
+        bundle = open_bundle(folder / "model.edge")
+        code = program_code(lowered, kernels, target)
+        objects = [folder / "program.c", *(folder / f"{i}.o" for i in range(len(code.kernels)))]
+        for path, content in zip(objects, [code.source.encode(), *code.kernels], strict=True):
+            path.write_bytes(content)
+        (feeds,) = this.samples(1)
+        with Model(bundle.library, bundle.weights) as model:
+            outputs = this.reference(feeds, int8) if int8 else model.run(feeds)
+        expected = b"".join(y.tobytes() for y in outputs.values())
+        (folder / "inputs").write_bytes(b"".join(x.tobytes() for x in feeds.values()))
+        (folder / "expected").write_bytes(expected)
+        return Built(bundle, objects, feeds, expected)
+
+    return make
+
+
+@pytest.mark.parametrize("threads, users", [(1, 2), (4, 3)])
+@pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
+@pytest.mark.parametrize("net, int8", NETS)
+def test_sessions_at_once_are_clean_and_right(
+    built: Callable[[str, bool], Built], net: str, int8: bool, flags: tuple[str, ...], threads: int, users: int
+) -> None:
+    """Arena, weights, inputs and outputs end where no access is allowed, so kernels are held to their memory too."""
+    model = built(net, int8)
+    done = model.test(model.program(flags[0].rpartition("=")[2], *flags), "users", threads=threads, users=users)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("platform", ["posix", "raw"])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_session_allocates_nothing_and_asks_the_system_only_to_wait(
+    built: Callable[[str, bool], Built], platform: str, threads: int
+) -> None:
+    """malloc is counted; and with a filter on system calls, one that maps memory is the last of its process."""
+    model = built("mobilenet_v2", True)
+    program = model.program(f"sealed-{platform}", "-DCOUNT_ALLOCATIONS", platform=platform)
+    done = model.test(program, "sealed", threads=threads, runs=10)
+    assert done.returncode == 0, done.stderr
+    assert model.test(program, "sealed, then allocate", threads=threads).returncode == -signal.SIGSYS
+
+
+def test_profile_names_each_step_and_accounts_for_the_time(case: Cases) -> None:
+    bundle = case("mobilenet_v2").bundle("host", int8=True)
+    manifest, options = bundle.manifest, RunOptions(repeat=5, profile=True)
+    report = open_device("local").run(bundle.path, manifest.inputs, manifest.outputs, {}, None, options)
+    with Model(bundle.library, bundle.weights) as model, model.session(profile=True) as session:
+        session.run(case("mobilenet_v2").samples(1)[0])
+        rows = session.profile()
+    stated = [(step.name, step.kernel, step.macs) for step in manifest.steps]
+    assert [(row.name, row.kernel, row.macs) for row in report.profile] == stated
+    assert [(row.name, row.kernel, row.macs) for row in rows] == stated
+    assert all(row.runs == 5 for row in report.profile) and all(row.runs == 1 for row in rows)
+    total = sum(row.ns for row in report.profile) / 5
+    assert 0.5 * report.latency.min < total < report.latency.max
+
+
+@pytest.mark.parametrize("compiler, standard", [("gcc", "c11"), ("g++", "c++17")])
+def test_an_application_gets_the_bytes_that_python_gets(
+    built: Callable[[str, bool], Built], tmp_path: Path, compiler: str, standard: str
+) -> None:
+    """The README's program, which here reads its input and writes its output."""
+    model = built("mobilenet_v2", True)
+    (code,) = re.findall(r"```c\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    for old, new in [
+        ("    edge_status status = model_run", "    if (fread(x, sizeof x, 1, stdin) != 1) return 2;\n\\g<0>"),
+        (r"    printf\(.*;", "    if (fwrite(y, sizeof y, 1, stdout) != 1) return 3;"),
+        ("host/model.edge/weights.bin", str(model.bundle.weights)),
+    ]:
+        code, changed = re.subn(old, new, code)
+        assert changed == 1, old
+    source = tmp_path / ("app.c" if compiler == "gcc" else "app.cc")
+    source.write_text(code)
+    folder = model.bundle.path
+    flags = [f"-std={standard}", "-Wall", "-Wextra", "-Werror", f"-I{folder}", f"-L{folder}", "-lmodel"]
+    subprocess.run([compiler, source, "-o", tmp_path / "app", *flags, f"-Wl,-rpath,{folder}"], check=True)
+    data = b"".join(x.tobytes() for x in model.feeds.values())
+    done = subprocess.run([tmp_path / "app"], input=data, capture_output=True, check=True)
+    assert done.stdout == model.expected
+    with edgec.load(folder) as loaded:
+        assert b"".join(y.tobytes() for y in loaded.run(model.feeds).values()) == model.expected
+
+
+def test_code_bytes_are_the_library_and_nearly_all_of_it_is_loaded(case: Cases) -> None:
+    for target in ("host", "arm64-neon"):
+        bundle = case("mobilenet_v2").bundle(target, int8=True)
+        code = bundle.library.read_bytes()
+        loaded = [s for s in ELFFile(BytesIO(code)).iter_segments() if s["p_type"] == "PT_LOAD"]
+        assert bundle.manifest.code_bytes == len(code)
+        # what is not loaded are the section headers
+        assert len(code) - 2048 < sum(s["p_filesz"] for s in loaded) <= len(code)
+
+
+def test_a_bundle_has_a_library_for_each_of_its_systems(case: Cases) -> None:
+    bundle = case("mobilenet_v2").bundle("arm64-neon", int8=True)
+    needed = {}
+    for name in bundle.manifest.libraries:
+        dynamic = ELFFile(BytesIO((bundle.path / name).read_bytes())).get_section_by_name(".dynamic")
+        (soname,) = (tag.soname for tag in dynamic.iter_tags("DT_SONAME"))
+        assert soname == name
+        needed[name] = {tag.needed for tag in dynamic.iter_tags("DT_NEEDED")}
+    model = bundle.manifest.model
+    assert needed == {f"lib{model}.so": set(), f"lib{model}_android.so": {"libc.so"}}
