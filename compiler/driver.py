@@ -97,5 +97,3 @@ def _compile_kernels(lowered: Lowered, target: Target, progress: Progress) -> di
         objects[kernel.spec.symbol, variant.name] = compile_kernel(kernel, variant, cache_dir())
     progress("kernels", len(jobs), len(jobs))
     return objects
-
-

@@ -108,48 +108,61 @@ class Avx2(Isa):
     name, lanes = "avx2", 8
 
     def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
+        """vpsignb and vpmaddubsw, or vpmaddwd of widened elements."""
         return _WideTile(rows) if full_range else _SignTile(rows)
 
     def float_tile(self, rows: int) -> Tile:
+        """vfmadd231ps of broadcast elements."""
         return _FloatTile(rows)
 
     def round_to_int(self, value: Value) -> Value:
+        """vcvtps2dq, which gives INT_MIN above 2^31: hence vminps."""
         bounded = intrinsic("llvm.x86.avx.min.ps.256", "float32", 8, value, const(_BELOW_2_31, "float32", 8))
         return intrinsic("llvm.x86.avx.cvt.ps2dq.256", "int32", 8, bounded)
 
     def round_real(self, value: Value) -> Value:
+        """vcvtps2dq with NaN zeroed."""
         ordered = intrinsic("llvm.x86.avx.cmp.ps.256", "float32", 8, value, value, const(7, "int8"))
         return bitcast(ordered, "int32", 8) & self.round_to_int(value)
 
     def narrow16(self, low: Value, high: Value) -> Value:
+        """vpackssdw and vpermq."""
         packed = bitcast(intrinsic(_X86 + "packssdw", "int16", 16, low, high), "int64", 4)
         return bitcast(shuffle([packed], [0, 2, 1, 3]), "int16", 16)  # vpackssdw works on 128-bit halves
 
     def narrow8(self, value: Value) -> Value:
+        """vpacksswb."""
         halves = [shuffle([value], range(8)), shuffle([value], range(8, 16))]
         return intrinsic("llvm.x86.sse2.packsswb.128", "int8", 16, *halves)
 
     def add16(self, a: Value, b: Value) -> Value:
+        """vpaddsw."""
         return intrinsic("llvm.sadd.sat.v16i16", "int16", 16, a, b)
 
     def multiply16(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """vpmulld of widened elements."""
         (a0, a1), (b0, b1) = self.widen32(a), self.widen32(b)
         return a0 * b0, a1 * b1
 
     def multiply8(self, a: Value, b: Value) -> Value:
+        """vpmullw of widened elements."""
         return self.widen16(a) * self.widen16(b)
 
     def widen16(self, value: Value) -> Value:
+        """vpmovsxbw."""
         return cast(value, "int16", 16)
 
     def widen32(self, value: Value) -> tuple[Value, Value]:
+        """vpmovsxwd."""
         return cast(shuffle([value], range(8)), "int32", 8), cast(shuffle([value], range(8, 16)), "int32", 8)
 
     def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:
+        """Sixteen registers, each with 16 entries twice."""
         rows = [table.load(offset + 16 * i, "int8", 16) for i in range(16)]
         return [Register("int8", 32, shuffle([row, row], range(32))) for row in rows]
 
     def lookup(self, table: Sequence[Value], index: Value) -> Value:
+        """Sixteen times vpshufb, with positions of other rows made negative."""
         position = index ^ const(-128, "int8", 32)
         result = const(0, "int8", 32)
         for i, row in enumerate(table):

@@ -33,4 +33,6 @@ def host() -> Target:
         return _X86_64
     if machine in ("aarch64", "arm64"):
         return arm64("host", "this machine: arm64 Linux", ("linux",), "aarch64-linux-gnu")
-    raise EdgeError(f"this machine is a {machine}; `--target host` works on x86_64 and aarch64: use --target arm64-neon")
+    raise EdgeError(
+        f"this machine is a {machine}, but `--target host` needs x86_64 or aarch64; use --target arm64-neon"
+    )

@@ -115,39 +115,47 @@ class Neon(Isa):
         self.name = "neondot" if dotprod else "neon"
 
     def interleave4(self, rows: Sequence[Value]) -> tuple[Value, Value]:
+        """zip1 of bytes, then zip1 and zip2 of pairs."""
         pairs = [_zip_low(rows[0], rows[1]), _zip_low(rows[2], rows[3])]
         wide = [bitcast(pair, "int16", 8) for pair in pairs]
-        low, high = (
-            shuffle(wide, [lane for i in half for lane in (i, i + 8)]) for half in (range(4), range(4, 8))
-        )
+        low, high = (shuffle(wide, [lane for i in half for lane in (i, i + 8)]) for half in (range(4), range(4, 8)))
         return bitcast(low, "int8", 16), bitcast(high, "int8", 16)
 
     def dot4(self, acc: Value, a: Value, b: Value) -> Value:
+        """sdot."""
         return intrinsic(_ARM + "sdot.v4i32.v16i8", "int32", 4, acc, a, b)
 
     def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
+        """sdot by lane, or smull, smlal and sadalp."""
         return _DotTile(rows) if self.has_dot else _WideningTile(min(rows, 4), full_range=full_range)
 
     def float_tile(self, rows: int) -> Tile:
+        """fmla by lane."""
         return _FloatTile(rows)
 
     def round_to_int(self, value: Value) -> Value:
+        """fcvtns, which saturates by itself."""
         return intrinsic(_ARM + "fcvtns.v4i32.v4f32", "int32", 4, value)
 
     def round_real(self, value: Value) -> Value:
+        """fcvtns: NaN gives 0."""
         return self.round_to_int(value)
 
     def narrow16(self, low: Value, high: Value) -> Value:
+        """sqxtn, sqxtn2."""
         halves = [intrinsic(_ARM + "sqxtn.v4i16", "int16", 4, v) for v in (low, high)]
         return shuffle(halves, range(8))
 
     def narrow8(self, value: Value) -> Value:
+        """sqxtn."""
         return intrinsic(_ARM + "sqxtn.v8i8", "int8", 8, value)
 
     def add16(self, a: Value, b: Value) -> Value:
+        """sqadd."""
         return intrinsic(_ARM + "sqadd.v8i16", "int16", 8, a, b)
 
     def multiply16(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """smull, smull2."""
         low, high = (
             intrinsic(_ARM + "smull.v4i32", "int32", 4, shuffle([a], half), shuffle([b], half))
             for half in (range(4), range(4, 8))
@@ -155,18 +163,23 @@ class Neon(Isa):
         return low, high
 
     def multiply8(self, a: Value, b: Value) -> Value:
+        """smull."""
         return intrinsic(_ARM + "smull.v8i16", "int16", 8, a, b)
 
     def widen16(self, value: Value) -> Value:
+        """sshll."""
         return cast(value, "int16", 8)
 
     def widen32(self, value: Value) -> tuple[Value, Value]:
+        """sshll, sshll2."""
         return cast(shuffle([value], range(4)), "int32", 4), cast(shuffle([value], range(4, 8)), "int32", 4)
 
     def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:
+        """Sixteen registers of 16 entries."""
         return [Register("int8", 16, table.load(offset + 16 * i, "int8", 16)) for i in range(16)]
 
     def lookup(self, table: Sequence[Value], index: Value) -> Value:
+        """tbl of four registers, then three times tbx."""
         chunks = [[t.get() for t in table[i : i + 4]] for i in range(0, 16, 4)]
         position = index ^ const(-128, "int8", 16)
         result = intrinsic(_ARM + "tbl4.v16i8", "int8", 16, *chunks[0], position)

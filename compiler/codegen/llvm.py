@@ -13,7 +13,7 @@ _t = tirx.transform
 
 
 def object_code(functions: Mapping[str, Any], llvm: Mapping[str, Any]) -> bytes:
-    """An ELF relocatable object with `functions` (symbol -> TIR) for the LLVM target `llvm` (kind, mtriple, mcpu ...)."""
+    """An ELF relocatable object with `functions` (symbol -> TIR), for the LLVM target `llvm` (kind, mtriple, mcpu)."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernels.o"
         _module(functions, llvm).write_to_file(str(path), "o")

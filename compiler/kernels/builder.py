@@ -173,9 +173,8 @@ class Builder:
 
 def define(name: str, operands: Sequence[str], params: Sequence[str], body: Any) -> Any:
     """A TIR function called `name` whose code `body(builder)` emits. `operands` and `params` are named in order."""
-    with ir_builder.IRBuilder() as ib:
-        with tb.prim_func(s_tir=True):
-            tb.func_name(name)
-            tb.func_attr({"global_symbol": name, "tirx.noalias": True})
-            body(Builder(operands, params))
+    with ir_builder.IRBuilder() as ib, tb.prim_func(s_tir=True):
+        tb.func_name(name)
+        tb.func_attr({"global_symbol": name, "tirx.noalias": True})
+        body(Builder(operands, params))
     return ib.get()

@@ -165,7 +165,8 @@ def _accumulate(
     run_bytes = b.param("groups") * (tile.columns * tile.group * BITS[tile.dtype] // 8)
     with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
         tap = b.let(ty * b.param("tap_y") + tx * b.param("tap_x"))
-        _run(b, spec, tile, x, [b.let(r + tap) for r in rows], w, b.let(w_first + (ty * b.param("taps_x") + tx) * run_bytes))
+        w_run = b.let(w_first + (ty * b.param("taps_x") + tx) * run_bytes)
+        _run(b, spec, tile, x, [b.let(r + tap) for r in rows], w, w_run)
 
 
 def _run(

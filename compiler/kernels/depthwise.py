@@ -1,8 +1,8 @@
 """Depthwise convolution: one filter a channel, channels in vector lanes.
 
-A tile is one output row, or two. Channel blocks are the outer loop, so a block's filter stays in registers while the row's
-pixels stream by, `PIXELS` at a time: their receptive fields share columns, which are loaded once. Small kernels are
-unrolled (`DepthwiseSpec.kernel`); any other kernel size, stride or dilation takes the looped form.
+A tile is one output row, or two. Channel blocks are the outer loop, so a block's filter stays in registers while the
+row's pixels stream by, `PIXELS` at a time: their receptive fields share columns, which are loaded once. Small kernels
+are unrolled (`DepthwiseSpec.kernel`); any other kernel size, stride or dilation takes the looped form.
 
 Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the last block overlapping as in conv.py:
 
@@ -55,7 +55,8 @@ class DepthwiseSpec:
         prefix = {"int8": "qs8", "float32": "f32"}[self.dtype]
         shape = "loop" if self.kernel is None else "{}x{}s{}".format(*self.kernel)
         parts = [prefix, "dwconv", shape]
-        parts += ["clamp"] * (self.clamped and self.dtype == "int8") + ["add"] * self.residual + ["w8"] * self.full_range + ["narrow"] * self.narrow
+        parts += ["clamp"] * (self.clamped and self.dtype == "int8") + ["add"] * self.residual
+        parts += ["w8"] * self.full_range + ["narrow"] * self.narrow
         for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
             if expr is not None:
                 parts.append(f"{role}{digest(to_text(expr))}")
@@ -105,7 +106,9 @@ class _Depthwise:
                         self.pixels(px, 1, origins, w_block)
                     continue
                 self.columns_of_pixels(
-                    width, PIXELS, lambda px, n, origins=origins: self.pixels(px, n, origins, w_block)  # type: ignore[misc]
+                    width,
+                    PIXELS,
+                    lambda px, n, origins=origins: self.pixels(px, n, origins, w_block),  # type: ignore[misc]
                 )
 
     def columns_of_pixels(self, width: Value, step: int, emit: Callable[[Value, int], None]) -> None:
@@ -262,5 +265,3 @@ class _FloatSums:
         """The sums, bias included."""
         low, high = self._halves
         return low.get(), high.get()
-
-

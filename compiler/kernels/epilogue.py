@@ -20,8 +20,11 @@ RESIDUAL_EPILOGUE = ("multiplier_a", "multiplier_b", "offset", "step", "sum_zero
 
 
 class Int8Epilogue:
-    """int32 sums -> int8: saturate(rne(float32(acc) * m) + zero_point), `clamped` to [low, high] if that is less than
-    int8 (a residual add needs it in any case: its first operand is an int8 code); then, optionally, the residual add."""
+    """int32 sums -> int8: saturate(rne(float32(acc) * m) + zero_point), then, optionally, the residual add.
+
+    `clamped`: the result is confined to [low, high], which is less than int8. A residual add needs these bounds in any
+    case, for its first operand is an int8 code.
+    """
 
     def __init__(self, b: Builder, isa: Isa, *, clamped: bool, residual: bool) -> None:
         self._b, self._isa, self._residual = b, isa, residual

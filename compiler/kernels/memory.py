@@ -1,6 +1,5 @@
 """Moving bytes: runs of any length with whole vectors where they fit."""
 
-
 from .builder import Builder, Pointer, Value, i64
 from .tir import tirx
 

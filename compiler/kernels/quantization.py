@@ -1,6 +1,5 @@
 """q and r of the arithmetic contract as vector code, and constants that kernels share."""
 
-
 from .builder import Builder, Value, cast, intrinsic, splat
 from .isa import Isa
 from .tir import tirx
