@@ -12,6 +12,7 @@ from .buffers import allocate
 from .context import LOWERINGS, Context
 from .layout import plan_layout
 from .memory import lower_bound, plan_arena
+from .pictures import find_pictures, lower_picture
 from .plan import Plan, Port, Space
 
 
@@ -28,10 +29,17 @@ def lower(graph: Graph, target: Target) -> Lowered:
     """The plan of `graph` (after all passes) for `target`. EdgeError names a node that has no kernel."""
     layout = plan_layout(graph)
     context = Context(target, layout.views, layout.padded, layout.fills)
+    pictures = find_pictures(graph)
+    quantizing = set(pictures.values())
     for node in graph.nodes:
+        if node in quantizing:
+            continue
         if node.op not in LOWERINGS:
             raise EdgeError(f"node {node.name!r}: {node.op} has no kernel; it has: {', '.join(sorted(LOWERINGS))}")
         context.node = node
+        if node in pictures:
+            lower_picture(context, pictures[node], node)
+            continue
         for index in range(len(node.inputs)):
             if (node, index) in context.padded:
                 moves.copy(context, context.view(node.inputs[index]), context.padded[node, index])

@@ -1,4 +1,4 @@
-"""`softmax`, and ONNX's Softmax and LogSoftmax."""
+"""`softmax`, and ONNX's Softmax, LogSoftmax and QLinearSoftmax."""
 
 from collections.abc import Sequence
 from math import prod
@@ -8,10 +8,11 @@ import numpy as np
 from ..ir.attributes import bool_attr, int_attr
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
-from ..ir.types import TensorType
+from ..ir.types import Quant, TensorType
 from . import quantized
 from .builder import Builder
-from .onnx_node import OnnxNode, normalized_axis, onnx_op
+from .onnx_node import MICROSOFT, OnnxNode, normalized_axis, onnx_op
+from .qdq import quantized_output, quantized_value
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
@@ -58,9 +59,20 @@ def _softmax(b: Builder, node: OnnxNode) -> Value:
 
 
 @onnx_op("Softmax", "LogSoftmax")
-def _softmax_of_matrix(b: Builder, node: OnnxNode) -> Value:
+def _softmax_before_13(b: Builder, node: OnnxNode) -> Value:
+    return _of_matrix(b, node, node.input(0), log=node.op_type == "LogSoftmax")
+
+
+@onnx_op("QLinearSoftmax", domain=MICROSOFT, takes_codes=True)
+def _qlinear_softmax(b: Builder, node: OnnxNode) -> Value:
+    x, quant = quantized_value(b, node, 0), quantized_output(b, node, 3)
+    if node.integer("opset") < 13:
+        return _of_matrix(b, node, x, quant)
+    return b.emit("softmax", x, axis=normalized_axis(node.integer("axis", -1), x.type.rank), quant=quant)
+
+
+def _of_matrix(b: Builder, node: OnnxNode, x: Value, quant: Quant | None = None, log: bool = False) -> Value:
     """Before opset 13 the dimensions from `axis` on count as one."""
-    x = node.input(0)
     shape, axis = x.type.shape, normalized_axis(node.integer("axis", 1), x.type.rank)
     matrix = b.reshape(x, shape if axis == len(shape) - 1 else (prod(shape[:axis]), prod(shape[axis:])))
-    return b.reshape(b.emit("softmax", matrix, axis=matrix.type.rank - 1, log=node.op_type == "LogSoftmax"), shape)
+    return b.reshape(b.emit("softmax", matrix, axis=matrix.type.rank - 1, log=log, quant=quant), shape)

@@ -174,15 +174,19 @@ static void test_users(job *j, int users) {
 
 /* From here on any system call but these ends the process with SIGSYS, in every thread. */
 static void seal(void) {
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 4, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clock_gettime, 3, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    static const uint32_t allowed[] = {
+        SYS_futex, SYS_clock_gettime, SYS_write, SYS_exit_group,
+        SYS_set_robust_list, SYS_rseq, SYS_rt_sigprocmask, /* libc's threads, which may be starting still */
     };
+    enum { ALLOWED = sizeof allowed / sizeof *allowed };
+    struct sock_filter filter[ALLOWED + 3] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        [ALLOWED + 1] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        [ALLOWED + 2] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    for (unsigned i = 0; i < ALLOWED; i++) {
+        filter[i + 1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], ALLOWED - i, 0);
+    }
     struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
     CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0);

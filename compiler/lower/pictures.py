@@ -1,0 +1,56 @@
+"""A planar picture that is quantized and then laid out channels-last takes one pass over the user's memory, not two."""
+
+from collections.abc import Mapping
+
+from ..ir.attributes import expr_attr, ints_attr
+from ..ir.expr import In
+from ..ir.graph import Graph, Node
+from ..ir.types import TensorType
+from ..kernels import quantize_io
+from ..ops import quantized
+from .context import Context
+from .elementwise import float_bits
+
+
+def find_pictures(graph: Graph) -> Mapping[Node, Node]:
+    """Transposes to channels-last -> the quantizing maps that they alone follow."""
+    uses = graph.uses()
+    pairs = {}
+    for node in graph.nodes:
+        source = node.inputs[0].producer if node.op == "transpose" else None
+        if source is None or ints_attr(node, "perm") != (0, 2, 3, 1) or len(uses[node.inputs[0]]) != 1:
+            continue
+        if node.inputs[0] not in graph.outputs and _quantizes(source):
+            pairs[node] = source
+    return pairs
+
+
+def _quantizes(node: Node) -> bool:
+    """Whether a node is `map` identity from a real (or unsigned) picture of 2 to 4 channels to int8."""
+    if node.op != "map" or expr_attr(node, "expr") != In(0):
+        return False
+    x, y = node.inputs[0].type, node.output.type
+    if y.dtype != "int8" or y.quant is None or y.quant.axis is not None or x.rank != 4 or not 2 <= x.shape[1] <= 4:
+        return False
+    return x.quant is None if x.dtype == "float32" else _moves_zero(x, y)
+
+
+def _moves_zero(x: TensorType, y: TensorType) -> bool:
+    """Whether unsigned codes become signed ones of the same real numbers."""
+    if x.dtype != "uint8" or x.quant is None or y.quant is None or x.quant.axis is not None:
+        return False
+    return x.quant.scale == y.quant.scale and x.quant.zero_point[0] - 128 == y.quant.zero_point[0]
+
+
+def lower_picture(c: Context, quantize: Node, transpose: Node) -> None:
+    """One step an image, a tile a row of pixels."""
+    x, y = c.input(quantize, 0), c.views[transpose.output]
+    spec = quantize_io.QuantizeIoSpec(x.type.dtype, x.type.shape[1])
+    # a planar picture's view calls its channels rows and its rows pixels
+    params = {"width": y.dims[2], "x_plane": x.row, "x_row": x.pixel, "y_row": y.row}
+    if x.type.dtype == "float32":
+        assert y.type.quant is not None
+        scale, zero = quantized.scalar(y.type.quant)
+        params |= {"y_scale": float_bits(scale), "y_zero_point": zero}
+    for image in range(y.dims[0]):
+        c.emit(quantize_io, spec, [x.at(image), y.at(image)], params, y.dims[1], barrier=image == 0)
