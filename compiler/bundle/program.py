@@ -93,10 +93,10 @@ def runtime_memory(plan: Plan, threads: int = 1) -> int:
 
     It follows the layout in `session.c` and `pool.c` (LP64); a test compares the two.
     """
-    model, session, pool, per_step, thread, stack, slack = 40, 400, 128, 64 + 64, 48, 128 << 10, 64 + 128
+    model, session, pool, ticket, phase, thread, stack, slack = 40, 400, 128, 64, 64, 48, 128 << 10, 64 + 128
     block = _align(session) + 8 * (len(plan.inputs) + len(plan.outputs))
     if threads > 1:
-        block = _align(block) + pool + per_step * len(plan.steps) + thread * threads
+        block = _align(block) + pool + (ticket * threads + phase) * len(plan.steps) + thread * threads
     return model + _align(block) + slack + stack * (threads - 1)
 
 

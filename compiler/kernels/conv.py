@@ -35,7 +35,8 @@ class ConvSpec:
     """Which member of the family. `tile_rows`: output pixels in one scheduling tile, the same for all variants of a
     bundle; an ISA whose register tile is smaller covers it in several passes. `full_range`: weights may be -128.
     `whole`: runs are whole steps of the register tile. `clamped`: the epilogue has bounds tighter than saturation.
-    `pointwise`: a single tap, so no loops over taps. `narrow`: fewer output channels than a block has columns."""
+    `pointwise`: a single tap, so no loops over taps. `narrow`: fewer output channels than a block has columns. `parts`:
+    the weights of a run come so many times, as numbers whose sum they are: two or three where 8 bits do not hold them."""
 
     dtype: str
     tile_rows: int
@@ -45,6 +46,7 @@ class ConvSpec:
     clamped: bool = True
     full_range: bool = False
     narrow: bool = False
+    parts: int = 1
     activation: Expr | None = None
     residual_activation: Expr | None = None
 
@@ -55,6 +57,7 @@ class ConvSpec:
         parts = [prefix, "gemm" if self.pointwise else "conv", f"m{self.tile_rows}"]
         parts += ["whole"] * self.whole + ["clamp"] * (self.clamped and self.dtype == "int8")
         parts += ["add"] * self.residual + ["w8"] * self.full_range + ["narrow"] * self.narrow
+        parts += [f"parts{self.parts}"] * (self.parts > 1)
         for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
             if expr is not None:
                 parts.append(f"{role}{digest(to_text(expr))}")
@@ -159,14 +162,15 @@ def _accumulate(
     b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, rows: Sequence[Value], w: Pointer, w_first: Value
 ) -> None:
     """Add up all taps' runs."""
-    if spec.pointwise:
+    if spec.pointwise and spec.parts == 1:
         _run(b, spec, tile, x, rows, w, w_first)
         return
     run_bytes = b.param("groups") * (tile.columns * tile.group * BITS[tile.dtype] // 8)
     with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
         tap = b.let(ty * b.param("tap_y") + tx * b.param("tap_x"))
-        w_run = b.let(w_first + (ty * b.param("taps_x") + tx) * run_bytes)
-        _run(b, spec, tile, x, [b.let(r + tap) for r in rows], w, w_run)
+        starts, number = [b.let(r + tap) for r in rows], (ty * b.param("taps_x") + tx) * spec.parts
+        for part in range(spec.parts):
+            _run(b, spec, tile, x, starts, w, b.let(w_first + (number + part) * run_bytes))
 
 
 def _run(

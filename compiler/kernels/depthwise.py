@@ -33,7 +33,8 @@ OPERANDS = ("x", "w", "residual", "y")
 
 @dataclass(frozen=True)
 class DepthwiseSpec:
-    """Which member of the family. `kernel` = (height, width, stride_x) is unrolled, with dilation 1; None: loops."""
+    """Which member of the family. `kernel` = (height, width, stride_x) is unrolled, with dilation 1; None: loops.
+    `parts` as in `ConvSpec`; more than one only with loops."""
 
     dtype: str
     kernel: tuple[int, int, int] | None
@@ -41,6 +42,7 @@ class DepthwiseSpec:
     clamped: bool = True
     full_range: bool = False
     narrow: bool = False
+    parts: int = 1
     activation: Expr | None = None
     residual_activation: Expr | None = None
 
@@ -56,7 +58,7 @@ class DepthwiseSpec:
         shape = "loop" if self.kernel is None else "{}x{}s{}".format(*self.kernel)
         parts = [prefix, "dwconv", shape]
         parts += ["clamp"] * (self.clamped and self.dtype == "int8") + ["add"] * self.residual
-        parts += ["w8"] * self.full_range + ["narrow"] * self.narrow
+        parts += ["w8"] * self.full_range + ["narrow"] * self.narrow + [f"parts{self.parts}"] * (self.parts > 1)
         for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
             if expr is not None:
                 parts.append(f"{role}{digest(to_text(expr))}")
@@ -192,9 +194,10 @@ class _Depthwise:
     def looped_taps(self, sums: "_Int8Sums | _FloatSums", origin: Value, filters: Value) -> None:
         b = self.b
         with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
-            at = origin + ty * b.param("tap_y") + tx * b.param("tap_x")
-            tap = (ty * b.param("taps_x") + tx) * (self.columns * self.element)
-            sums.add([(self.load(self.x, at), self.load(self.w, filters + tap))])
+            x = [b.let(v) for v in self.load(self.x, origin + ty * b.param("tap_y") + tx * b.param("tap_x"))]
+            tap = (ty * b.param("taps_x") + tx) * self.spec.parts
+            size = self.columns * self.element
+            sums.add([(x, self.load(self.w, filters + (tap + i) * size)) for i in range(self.spec.parts)])
 
     def unrolled_taps(self, sums: "Sequence[_Int8Sums | _FloatSums]", origin: Value, filters: Value) -> None:
         """All taps of a small kernel; a column that several pixels need is loaded once."""

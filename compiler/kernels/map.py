@@ -2,6 +2,7 @@
 
 A quantized operand (int8 or uint8) stands for real numbers: it is dequantized to float32 before the expression, or
 quantized after it. Kernels with such an operand give the bytes of the numpy reference: no product and sum are fused.
+A float16 operand is for casts only, at the interface of models that store float16.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,10 @@ MAX_INPUTS = 4
 
 OPERANDS = ("x0", "x1", "x2", "x3", "y")
 
-_SHORT = {"float32": "f32", "int8": "s8", "uint8": "u8", "int16": "s16", "int32": "s32", "int64": "s64", "bool": "b8"}
+_SHORT = {
+    "float32": "f32", "float16": "f16", "int8": "s8", "uint8": "u8", "int16": "s16", "int32": "s32", "int64": "s64",
+    "bool": "b8",
+}  # fmt: skip
 
 DTYPES = tuple(_SHORT)
 """The element types that these kernels know."""

@@ -38,7 +38,7 @@ def lower_conv2d(c: Context, node: Node) -> None:
     pads = ints_attr(node, "pads", 4)
     window = Window(w.shape[2:4], _two(strides), _two(dilations), (-pads[0], -pads[1]))
     groups = int_attr(node, "groups")
-    if groups == w.shape[0] == x.dims[3] and groups > 1 and _fits_int8(w):
+    if groups == w.shape[0] == x.dims[3] and groups > 1:
         _depthwise(c, node, x, y, w[:, 0], window)
         return
     depth, outputs = w.shape[1], w.shape[0] // groups
@@ -214,14 +214,12 @@ def _weights(node: Node) -> Array:
     return np.asarray(w.data.astype(np.int64) - w.type.quant.broadcast(w.data.ndim)[1])
 
 
-def _fits_int8(w: Array) -> bool:
-    return w.dtype == np.float32 or bool(-128 <= w.min(initial=0) and w.max(initial=0) <= 127)
-
-
-def _int8_parts(w: Array) -> list[Array]:
-    """int8 arrays whose sum is `w`: one, unless an asymmetric quantization needs nine bits."""
+def _parts(w: Array) -> list[Array]:
+    """float32 weights; or int8 arrays whose sum is `w`: one, unless an asymmetric quantization needs nine bits."""
+    if w.dtype == np.float32:
+        return [w]
     parts = []
-    while not _fits_int8(w):
+    while w.min(initial=0) < -128 or w.max(initial=0) > 127:
         parts.append(np.clip(w, -127, 127))
         w = w - parts[-1]
     return [p.astype(np.int8) for p in (*parts, w)]
@@ -245,15 +243,8 @@ def _dense(
     merged = window.dilations[1] == 1 and x.pixel == depth * x.element
     taps_x, run, tap_x = (1, kw * depth, 0) if merged else (kw, depth, window.dilations[1] * x.pixel)
     taps = w.transpose(2, 3, 1, 0).reshape(kh * taps_x, run, outputs)
-    if arithmetic.is_int8:
-        parts = _int8_parts(taps)
-        if len(parts) > 1 and not merged:
-            raise EdgeError(
-                f"node {node.name!r} ({node.op}) combines dilation or groups with weights of 9 bits (a zero point far "
-                "from the middle); quantize its weights symmetrically"
-            )
-        taps_x *= len(parts)  # every part is multiplied with the same run
-        taps = np.stack(parts, axis=1).reshape(kh * taps_x, run, outputs)
+    parts = _parts(taps)
+    taps = np.stack(parts, axis=1).reshape(-1, run, outputs)
     group = 4 if arithmetic.is_int8 else 1
     groups = -(-run // group)
     if arithmetic.is_int8 and groups % conv.STEP >= conv.STEP // 2:
@@ -264,6 +255,7 @@ def _dense(
     rows = (c.target.int8_rows if arithmetic.is_int8 else c.target.float_rows) if pixels > 1 else 1
     spec = conv.ConvSpec(
         tile_rows=rows, pointwise=kh * taps_x == 1, whole=groups % conv.STEP == 0, narrow=outputs < columns,
+        parts=len(parts),
         **arithmetic.spec(taps),  # type: ignore[arg-type]
     )  # fmt: skip
     packed = pack_dense(taps, columns, group, arithmetic.header(w))
@@ -310,14 +302,16 @@ def _depthwise(c: Context, node: Node, x: View, y: View, w: Array, window: Windo
     arithmetic = _Arithmetic(node, channel_axis=0)
     channels, kh, kw = w.shape
     columns = c.target.columns
-    taps = w.reshape(channels, kh * kw).T.astype(np.int8 if arithmetic.is_int8 else np.float32)
+    parts = _parts(w.reshape(channels, kh * kw).T)
+    taps = np.stack(parts, axis=1).reshape(-1, channels)
     packed = pack_depthwise(taps, columns, arithmetic.header(w))
-    unrolled = (kh, kw) in UNROLLED and window.dilations == (1, 1) and window.strides[1] in (1, 2)
+    unrolled = (kh, kw) in UNROLLED and len(parts) == 1 and window.dilations == (1, 1) and window.strides[1] in (1, 2)
     # code for two rows at a time needs two rows, one stride apart
     unrolled = unrolled and y.dims[1] > 1 and window.strides[0] == window.strides[1]
     spec = depthwise.DepthwiseSpec(
         kernel=(kh, kw, window.strides[1]) if unrolled else None,
         narrow=channels < columns,
+        parts=len(parts),
         **arithmetic.spec(taps),  # type: ignore[arg-type]
     )
     blocks = -(-channels // columns)

@@ -29,7 +29,6 @@ CALIBRATION_SAMPLES = 8
 TEST_SAMPLES_START = 100
 
 SMALLER: Mapping[str, zoo.Shapes] = {
-    "ppocr_det": {"x": (1, 3, 160, 320)},
     "resnet18": {"x": (1, 3, 96, 96)},
     "resnet50": {"x": (1, 3, 64, 64)},
 }

@@ -2,9 +2,15 @@
  *
  * Steps that may overlap form a *phase*; phases run one after the other. `position` counts phases over the life of the
  * pool: while it equals `base + p`, phase p of the current run is open, and at `base + phase_count` the pool is idle.
- * A step's ticket holds the position at which it may run beside the number of its next tile, in one word that is only
- * changed by compare-and-swap. A worker that overslept therefore cannot take a tile of the wrong phase or run, and
- * nobody has to wait for workers that did not take part: a phase ends when all of its tiles are done.
+ *
+ * Each thread owns one part of a step's tiles, the same from step to step: what it reads is mostly what it has written
+ * itself, in its own core's cache. When its part is done it helps the others. Who takes tiles takes half of what is left
+ * of a part, so there are few accesses, and single tiles in the end, even if some cores are slower than others.
+ *
+ * A part's ticket holds the position at which tiles were last taken beside the number of the next one, in one word that
+ * is only changed by compare-and-swap. A worker that overslept therefore cannot take a tile of the wrong phase or run,
+ * and nobody has to wait for workers that did not take part: a phase ends when all of its tiles are done. Nothing is
+ * reset between runs: a ticket from an earlier one is read as new, and finished tiles are counted for ever.
  */
 #include "pool.h"
 
@@ -14,24 +20,24 @@
 
 typedef struct edge_ticket {
     _Alignas(EDGE_ALIGNMENT) _Atomic uint64_t word; /* position << 32 | next tile */
-    uint32_t phase;
-    int32_t chunk; /* tiles taken at a time */
 } edge_ticket;
 
 typedef struct edge_phase {
-    _Alignas(EDGE_ALIGNMENT) _Atomic uint64_t done; /* tiles */
+    _Alignas(EDGE_ALIGNMENT) _Atomic uint64_t done; /* tiles, over all runs */
     uint64_t tiles;
     uint32_t first, last; /* steps [first, last) */
 } edge_phase;
 
 struct edge_pool {
     edge_session *session;
-    edge_ticket *tickets;
+    edge_ticket *tickets; /* [step][thread] */
     edge_phase *phases;
     edge_thread *workers;
     uint32_t phase_count;
     uint32_t worker_count; /* those that run */
+    uint32_t threads;
     uint32_t spins;
+    _Atomic uint32_t workers_begun;
     _Alignas(EDGE_ALIGNMENT) _Atomic uint32_t position;
     _Atomic uint32_t base;
     _Atomic uint32_t sleepers;
@@ -63,71 +69,74 @@ static void await_change(edge_pool *pool, uint32_t position) {
     atomic_fetch_sub(&pool->sleepers, 1);
 }
 
-/* Takes the step's next tiles [*begin, *end) if `position` still is the time for them and any are left. */
-static bool take(edge_ticket *ticket, uint32_t position, int32_t tiles, int32_t *begin, int32_t *end) {
+/* The first tile of a thread's part of a step. Steps with few tiles are the first threads'. */
+static int32_t part(const edge_pool *pool, int32_t tiles, uint32_t thread) {
+    return (int32_t)(((int64_t)tiles * thread + pool->threads - 1) / pool->threads);
+}
+
+/* Takes tiles [*begin, *end) of the owner's part of a step if `position` still is the time for it and any are left. */
+static bool take(edge_pool *pool, uint32_t step, uint32_t owner, uint32_t position, int32_t *begin, int32_t *end) {
+    int32_t tiles = pool->session->model->program->steps[step].tiles;
+    int32_t first = part(pool, tiles, owner), last = part(pool, tiles, owner + 1);
+    edge_ticket *ticket = &pool->tickets[step * pool->threads + owner];
     uint64_t word = atomic_load_explicit(&ticket->word, memory_order_relaxed);
     do {
-        *begin = (int32_t)(uint32_t)word;
-        if (word >> 32 != position || *begin >= tiles) return false;
-        *end = tiles - *begin < ticket->chunk ? tiles : *begin + ticket->chunk;
+        int32_t ahead = (int32_t)((uint32_t)(word >> 32) - position);
+        *begin = ahead < 0 ? first : (int32_t)(uint32_t)word;
+        if (ahead > 0 || *begin >= last) return false;
+        *end = *begin + (last - *begin + 1) / 2;
     } while (!atomic_compare_exchange_weak_explicit(&ticket->word, &word, (uint64_t)position << 32 | (uint32_t)*end,
                                                     memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 
 /* Works on a phase until none of its tiles is left to take; whoever finishes the last one opens the next phase. */
-static void work(edge_pool *pool, uint32_t phase_index, uint32_t position) {
-    const edge_step *steps = pool->session->model->program->steps;
+static void work(edge_pool *pool, uint32_t thread, uint32_t phase_index, uint32_t position) {
     edge_phase *phase = &pool->phases[phase_index];
     uint64_t mine = 0;
     int32_t begin, end;
-    for (uint32_t i = phase->first; i < phase->last; i++) {
-        while (take(&pool->tickets[i], position, steps[i].tiles, &begin, &end)) {
-            edge_session_compute(pool->session, i, begin, end);
-            mine += (uint64_t)(end - begin);
+    for (uint32_t step = phase->first; step < phase->last; step++) {
+        for (uint32_t i = 0; i < pool->threads; i++) {
+            while (take(pool, step, (thread + i) % pool->threads, position, &begin, &end)) {
+                edge_session_compute(pool->session, step, begin, end);
+                mine += (uint64_t)(end - begin);
+            }
         }
     }
     if (mine == 0) return;
     uint64_t done = atomic_fetch_add_explicit(&phase->done, mine, memory_order_acq_rel) + mine;
-    if (done == phase->tiles) advance(pool, position + 1);
+    if (done % phase->tiles == 0) advance(pool, position + 1);
 }
 
 static void worker_main(void *argument) {
     edge_pool *pool = argument;
+    uint32_t thread = 1 + atomic_fetch_add_explicit(&pool->workers_begun, 1, memory_order_relaxed);
     for (;;) {
         uint32_t position = atomic_load_explicit(&pool->position, memory_order_acquire);
         if (atomic_load_explicit(&pool->stop, memory_order_relaxed)) return;
         uint32_t phase = position - atomic_load_explicit(&pool->base, memory_order_relaxed);
-        if (phase < pool->phase_count) work(pool, phase, position);
+        if (phase < pool->phase_count) work(pool, thread, phase, position);
         await_change(pool, position);
     }
 }
 
 void edge_pool_run(edge_pool *pool) {
-    uint32_t steps = pool->session->model->program->step_count;
     uint32_t base = atomic_load_explicit(&pool->position, memory_order_relaxed) + 1;
-    for (uint32_t i = 0; i < steps; i++) {
-        uint64_t word = (uint64_t)(base + pool->tickets[i].phase) << 32;
-        atomic_store_explicit(&pool->tickets[i].word, word, memory_order_relaxed);
-    }
-    for (uint32_t p = 0; p < pool->phase_count; p++) {
-        atomic_store_explicit(&pool->phases[p].done, 0, memory_order_relaxed);
-    }
     atomic_store_explicit(&pool->base, base, memory_order_relaxed);
     advance(pool, base);
     for (uint32_t p = 0; p < pool->phase_count; p++) {
-        work(pool, p, base + p);
+        work(pool, 0, p, base + p);
         await_change(pool, base + p);
     }
 }
 
 size_t edge_pool_size(const edge_program *program, uint32_t threads) {
-    return sizeof(edge_pool) + program->step_count * (sizeof(edge_ticket) + sizeof(edge_phase)) +
+    return sizeof(edge_pool) + program->step_count * (threads * sizeof(edge_ticket) + sizeof(edge_phase)) +
            threads * sizeof(edge_thread);
 }
 
 /* Groups the steps into phases. */
-static void plan(edge_pool *pool, uint32_t threads) {
+static void plan(edge_pool *pool) {
     const edge_program *program = pool->session->model->program;
     for (uint32_t i = 0; i < program->step_count; i++) {
         const edge_step *step = &program->steps[i];
@@ -135,9 +144,6 @@ static void plan(edge_pool *pool, uint32_t threads) {
         edge_phase *phase = &pool->phases[pool->phase_count - 1];
         phase->last = i + 1;
         phase->tiles += (uint64_t)step->tiles;
-        int32_t chunk = step->tiles / (int32_t)(threads * 4);
-        pool->tickets[i].phase = pool->phase_count - 1;
-        pool->tickets[i].chunk = chunk > 1 ? chunk : 1;
     }
 }
 
@@ -163,12 +169,13 @@ edge_status edge_pool_start(edge_pool *pool, edge_session *session, uint32_t thr
                             bool pin, edge_error *error) {
     uint32_t steps = session->model->program->step_count;
     pool->session = session;
+    pool->threads = threads;
     pool->tickets = (edge_ticket *)(void *)(pool + 1);
-    pool->phases = (edge_phase *)(void *)(pool->tickets + steps);
+    pool->phases = (edge_phase *)(void *)(pool->tickets + steps * threads);
     pool->workers = (edge_thread *)(void *)(pool->phases + steps);
     /* More threads than CPUs: whoever spins keeps the one that works from running. */
     pool->spins = (int32_t)threads <= edge_cpu_count(cpus) ? SPINS : 0;
-    plan(pool, threads);
+    plan(pool);
     atomic_init(&pool->position, pool->phase_count); /* idle, as after a run with base 0 */
     return start_workers(pool, threads - 1, cpus, pin, error);
 }
