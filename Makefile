@@ -53,11 +53,11 @@ build/package/edgec:
 	@ln -sfn ../.. $@
 
 qemu:
-	@command -v qemu-aarch64 >/dev/null || \
+	@{ command -v qemu-aarch64 && ls /usr/aarch64-linux-gnu/lib/libc.so.6; } >/dev/null 2>&1 || \
 	if [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && apt-get install -qq -y qemu-user >/dev/null; \
+		apt-get update -qq && apt-get install -qq -y qemu-user libc6-arm64-cross >/dev/null; \
 	else \
-		echo 'arm64 code runs here under an emulator; install it with: sudo apt-get install -y qemu-user'; exit 1; \
+		echo 'arm64 code runs here under an emulator; install it with: sudo apt-get install -y qemu-user libc6-arm64-cross'; exit 1; \
 	fi
 
 clean:

@@ -16,7 +16,7 @@ from .codegen.kernels import KernelObject, compile_kernel
 from .importer import import_onnx, load_model
 from .ir.graph import Graph
 from .lower.lower import Lowered, lower
-from .quantize import open_samples, post_training_quantization
+from .quantize import Method, open_samples, post_training_quantization
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and of how much."""
@@ -28,6 +28,7 @@ def compile_model(
     target: str = "arm64-neon",
     int8: bool = False,
     calibrate: str | Path | None = None,
+    calibration: Method = "minmax",
     shapes: Mapping[str, Sequence[int]] | None = None,
     output: str | Path | None = None,
     verify: bool = False,
@@ -36,7 +37,8 @@ def compile_model(
 ) -> Manifest:
     """Compile the ONNX file `model` for `target` into the bundle `output` (default: <model>.edge in this folder).
 
-    `int8` quantizes a float model with the samples in `calibrate` (.npy, .npz or images). `shapes` binds symbolic input
+    `int8` quantizes a float model with the samples in `calibrate` (.npy, .npz or images); `calibration` says whether
+    int8 spans all values seen ("minmax") or all but 0.01 % at either end ("percentile"). `shapes` binds symbolic input
     shapes. `verify` checks the graph after every pass, `dump_ir` writes it to that folder. Returns the bundle's
     manifest. EdgeError says in a sentence what is wrong with the model, the samples or the machine.
     """
@@ -44,8 +46,9 @@ def compile_model(
     path = Path(output) if output is not None else Path(Path(model).with_suffix(".edge").name)
     dump = dump_to(Path(dump_ir)) if dump_ir is not None else None
     graph = build_graph(
-        model, int8=int8, calibrate=calibrate, shapes=shapes, verify=verify, dump=dump, progress=progress
-    )
+        model, int8=int8, calibrate=calibrate, calibration=calibration, shapes=shapes, verify=verify, dump=dump,
+        progress=progress,
+    )  # fmt: skip
     graph.name = assemble.bundle_name(path)
     progress("lower", 0, 1)
     lowered = lower(graph, device)
@@ -60,6 +63,7 @@ def build_graph(
     *,
     int8: bool = False,
     calibrate: str | Path | None = None,
+    calibration: Method = "minmax",
     shapes: Mapping[str, Sequence[int]] | None = None,
     verify: bool = False,
     dump: Dump | None = None,
@@ -78,7 +82,7 @@ def build_graph(
                 "pass a folder of .npy, .npz or image files with --calibrate samples/"
             )
         samples = open_samples(Path(calibrate), [(v.name, v.type) for v in graph.inputs])
-        post_training_quantization(graph, source, samples, progress=progress)
+        post_training_quantization(graph, source, samples, calibration, progress)
     run_pipeline(graph, LATE, verify=verify, dump=dump)
     return graph
 

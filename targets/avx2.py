@@ -74,7 +74,7 @@ class _WideTile(Tile):
 
 
 class _FloatTile(Tile):
-    """vbroadcastss and two vfmadd231ps an element."""
+    """vbroadcastss and two vfmadd231ps an element. The bias is added last: a large one would cost the sums low bits."""
 
     dtype, columns, group = "float32", 16, 1
 
@@ -82,7 +82,8 @@ class _FloatTile(Tile):
         self.rows = rows
 
     def start(self, bias: Sequence[Value]) -> None:
-        self._sums = [[Register("float32", 8, b) for b in bias] for _ in range(self.rows)]
+        self._bias = bias
+        self._sums = [[Register("float32", 8, const(0.0, "float32", 8)) for _ in bias] for _ in range(self.rows)]
 
     def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
         for g in range(groups):
@@ -93,8 +94,8 @@ class _FloatTile(Tile):
                     acc.set(intrinsic("llvm.fma.v8f32", "float32", 8, weight.get(), element.get(), acc.get()))
 
     def row(self, r: int) -> tuple[Value, Value]:
-        low, high = self._sums[r]
-        return low.get(), high.get()
+        low, high = (acc.get() + bias for acc, bias in zip(self._sums[r], self._bias, strict=True))
+        return low, high
 
 
 def _absolute(v: Value) -> Value:

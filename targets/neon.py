@@ -76,7 +76,7 @@ class _WideningTile(Tile):
 
 
 class _FloatTile(Tile):
-    """fmla by lane; four elements of a row a step."""
+    """fmla by lane; four elements of a row a step. The bias is added last: a large one would cost the sums low bits."""
 
     dtype, columns, group = "float32", 8, 1
 
@@ -84,7 +84,8 @@ class _FloatTile(Tile):
         self.rows = rows
 
     def start(self, bias: Sequence[Value]) -> None:
-        self._sums = [[Register("float32", 4, b) for b in bias] for _ in range(self.rows)]
+        self._bias = bias
+        self._sums = [[Register("float32", 4, const(0.0, "float32", 4)) for _ in bias] for _ in range(self.rows)]
 
     def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
         quads = [Register("float32", groups, x.load(o, "float32", groups)) for o in row_offsets]
@@ -96,8 +97,8 @@ class _FloatTile(Tile):
                     acc.set(intrinsic("llvm.fma.v4f32", "float32", 4, weight.get(), element, acc.get()))
 
     def row(self, r: int) -> tuple[Value, Value]:
-        low, high = self._sums[r]
-        return low.get(), high.get()
+        low, high = (acc.get() + bias for acc, bias in zip(self._sums[r], self._bias, strict=True))
+        return low, high
 
 
 def _zip_low(a: Value, b: Value) -> Value:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import RenderableType
@@ -24,6 +24,12 @@ def compile_command(
         Path | None,
         typer.Option(help="Folder of typical inputs: .npy, .npz or images. Used with --int8.", show_default=False),
     ] = None,
+    calibration: Annotated[
+        Literal["minmax", "percentile"],
+        typer.Option(
+            help="What 8 bits span: minmax, all values seen; percentile, all but 0.01 % at either end, which are clipped."
+        ),
+    ] = "minmax",
     shape: Annotated[
         list[str] | None,
         typer.Option(help="Fix an input's shape, as NAME=1,3,480,640. May be repeated.", show_default=False),
@@ -58,6 +64,7 @@ def compile_command(
             target=target,
             int8=int8,
             calibrate=calibrate,
+            calibration=calibration,
             shapes=shapes,
             output=path,
             verify=verify,

@@ -70,6 +70,7 @@ class Register:
     """A mutable vector (or scalar) that LLVM keeps in registers: a local buffer with constant indices only."""
 
     def __init__(self, dtype: str, lanes: int, value: Value | None = None) -> None:
+        self.dtype, self.lanes = dtype, lanes
         self._buffer = tb.alloc_buffer((lanes,), dtype, scope="local")
         self._index = 0 if lanes == 1 else tirx.Ramp(0, 1, lanes)
         if value is not None:

@@ -248,11 +248,12 @@ class _Int8Sums:
 
 
 class _FloatSums:
-    """float32 sums of one pixel."""
+    """float32 sums of one pixel; the bias is added last, for a large one would cost the sums their low bits."""
 
     def __init__(self, isa: Isa, bias: Sequence[Value]) -> None:
         self._name, self._lanes = f"llvm.fma.v{isa.lanes}f32", isa.lanes
-        self._halves = [Register("float32", isa.lanes, b) for b in bias]
+        self._bias = bias
+        self._halves = [Register("float32", isa.lanes, const(0.0, "float32", isa.lanes)) for _ in bias]
 
     def dot(self, x: Sequence[Value], w: Sequence[Value]) -> None:
         """Not for floats."""
@@ -266,5 +267,5 @@ class _FloatSums:
 
     def result(self) -> tuple[Value, Value]:
         """The sums, bias included."""
-        low, high = self._halves
-        return low.get(), high.get()
+        low, high = (half.get() + bias for half, bias in zip(self._halves, self._bias, strict=True))
+        return low, high

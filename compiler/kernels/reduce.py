@@ -16,7 +16,7 @@ from .builder import BITS, Builder, Register, Value, cast, const, define, i64, i
 from .isa import Isa
 from .quantization import requantize, splat16, splat_float
 from .tir import tirx
-from .window import Window, fold, int8_sums
+from .window import Window, fold_in_runs, int8_sums
 
 OPERANDS = ("x", "y")
 
@@ -114,7 +114,7 @@ def _inner(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
             if _is_quantized_mean(spec):
                 results = [_requantized(b, isa, pair) for pair in int8_sums(b, isa, window, vectors)]
             else:
-                results = fold(b, window, spec.dtype, lanes, vectors, *_combine(spec, lanes))
+                results = fold_in_runs(b, window, spec.dtype, lanes, vectors, *_combine(spec, lanes), _join(spec))
             if spec.dtype == "float32":
                 results = [_finish(b, spec, lanes, r) for r in results]
             for v, value in enumerate(results):

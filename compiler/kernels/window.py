@@ -1,11 +1,16 @@
 """Sums and extremes over windows of pixels, channels in vector lanes: the inner loops of pooling and reductions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .builder import BITS, Builder, Pointer, Register, Value, const, i64
 from .isa import Isa
 from .tir import tirx
+
+_Combine = Callable[[Value, Value], Value]
+
+RUN = 64
+"""Columns of a run of `fold_in_runs`."""
 
 EXACT_TERMS = 256
 """int8 values whose sum fits int16."""
@@ -30,18 +35,46 @@ def fold(
     lanes: int,
     vectors: int,
     initial: float,
-    combine: Callable[[Value, Value], Value],
+    combine: _Combine,
 ) -> list[Value]:
     """`combine` over the window's vectors, starting from `initial`: `vectors` neighbouring results."""
     results = [Register(dtype, lanes, const(initial, dtype, lanes)) for _ in range(vectors)]
-    size = BITS[dtype] // 8
     with b.range(0, window.rows) as i:
-        row = b.let(window.start + i * window.row_step)
-        with b.range(0, window.columns) as j:
-            for v, result in enumerate(results):
-                element = window.memory.load(row + j * window.column_step + v * lanes * size, dtype, lanes)
-                result.set(combine(result.get(), element))
+        _fold_run(b, window, b.let(window.start + i * window.row_step), window.columns, results, combine)
     return [r.get() for r in results]
+
+
+def fold_in_runs(
+    b: Builder,
+    window: Window,
+    dtype: str,
+    lanes: int,
+    vectors: int,
+    initial: float,
+    combine: _Combine,
+    join: _Combine,
+) -> list[Value]:
+    """As `fold`, for large windows: runs of `RUN` columns are folded by themselves and then joined, so that the
+    rounding errors of a sum grow with the number of runs rather than of elements."""
+    results = [Register(dtype, lanes, const(initial, dtype, lanes)) for _ in range(vectors)]
+    runs = b.let(tirx.truncdiv(window.columns + (RUN - 1), i64(RUN)))
+    with b.range(0, window.rows) as i, b.range(0, runs) as run:
+        first = b.let(run * RUN)
+        start = b.let(window.start + i * window.row_step + first * window.column_step)
+        partial = [Register(dtype, lanes, const(initial, dtype, lanes)) for _ in range(vectors)]
+        _fold_run(b, window, start, tirx.min(window.columns - first, i64(RUN)), partial, combine)
+        for result, part in zip(results, partial, strict=True):
+            result.set(join(result.get(), part.get()))
+    return [r.get() for r in results]
+
+
+def _fold_run(
+    b: Builder, window: Window, start: Value, columns: Value, results: Sequence[Register], combine: _Combine
+) -> None:
+    with b.range(0, columns) as j:
+        for v, result in enumerate(results):
+            at = start + j * window.column_step + v * (result.lanes * BITS[result.dtype] // 8)
+            result.set(combine(result.get(), window.memory.load(at, result.dtype, result.lanes)))
 
 
 def int8_sums(b: Builder, isa: Isa, window: Window, vectors: int) -> list[tuple[Value, Value]]:

@@ -1,6 +1,7 @@
 """Calibration: what range each value of the float model takes over samples. ONNX Runtime is the engine."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from typing import get_args
 
 import numpy as np
 import onnxruntime as ort
@@ -28,6 +29,8 @@ def calibrate(
     values that only our passes made are computed from those by the ops' numpy references. One sample's activations are
     in memory at a time. EdgeError when there is no sample or ONNX Runtime fails.
     """
+    if method not in get_args(Method):
+        raise EdgeError(f"there is no calibration {method!r}; it is one of {', '.join(get_args(Method))}")
     engine = _Engine(graph, model)
     histograms: dict[str, Histogram] = {}
     done, total = 0, len(samples) if isinstance(samples, Sized) else 0

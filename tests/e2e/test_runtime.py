@@ -131,9 +131,8 @@ def test_profile_names_each_step_and_accounts_for_the_time(case: Cases) -> None:
     assert 0.5 * report.latency.min < total < report.latency.max
 
 
-@pytest.mark.parametrize("compiler, standard", [("gcc", "c11"), ("g++", "c++17")])
 def test_an_application_gets_the_bytes_that_python_gets(
-    built: Callable[[str, str], Built], tmp_path: Path, compiler: str, standard: str
+    built: Callable[[str, str], Built], tmp_path: Path
 ) -> None:
     """The README's program, which here reads its input and writes its output."""
     model = built("mobilenet_v2", "int8")
@@ -145,11 +144,12 @@ def test_an_application_gets_the_bytes_that_python_gets(
     ]:
         code, changed = re.subn(old, new, code)
         assert changed == 1, old
-    source = tmp_path / ("app.c" if compiler == "gcc" else "app.cc")
+    source = tmp_path / "app.c"
     source.write_text(code)
     folder = model.bundle.path
-    flags = [f"-std={standard}", "-Wall", "-Wextra", "-Werror", f"-I{folder}", f"-L{folder}", "-lmodel"]
-    subprocess.run([compiler, source, "-o", tmp_path / "app", *flags, f"-Wl,-rpath,{folder}"], check=True)
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{folder}", f"-L{folder}", "-lmodel"]
+    subprocess.run(["gcc", source, "-o", tmp_path / "app", *flags, f"-Wl,-rpath,{folder}"], check=True)
+    native_build.compile_cplusplus(code, tmp_path / "app.cc", "-std=c++17", f"-I{folder}")
     data = b"".join(x.tobytes() for x in model.feeds.values())
     done = subprocess.run([tmp_path / "app"], input=data, capture_output=True, check=True)
     assert done.stdout == model.expected

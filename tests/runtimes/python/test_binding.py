@@ -15,6 +15,10 @@ import pytest
 from edgec.compiler.bundle import program, toolchain
 from edgec.errors import EdgeError
 from edgec.runtimes.python import Model
+from edgec.tests import native_build
+
+ARM64 = toolchain.Triple("aarch64")
+ANDROID = toolchain.Triple("aarch64", "android")
 
 
 @pytest.fixture
@@ -335,29 +339,37 @@ int main(int argc, char **argv) {
 """
 
 
-@pytest.mark.parametrize(
-    "compiler, standard, emulator",
-    [("gcc", "c11", []), ("g++", "c++17", []), ("aarch64-linux-gnu-gcc", "c11", ["qemu-aarch64"])],
-)
+@pytest.mark.parametrize("triple", [toolchain.Triple.host(), ARM64, ANDROID], ids=["host", *map(str, (ARM64, ANDROID))])
 def test_an_application_uses_the_typed_header(
     make_bundle: Any,
     toy_plan: Any,
     toy_inputs: dict[str, np.ndarray],
     toy_expected: Any,
     tmp_path: Path,
-    compiler: str,
-    standard: str,
-    emulator: list[str],
+    triple: toolchain.Triple,
 ) -> None:
-    if missing := [tool for tool in (compiler, *emulator) if shutil.which(tool) is None]:
-        pytest.skip(f"{', '.join(missing)} not installed")
-    toy = make_bundle(toy_plan, toolchain.Triple("aarch64") if emulator else toolchain.Triple.host())
-    source = tmp_path / f"app.{'cc' if compiler == 'g++' else 'c'}"
-    source.write_text(APP)
-    flags = [f"-std={standard}", "-Wall", "-Wextra", "-Werror", f"-I{toy.folder}", f"-L{toy.folder}", "-ltoy_net"]
-    subprocess.run([compiler, source, "-o", "app", *flags, f"-Wl,-rpath,{toy.folder}"], cwd=tmp_path, check=True)
-    environment = {**os.environ, "QEMU_LD_PREFIX": "/usr/aarch64-linux-gnu"} if emulator else None
+    toy = make_bundle(toy_plan, triple)
+    app, emulator = tmp_path / "app", []
+    app.with_suffix(".c").write_text(APP)
+    flags = [app.with_suffix(".c"), "-o", app, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{toy.folder}"]
+    flags += [f"-L{toy.folder}", "-ltoy_net", f"-Wl,-rpath,{toy.folder}"]
+    if triple == toolchain.Triple.host():
+        subprocess.run(["gcc", *flags], check=True)
+    else:
+        require_arm64_libc()
+        native_build.zig("cc", "-target", f"{native_build.ARM64}.2.28", *flags)
+        (tmp_path / "libc.so").symlink_to(native_build.ARM64_LIBC)  # the name that Android's library asks for
+        root = native_build.ARM64_LIBC.parents[1]
+        emulator = ["qemu-aarch64", "-L", root, "-E", f"LD_LIBRARY_PATH={tmp_path}"]
     data = b"".join(value.tobytes() for value in toy_inputs.values())
-    command = [*emulator, tmp_path / "app", toy.weights]
-    done = subprocess.run(command, input=data, capture_output=True, check=True, env=environment)
+    done = subprocess.run([*emulator, app, toy.weights], input=data, capture_output=True, check=True)
     assert done.stdout == b"".join(value.tobytes() for value in toy_expected(*toy_inputs.values()))
+
+
+def require_arm64_libc() -> None:
+    if shutil.which("qemu-aarch64") is None or not native_build.ARM64_LIBC.exists():
+        pytest.skip("arm64 programs need: apt-get install qemu-user libc6-arm64-cross")
+
+
+def test_the_typed_header_is_cplusplus_too(toy: Any, tmp_path: Path) -> None:
+    native_build.compile_cplusplus(APP, tmp_path / "app.cc", "-std=c++17", f"-I{toy.folder}")
