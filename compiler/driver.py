@@ -28,7 +28,7 @@ def compile_model(
     target: str = "arm64-neon",
     int8: bool = False,
     calibrate: str | Path | None = None,
-    calibration: Method = "minmax",
+    calibration: Method = "percentile",
     shapes: Mapping[str, Sequence[int]] | None = None,
     output: str | Path | None = None,
     verify: bool = False,
@@ -38,7 +38,7 @@ def compile_model(
     """Compile the ONNX file `model` for `target` into the bundle `output` (default: <model>.edge in this folder).
 
     `int8` quantizes a float model with the samples in `calibrate` (.npy, .npz or images); `calibration` says whether
-    int8 spans all values seen ("minmax") or all but 0.01 % at either end ("percentile"). `shapes` binds symbolic input
+    int8 spans all values seen but 0.01 % at either end ("percentile") or all of them ("minmax"). `shapes` binds symbolic input
     shapes. `verify` checks the graph after every pass, `dump_ir` writes it to that folder. Returns the bundle's
     manifest. EdgeError says in a sentence what is wrong with the model, the samples or the machine.
     """
@@ -63,7 +63,7 @@ def build_graph(
     *,
     int8: bool = False,
     calibrate: str | Path | None = None,
-    calibration: Method = "minmax",
+    calibration: Method = "percentile",
     shapes: Mapping[str, Sequence[int]] | None = None,
     verify: bool = False,
     dump: Dump | None = None,

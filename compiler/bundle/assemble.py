@@ -20,12 +20,17 @@ from .program import (
     runtime_memory,
     weights_file,
 )
-from .toolchain import NATIVE, Triple, compile_c, link_library, link_runner, toolchain_version
+from .toolchain import NATIVE, Triple, compile_c, link_library, link_runner
+
+
+SYSTEM_LIBRARIES = {"android", "atomic", "c", "dl", "gcc", "log", "m", "pthread", "rt", "stdc", "util", "z"}
+"""lib<name>.so that every system has: a model must not take such a name."""
 
 
 def bundle_name(path: Path) -> str:
     """The model's name in files and C symbols, from the bundle's path."""
-    return c_identifier(path.name.removesuffix(".edge"))[:64]
+    name = c_identifier(path.name.removesuffix(".edge"))[:64]
+    return f"model_{name}" if name in SYSTEM_LIBRARIES else name
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def assemble(
     manifest = m.Manifest(
         model=plan.name,
         edgec=version,
-        tools={"tvm": metadata.version("apache-tvm"), "ziglang": toolchain_version()},
+        tools={"tvm": metadata.version("apache-tvm"), "ziglang": metadata.version("ziglang")},
         target=m.Target(
             target.name, target.triple, target.arch,
             tuple(m.Variant(v.name, tuple(sorted(v.features))) for v in target.variants),

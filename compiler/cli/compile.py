@@ -27,9 +27,9 @@ def compile_command(
     calibration: Annotated[
         Literal["minmax", "percentile"],
         typer.Option(
-            help="What 8 bits span: minmax, all values seen; percentile, all but 0.01 % at either end, which are clipped."
+            help="What 8 bits span: percentile, all values seen but 0.01 % at either end; minmax, all of them."
         ),
-    ] = "minmax",
+    ] = "percentile",
     shape: Annotated[
         list[str] | None,
         typer.Option(help="Fix an input's shape, as NAME=1,3,480,640. May be repeated.", show_default=False),

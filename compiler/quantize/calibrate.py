@@ -20,7 +20,7 @@ def calibrate(
     graph: Graph,
     model: Model,
     samples: Iterable[Mapping[str, Array]],
-    method: Method = "minmax",
+    method: Method = "percentile",
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Range]:
     """The range of every float32 value of `graph` that is not a constant, by name, over `samples`.

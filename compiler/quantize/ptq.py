@@ -14,7 +14,7 @@ def post_training_quantization(
     graph: Graph,
     model: Model,
     samples: Iterable[Mapping[str, Array]],
-    method: Method = "minmax",
+    method: Method = "percentile",
     progress: Progress = lambda stage, done, total: None,
 ) -> Graph:
     """Turn the float32 `graph` into int8 arithmetic, in place; returns it. Deterministic.
