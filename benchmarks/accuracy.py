@@ -1,7 +1,7 @@
 """What int8 costs on real tasks, by calibration method: `python -m edgec.benchmarks.accuracy`.
 
-The float model under ONNX Runtime is right by definition; models are quantized with either calibration, compiled for this
-machine, and run on pictures that did not calibrate them.
+The float model under ONNX Runtime is right by definition; models are quantized with either calibration, compiled for
+this machine, and run on pictures that did not calibrate them.
 """
 
 import argparse

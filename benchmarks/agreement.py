@@ -1,21 +1,20 @@
 """How imported int8 models compare with ONNX Runtime on the same QDQ file: `python -m edgec.benchmarks.agreement`.
 
-Each model of the zoo is quantized by ONNX Runtime's own tool, compiled for this machine, and run on pictures that did not
-calibrate it. The table has, for the outputs, the share of equal values and the largest difference in quantization steps
-against ONNX Runtime with its graph optimizations and without them, and between those two, because ONNX Runtime does not
-equal itself: a byte that differs early on reaches everything after it.
+Each model of the zoo is quantized by ONNX Runtime's own tool, compiled for this machine, and run on pictures that did
+not calibrate it. The table has, for the outputs, the share of equal values and the largest difference in quantization
+steps: against ONNX Runtime with its graph optimizations, without them, and between those two, because ONNX Runtime does
+not equal itself. A byte that differs early on reaches everything after it.
 
-That says little about single ops, so each is also run by itself, in its numpy reference, on the values that ONNX Runtime
-computes: the last columns name the ops with a result that differs, and those which the file leaves in float.
-On equal inputs what remains is ONNX Runtime's own rounding:
+That says little about single ops, so each is also run by itself, in its numpy reference, on the values that ONNX
+Runtime computes without optimizations: the last columns name the ops of which a result differs, and those that the file
+leaves in float. There ONNX Runtime computes in float32 on dequantized values, and rounds at every step:
 
-- without optimizations, and on x86-64 for most int8 ops with them too, it computes in float32 on dequantized values.
-  Sums of products (Conv, ConvTranspose, Gemm, MatMul) are rounded at every step there, while edgec adds integers: a
-  result beside a tie may fall on either side. Its QLinearConv, QLinearMatMul and QGemm add integers and give edgec's bytes
-  (tests/e2e/test_agreement.py);
-- Add: a sum that lies exactly between two codes goes to the even one in edgec; in float32 it goes where the rounding of
-  the dequantized operands pushes it. Ties are common where both operands have the same scale;
-- pooling, Mul, Softmax and tables differ from it in the same rare way.
+- Conv, ConvTranspose, Gemm, MatMul: edgec adds up integers, exactly. Where the sum lies beside the middle between two
+  codes, ONNX Runtime's float32 sum may lie on the other side. Its QLinearConv, QLinearMatMul and QGemm add up integers
+  too, and give edgec's bytes (tests/e2e/test_agreement.py).
+- Add, AveragePool, GlobalAveragePool: a result exactly in the middle, common where scales are equal or a power of two
+  apart, goes to the even code in edgec; in float32 it goes where the rounding of the dequantized operands pushes it.
+- BatchNormalization, Relu after a float op and other elementwise ops: float32 in both, in another order.
 """
 
 import argparse
@@ -92,14 +91,19 @@ def compare(path: Path, shapes: Shapes, samples: Sequence[Feeds]) -> Report:
         optimized, as_written = onnx_runtime(path), onnx_runtime(path, optimize=False)
         graph = unfused(path, shapes)
         steps = {v.name: _step(v) for v in graph.outputs}
-        totals = [Agreement()] * 3
-        for feeds in samples:
-            ours, fast, plain = compiled.run(feeds), optimized(feeds), as_written(feeds)
-            for i, (a, b) in enumerate(((ours, fast), (ours, plain), (fast, plain))):
-                totals[i] = sum((Agreement.of(a[name], b[name], step) for name, step in steps.items()), totals[i])
+        ours, fast, plain = ([run(feeds) for feeds in samples] for run in (compiled.run, optimized, as_written))
     types = {node_name(n, i): n.op_type for i, n in enumerate(onnx.load(path).graph.node)}
     in_float = dict.fromkeys(types.get(n.name, n.op) for n in graph.nodes if _in_float(n))
-    return Report(*totals, _single_ops(path, graph, types, samples), list(in_float))
+    return Report(
+        _outputs(ours, fast, steps), _outputs(ours, plain, steps), _outputs(fast, plain, steps),
+        _single_ops(path, graph, types, samples), list(in_float),
+    )  # fmt: skip
+
+
+def _outputs(ours: Sequence[Feeds], theirs: Sequence[Feeds], steps: Mapping[str, float]) -> Agreement:
+    """All outputs, whose quantization steps are `steps`, on all samples."""
+    pairs = [(a[name], b[name], step) for a, b in zip(ours, theirs, strict=True) for name, step in steps.items()]
+    return sum((Agreement.of(*pair) for pair in pairs), Agreement())
 
 
 def unfused(path: Path, shapes: Shapes) -> Graph:
@@ -122,9 +126,7 @@ def _in_float(node: Node) -> bool:
     return any(v.type.quant is None for v in values) and not is_quantize(node) and not is_dequantize(node)
 
 
-def _single_ops(
-    path: Path, graph: Graph, types: Mapping[str, str], samples: Sequence[Feeds]
-) -> dict[str, Agreement]:
+def _single_ops(path: Path, graph: Graph, types: Mapping[str, str], samples: Sequence[Feeds]) -> dict[str, Agreement]:
     """The nodes of `graph`, each fed with what ONNX Runtime computes, by their ONNX op type."""
     shown = {n.output.name for n in graph.nodes if n.output.type.quant is not None}
     infer = onnx_runtime(_with_outputs(path, shown), optimize=False)

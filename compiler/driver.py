@@ -38,9 +38,9 @@ def compile_model(
     """Compile the ONNX file `model` for `target` into the bundle `output` (default: <model>.edge in this folder).
 
     `int8` quantizes a float model with the samples in `calibrate` (.npy, .npz or images); `calibration` says whether
-    int8 spans all values seen but 0.01 % at either end ("percentile") or all of them ("minmax"). `shapes` binds symbolic input
-    shapes. `verify` checks the graph after every pass, `dump_ir` writes it to that folder. Returns the bundle's
-    manifest. EdgeError says in a sentence what is wrong with the model, the samples or the machine.
+    int8 spans all values seen but 0.01 % at either end ("percentile") or all of them ("minmax"). `shapes` binds
+    symbolic input shapes. `verify` checks the graph after every pass, `dump_ir` writes it to that folder. Returns the
+    bundle's manifest. EdgeError says in a sentence what is wrong with the model, the samples or the machine.
     """
     device = find(target)
     path = Path(output) if output is not None else Path(Path(model).with_suffix(".edge").name)

@@ -15,18 +15,16 @@ What does not fit stays in float: slower, and just as right.
 
 import numpy as np
 
-from ..compiler.ir.attributes import activation_attr, bool_attr, float_attr, int_attr
-from ..compiler.ir.expr import In, clamp_bounds
+from ..compiler.ir.attributes import float_attr, int_attr
+from ..compiler.ir.expr import In
 from ..compiler.ir.graph import Array, Graph, Node, Value, constant
-from ..compiler.ir.registry import attr, lookup
+from ..compiler.ir.integer import CONTRACTIONS, has_integer_form, keeps_quantization, only_moves
+from ..compiler.ir.registry import lookup
 from ..compiler.ir.types import Quant, TensorType
 from .editor import Editor
-from .patterns import CONTRACTIONS, accumulator_quant, is_dequantize, is_quantize, is_real
+from .patterns import accumulator_quant, is_dequantize, is_quantize, is_real
 
 INT32_MAX = 2**31 - 1
-
-MAX_SOFTMAX = 2**15 - 1
-"""Elements whose exponentials the integer softmax can sum in int32."""
 
 
 def run(graph: Graph) -> bool:
@@ -111,6 +109,8 @@ def _absorb_computation(editor: Editor, node: Node) -> None:
         inputs = _map_inputs(node)
     else:
         inputs = [_behind(v) for v in node.inputs if is_dequantize(v.producer) and _is_activation(_behind(v).type)]
+        if keeps_quantization(node) and any(v.type.quant != quantize.output.type.quant for v in inputs):
+            return
     if inputs:
         editor.set_inputs(node, inputs)
         editor.take_output(node, quantize)
@@ -239,29 +239,13 @@ def _is_activation(type: TensorType) -> bool:
 
 
 def _computes_on_integers(node: Node) -> bool:
-    """Whether the float `node` has an integer form for some types (ARCHITECTURE.md, the arithmetic contract)."""
-    if not is_real(node.output.type):
-        return False
-    if node.op in CONTRACTIONS:
-        activation = activation_attr(node, "activation")
-        return activation is None or clamp_bounds(activation) is not None
-    if node.op == "softmax":
-        length = node.output.type.shape[int_attr(node, "axis")]
-        return not bool_attr(node, "log") and length <= MAX_SOFTMAX
-    if node.op == "reduce":
-        return attr(node, "kind") == "mean"
-    return node.op == "avg_pool2d" or (node.op == "map" and not is_dequantize(node))
+    """Whether the float `node` computes something, and has an integer form for some types."""
+    return is_real(node.output.type) and has_integer_form(node) and not only_moves(node) and not is_dequantize(node)
 
 
 def _only_moves(node: Node) -> bool:
-    """Whether every element of the float result is one of the operands', or a constant padding."""
-    if not is_real(node.output.type):
-        return False
-    if node.op == "resize":
-        return attr(node, "mode") == "nearest"
-    if node.op == "reduce":
-        return attr(node, "kind") in ("max", "min")
-    return node.op in ("max_pool2d", "concat", "slice", "pad", "transpose", "reshape", "gather", "broadcast_to")
+    """Whether the float `node` moves elements."""
+    return is_real(node.output.type) and only_moves(node)
 
 
 def _operands(move: Node) -> list[Value]:

@@ -8,9 +8,10 @@ to write, and sums of products, whose cost here an untrusted model decides.
 """
 
 from ..compiler.ir.graph import Graph, Node, constant
+from ..compiler.ir.integer import CONTRACTIONS
 from ..compiler.ir.registry import lookup
 from .editor import Editor
-from .patterns import CONTRACTIONS, is_dequantize
+from .patterns import is_dequantize
 
 MAX_GROWTH = 1 << 20
 """Bytes that a folded constant may be larger than what it was computed from: a bundle must not swell."""

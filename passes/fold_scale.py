@@ -18,9 +18,10 @@ import numpy as np
 from ..compiler.ir.attributes import activation_attr, int_attr, ints_attr, layout_attr
 from ..compiler.ir.expr import In, call
 from ..compiler.ir.graph import Array, Graph, Node, Value
+from ..compiler.ir.integer import CONTRACTIONS
 from .affine import channel_axis, match_affine
 from .editor import Editor
-from .patterns import CONTRACTIONS, is_real
+from .patterns import is_real
 
 
 def run(graph: Graph) -> bool:

@@ -9,8 +9,9 @@ Before quantization, so that only the clamped value gets a range; `fuse_epilogue
 from ..compiler.ir.attributes import activation_attr
 from ..compiler.ir.expr import Expr, clamp_bounds, substitute
 from ..compiler.ir.graph import Graph, Node
+from ..compiler.ir.integer import CONTRACTIONS
 from .editor import Editor
-from .patterns import CONTRACTIONS, MAX_TREE, is_quantized, map_expr, tree_size
+from .patterns import MAX_TREE, is_quantized, map_expr, tree_size
 
 
 def run(graph: Graph) -> bool:

@@ -7,9 +7,6 @@ from ..compiler.ir.expr import Expr, In, walk
 from ..compiler.ir.graph import Node, Value
 from ..compiler.ir.types import Quant, TensorType
 
-CONTRACTIONS = ("conv2d", "conv_transpose2d", "matmul")
-"""Ops that sum products with weights and take a bias and an epilogue."""
-
 MAX_TREE = 64
 """Nodes of an expression that a pass builds; larger trees stay in several maps."""
 

@@ -22,7 +22,6 @@ from .program import (
 )
 from .toolchain import NATIVE, Triple, compile_c, link_library, link_runner
 
-
 SYSTEM_LIBRARIES = {"android", "atomic", "c", "dl", "gcc", "log", "m", "pthread", "rt", "stdc", "util", "z"}
 """lib<name>.so that every system has: a model must not take such a name."""
 

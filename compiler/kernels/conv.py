@@ -35,8 +35,8 @@ class ConvSpec:
     """Which member of the family. `tile_rows`: output pixels in one scheduling tile, the same for all variants of a
     bundle; an ISA whose register tile is smaller covers it in several passes. `full_range`: weights may be -128.
     `whole`: runs are whole steps of the register tile. `clamped`: the epilogue has bounds tighter than saturation.
-    `pointwise`: a single tap, so no loops over taps. `narrow`: fewer output channels than a block has columns. `parts`:
-    the weights of a run come so many times, as numbers whose sum they are: two or three where 8 bits do not hold them."""
+    `pointwise`: a single tap, so no loops over taps. `narrow`: fewer output channels than a block has columns.
+    `parts`: weights come as the sum of so many numbers, two or three where 8 bits do not hold them; run after run."""
 
     dtype: str
     tile_rows: int

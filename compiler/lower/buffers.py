@@ -1,6 +1,7 @@
 """Where tensors live: storages (one allocation each) and views into them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -11,12 +12,15 @@ Halo = tuple[int, int, int, int]
 """Padding around an image that is part of its buffer: (top, left, bottom, right) pixels."""
 
 NO_HALO: Halo = (0, 0, 0, 0)
+
 ALIGNMENT = 64
+"""Bytes; of every storage in the arena and every constant in the weights."""
 
 
 @dataclass(eq=False)
 class Storage:
-    """One allocation. In the arena, `offset` is assigned by `memory.py` from the phases in which it is in use.
+    """One allocation of `size` bytes. In the arena, `offset` is assigned by `memory.py` from the phases in which it is
+    in use.
 
     A phase is a stretch of steps without a barrier between them; steps of one phase may run at the same time.
     """
@@ -35,8 +39,25 @@ class Storage:
 
 
 @dataclass(frozen=True)
+class Ref:
+    """An address: `offset` bytes into a storage."""
+
+    storage: Storage
+    offset: int
+
+    def plus(self, nbytes: int) -> "Ref":
+        """The address `nbytes` further."""
+        return Ref(self.storage, self.offset + nbytes)
+
+    def operand(self) -> Operand:
+        """The operand of a step, once the storage has its place."""
+        s = self.storage
+        return Operand(s.space, s.offset + self.offset, s.index)
+
+
+@dataclass(frozen=True)
 class View:
-    """A tensor [n, h, w, c] in memory, channels contiguous; strides in bytes.
+    """A tensor [n, h, w, c] in memory, channels contiguous; `strides` are the bytes between images, rows and pixels.
 
     Tensors that are not images are one image of one row: h = 1, w = product of the leading extents.
     """
@@ -50,7 +71,7 @@ class View:
     @property
     def element(self) -> int:
         """Bytes of an element."""
-        return int(np.dtype(self.type.dtype).itemsize)
+        return element_size(self.type)
 
     @property
     def image(self) -> int:
@@ -70,37 +91,33 @@ class View:
     @property
     def is_dense(self) -> bool:
         """Whether the elements follow each other without gaps (extents of 1 have no stride)."""
-        n, h, w, c = self.dims
-        wanted = (h * w * c * self.element, w * c * self.element, c * self.element)
-        return all(s == t or d == 1 for s, t, d in zip(self.strides, wanted, (n, h, w), strict=True))
+        n, h, w, _ = self.dims
+        return all(s == t or d == 1 for s, t, d in zip(self.strides, _dense_strides(self), (n, h, w), strict=True))
 
-    def at(self, image: int = 0, row: int = 0, column: int = 0, channel: int = 0) -> "Ref":
-        """The address of an element; indices may point into the halo."""
-        steps = image * self.image + row * self.row + column * self.pixel + channel * self.element
-        return Ref(self.storage, self.offset + steps)
+    def at(self, image: int = 0, row: int = 0, column: int = 0) -> Ref:
+        """The address of a pixel; indices may point into the halo."""
+        return Ref(self.storage, self.offset + image * self.image + row * self.row + column * self.pixel)
 
     def channels(self, first: int, count: int) -> "View":
-        """A range of the channels."""
-        n, h, w, _ = self.dims
-        return replace(
-            self,
-            type=self.type.with_shape((*self.type.shape[:-1], count)),
-            dims=(n, h, w, count),
-            offset=self.offset + first * self.element,
-        )
+        """The channels [first, first + count)."""
+        shape = (*self.type.shape[:-1], count)
+        dims = (*self.dims[:3], count)
+        return replace(self, type=self.type.with_shape(shape), dims=dims, offset=self.offset + first * self.element)
 
+    def pixels(self, first: tuple[int, int], steps: tuple[int, int], extents: tuple[int, int]) -> "View":
+        """`extents` rows and columns, every `steps`-th, from `first` on."""
+        n, _, _, c = self.dims
+        strides = self.image, self.row * steps[0], self.pixel * steps[1]
+        return replace(self, dims=(n, *extents, c), strides=strides, offset=self.at(0, *first).offset)
 
-@dataclass(frozen=True)
-class Ref:
-    """An address: `offset` bytes into a storage."""
+    def typed(self, type_: TensorType) -> "View":
+        """The same memory seen as `type_`, whose shape is that of the view."""
+        return replace(self, type=type_)
 
-    storage: Storage
-    offset: int
-
-    def operand(self) -> Operand:
-        """The operand of a step, once the storage has its place."""
-        s = self.storage
-        return Operand(s.space, s.offset + self.offset, s.index)
+    def reshaped(self, type_: TensorType) -> "View":
+        """The same dense bytes in another shape."""
+        template = allocate(type_)
+        return replace(template, storage=self.storage, offset=self.offset)
 
 
 @dataclass(frozen=True)
@@ -112,39 +129,39 @@ class Fill:
     element: bytes
 
 
+def element_size(type_: TensorType) -> int:
+    """Bytes of an element."""
+    return int(np.dtype(type_.dtype).itemsize)
+
+
+def zero_element(type_: TensorType) -> bytes:
+    """The bytes of the element that stands for 0, which is what convolutions are padded with."""
+    zero = type_.quant.zero_point[0] if type_.quant is not None else 0
+    return np.array(zero, type_.dtype).tobytes()
+
+
 def image_dims(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """[n, h, w, c] of a tensor's shape."""
     if len(shape) == 4:
         return shape[0], shape[1], shape[2], shape[3]
-    rows = 1
-    for d in shape[:-1]:
-        rows *= d
-    return 1, 1, rows, shape[-1] if shape else 1
+    return 1, 1, prod(shape[:-1]), shape[-1] if shape else 1
 
 
 def allocate(type_: TensorType, halo: Halo = NO_HALO, space: Space = Space.ARENA, index: int = 0) -> View:
-    """A new storage for a tensor, and the view of it."""
+    """A new storage for a tensor with room for `halo` around its images, and the view of the tensor.
+
+    What lies at the right of a row also lies at the left of the next.
+    """
     dims = n, h, w, c = image_dims(type_.shape)
     top, left, bottom, right = halo
-    element = int(np.dtype(type_.dtype).itemsize)
-    pixel = c * element
-    row = (left + w + right) * pixel
+    pixel = c * element_size(type_)
+    row = (w + max(left, right)) * pixel
     image = (top + h + bottom) * row
-    return View(Storage(n * image, space, index), type_, dims, (image, row, pixel), top * row + left * pixel)
+    storage = Storage(n * image + min(left, right) * pixel, space, index)
+    return View(storage, type_, dims, (image, row, pixel), top * row + left * pixel)
 
 
-@dataclass
-class WeightsBlob:
-    """The bundle's constants: aligned, each stored once."""
-
-    data: bytearray = field(default_factory=bytearray)
-    storage: Storage = field(default_factory=lambda: Storage(0, Space.WEIGHTS))
-    _known: dict[bytes, int] = field(default_factory=dict)
-
-    def add(self, content: bytes) -> Ref:
-        """The address of `content`."""
-        if content not in self._known:
-            self.data += bytes(-len(self.data) % ALIGNMENT)
-            self._known[content] = len(self.data)
-            self.data += content
-        return Ref(self.storage, self._known[content])
+def _dense_strides(view: View) -> tuple[int, int, int]:
+    _, h, w, c = view.dims
+    pixel = c * view.element
+    return h * w * pixel, w * pixel, pixel

@@ -1,15 +1,24 @@
 """The state of a lowering: views of values, steps emitted so far, constants, and the registry of node lowerings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 from ...errors import EdgeError
 from ...targets.target import Target
 from ..ir.graph import Node, Value
+from ..ir.types import TensorType
+from ..kernels import fill
 from ..kernels.spec import Kernel, KernelSpec
-from .buffers import Fill, Ref, Storage, View, WeightsBlob, allocate
+from .buffers import Fill, Ref, Storage, View, allocate
+from .halo import halo_steps
+from .layout import Layout
 from .plan import MAX_OPERANDS, Operand, Space, Step
+from .weights import WeightsBlob
+
+MAX_STEPS = 2**14
+"""Steps of a plan: more stem from a malformed model (thousands of groups, images or phases)."""
 
 
 @dataclass(frozen=True)
@@ -33,75 +42,99 @@ class PendingStep:
 
 @dataclass
 class Context:
-    """Everything that lowerings of nodes share."""
+    """Everything that lowerings of nodes share. `name` is what steps are called: the node's name, and what a helping
+    step does after a slash."""
 
     target: Target
-    views: dict[Value, View]
-    padded: dict[tuple[Node, int], View]
-    fills: dict[Storage, Fill]
+    layout: Layout
     weights: WeightsBlob = field(default_factory=WeightsBlob)
     steps: list[PendingStep] = field(default_factory=list)
     kernels: dict[str, Kernel] = field(default_factory=dict)
     storages: dict[Storage, None] = field(default_factory=dict)
     phase: int = 0
-    node: Node | None = None
+    name: str = ""
 
     def emit(
         self,
         family: ModuleType,
         spec: KernelSpec,
-        operands: Sequence[Ref | None],
+        operands: Mapping[str, Ref],
         params: Mapping[str, int],
         tiles: int,
         *,
         barrier: bool = True,
         macs: int = 0,
     ) -> None:
-        """Append a step. `params` by name, exactly those of the spec. A halo is filled before its first use."""
-        if set(params) != set(spec.params):
-            raise AssertionError(f"{spec.symbol}: parameters {sorted(set(params) ^ set(spec.params))} do not match")
-        fresh = [r.storage for r in operands if r is not None and r.storage in self.fills]
-        for storage in dict.fromkeys(fresh):
-            self._fill(self.fills.pop(storage))
-            barrier = False
-        if barrier:
-            self.phase += 1
-        for ref in operands:
-            if ref is not None and ref.storage.space == Space.ARENA:
+        """Append a step: `family`'s kernel `spec` over `tiles` tiles.
+
+        Operands by the family's names for them, params by name, exactly those of the spec. Without `barrier` the step
+        may overlap with the one before. A halo is filled before its buffer's first use. EdgeError where a number does
+        not fit.
+        """
+        if set(params) != set(spec.params) or not set(operands) <= set(family.OPERANDS):
+            raise AssertionError(
+                f"{spec.symbol} takes {family.OPERANDS} and {spec.params}, not {operands} and {params}"
+            )
+        fresh = dict.fromkeys(r.storage for r in operands.values() if r.storage in self.layout.fills)
+        for storage in fresh:
+            self.fill(self.layout.fills.pop(storage))
+            barrier = False  # the first step of the filling has waited, and what follows writes elsewhere
+        self._append(family, spec, operands, params, tiles, barrier, macs)
+
+    def fill(self, what: Fill) -> None:
+        """Steps that fill a halo; the step after them may overlap with them."""
+        with self.part("halo"):
+            for i, (spec, where, params, tiles) in enumerate(halo_steps(what)):
+                self._append(fill, spec, {"y": where}, params, tiles, i == 0, 0)
+
+    def _append(
+        self, family: ModuleType, spec: KernelSpec, operands: Mapping[str, Ref], params: Mapping[str, int], tiles: int,
+        barrier: bool, macs: int,
+    ) -> None:  # fmt: skip
+        for name, value in (*params.items(), ("number of tiles", tiles)):
+            if not -(2**31) <= value < 2**31:
+                raise EdgeError(
+                    f"node {self.name!r} is too large: its {name}, {value}, exceeds 32 bits; use a smaller input"
+                )
+        if len(self.steps) == MAX_STEPS:
+            raise EdgeError(
+                f"node {self.name!r} makes the model longer than {MAX_STEPS} steps; use fewer groups, strides or images"
+            )
+        self.phase += barrier
+        for ref in operands.values():
+            if ref.storage.space == Space.ARENA:
                 ref.storage.touch(self.phase)
                 self.storages[ref.storage] = None
         self.kernels.setdefault(spec.symbol, Kernel(family.__name__, spec))
+        placed = tuple(operands.get(name) for name in family.OPERANDS)
         values = tuple(params[name] for name in spec.params)
-        for name, value in zip(spec.params, values, strict=True):
-            if not -(2**31) <= value < 2**31:
-                raise EdgeError(f"node {self.label!r} is too large: its {name} of {value} exceeds 32 bits; use a smaller input")
-        self.steps.append(PendingStep(spec.symbol, tuple(operands), values, tiles, barrier, self.label, macs))
+        self.steps.append(PendingStep(spec.symbol, placed, values, tiles, barrier, self.name, macs))
 
-    def _fill(self, fill: Fill) -> None:
-        from .moves import fill_halo
+    @contextmanager
+    def part(self, what: str) -> Iterator[None]:
+        """Steps emitted inside are called <name>/<what>."""
+        whole, self.name = self.name, f"{self.name}/{what}"
+        yield
+        self.name = whole
 
-        fill_halo(self, fill)
-
-    @property
-    def label(self) -> str:
-        """Name of the node being lowered, for profiles and errors."""
-        return (self.node.name or self.node.op) if self.node is not None else ""
-
-    def scratch(self, like: Value) -> View:
-        """A dense temporary with the type of `like`."""
-        return allocate(like.type)
+    def scratch(self, type_: TensorType) -> View:
+        """A dense temporary."""
+        return allocate(type_)
 
     def input(self, node: Node, index: int) -> View:
-        """The view of a node's input: with the halo that the node needs around it."""
-        return self.padded.get((node, index)) or self.view(node.inputs[index])
+        """What a node reads as its input: the value, or a copy with the halo that the node needs around it."""
+        return self.layout.copies.get((node, index)) or self.view(node.inputs[index])
+
+    def output(self, node: Node) -> View:
+        """Where a node writes its output."""
+        return self.layout.views[node.output]
 
     def view(self, value: Value) -> View:
         """Where a value lives. Constants that kernels read as they are move into the weights on first use."""
-        if value not in self.views:
-            assert value.data is not None
-            where = self.weights.add(value.data.tobytes())
-            self.views[value] = replace(allocate(value.type), storage=where.storage, offset=where.offset)
-        return self.views[value]
+        if value.data is None:
+            return self.layout.views[value]
+        where = self.weights.add(value.data.tobytes())
+        return replace(allocate(value.type), storage=where.storage, offset=where.offset)
 
 
 Lowering = Callable[[Context, Node], None]
@@ -117,3 +150,13 @@ def lowering(op: str) -> Callable[[Lowering], Lowering]:
         return function
 
     return add
+
+
+def require(node: Node, *dtypes: str) -> None:
+    """EdgeError unless the node's first input is of one of `dtypes`."""
+    found = node.inputs[0].type.dtype
+    if found not in dtypes:
+        raise EdgeError(
+            f"node {node.name!r} ({node.op}) computes with {found}; it has kernels for {' and '.join(dtypes)}: "
+            "cast its input"
+        )

@@ -1,24 +1,32 @@
 """map -> the elementwise kernels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 import numpy as np
 
 from ...errors import EdgeError
 from ..ir.attributes import expr_attr
-from ..ir.expr import Expr, In, substitute
+from ..ir.expr import Expr, In, infer_dtype, substitute
 from ..ir.graph import Node
+from ..ir.types import Quant, TensorType
 from ..kernels import arith, map, table
+from ..kernels.spec import KernelSpec
 from ..ops import quantized
-from ..ops.map import integer_form
-from .buffers import View
+from ..ops.map import IntegerForm, broadcast_shapes, integer_form
+from .buffers import Ref, View
 from .context import Context, lowering
-from .conv import add_params
-from .iteration import Space, broadcast_strides, collapse, extend
+from .copies import copy
+from .epilogue import residual_params
+from .iteration import IterationSpace, broadcast_strides, collapse
 from .pack import float_bits
+from .split import inputs_of, next_call, renumbered, replaced
 
 CHUNK = 8192
 """Elements of a tile of a dense tensor."""
+
+RANK = 4
+"""Dimensions that the kernels walk; the last one is a row of elements."""
 
 
 @lowering("map")
@@ -30,102 +38,139 @@ def lower_map(c: Context, node: Node) -> None:
     elif form.kind == "table":
         _table(c, node)
     else:
-        _integer(c, node, form.kind, form.lo, form.hi)
+        _integer(c, node, form)
 
 
 def _table(c: Context, node: Node) -> None:
-    x, y = c.input(node, 0), c.views[node.output]
+    x, y = c.input(node, 0), c.output(node)
     entries = quantized.map_table(expr_attr(node, "expr"), node.inputs[0].type, node.output.type)
     # entry i is for the code i - 128: of an unsigned input that is the byte i + 128
     if node.inputs[0].type.dtype == "uint8":
         entries = np.roll(entries, 128)
-    spec = table.TableSpec()
-    space = _space([x, y], y)
-    operands = [x.at(), c.weights.add(entries.tobytes()), y.at()]
-    params, tiles = walk(space, ("x", "y"))
-    c.emit(table, spec, operands, params, tiles)
+    _walk(c, table, table.TableSpec(), {"x": x, "y": y}, {}, {"w": c.weights.add(entries.tobytes())})
 
 
-def _integer(c: Context, node: Node, kind: str, low: int, high: int) -> None:
-    a, b, y = c.input(node, 0), c.input(node, 1), c.views[node.output]
-    qa, qb, qy = node.inputs[0].type.quant, node.inputs[1].type.quant, node.output.type.quant
-    assert qa is not None and qb is not None and qy is not None
-    if a.type.shape != y.type.shape:  # the kernels broadcast b only; both forms are symmetric
+def _integer(c: Context, node: Node, form: IntegerForm) -> None:
+    """The kernels broadcast b only, and both forms are symmetric. Where both operands are broadcast, one is repeated in
+    memory."""
+    (a, qa), (b, qb) = ((c.input(node, i), _per_tensor(node, node.inputs[i].type)) for i in range(2))
+    y, qy = c.output(node), _per_tensor(node, node.output.type)
+    if a.type.shape != y.type.shape:
         a, b, qa, qb = b, a, qb, qa
     if a.type.shape != y.type.shape:
-        raise EdgeError(f"node {node.name!r}: both operands of an int8 {kind} are broadcast; only one may be")
-    space = _space([a, b, y], y)
-    spec = arith.ArithSpec("add" if kind == "add" else "mul", b_dense=space.strides[1][-1] != 0)
-    params, tiles = walk(space, ("a", "b", "y"))
-    if kind == "add":
-        params |= add_params(qa, qb, qy, low, high)
+        whole = c.scratch(TensorType(y.type.shape, "int8"))
+        with c.part("broadcast"):
+            copy(c, a, whole)
+        a = whole
+    if form.kind == "add":
+        params = residual_params(qa, qb, qy, form.lo, form.hi)
     else:
         (za, zb, zy) = (quantized.scalar(q)[1] for q in (qa, qb, qy))
-        multiplier = float_bits(float(quantized.mul_multiplier(qa, qb, qy)))
-        params |= {"a_zero_point": za, "b_zero_point": zb, "multiplier": multiplier, "zero_point": zy}
-        params |= {"low": low, "high": high}
-    c.emit(arith, spec, [a.at(), b.at(), y.at()], params, tiles)
+        params = {"a_zero_point": za, "b_zero_point": zb, "zero_point": zy, "low": form.lo, "high": form.hi}
+        params["multiplier"] = float_bits(float(quantized.mul_multiplier(qa, qb, qy)))
+    views = {"a": a, "b": b, "y": y}
+    spec = arith.ArithSpec("add" if form.kind == "add" else "mul", b_dense=_is_dense(_space(views), 1))
+    _walk(c, arith, spec, views, params)
 
 
 def _generated(c: Context, node: Node) -> None:
-    y = c.views[node.output]
-    expr, sources = _distinct_inputs(node)
-    views = [c.input(node, i) for i in sources]
-    if len(views) > map.MAX_INPUTS:
-        raise EdgeError(f"node {node.name!r}: a map of {len(views)} tensors; at most {map.MAX_INPUTS} are supported")
-    space = _space([*views, y], y)
-    operands = [_operand(v, steps[-1] != 0) for v, steps in zip([*views, y], space.strides, strict=True)]
-    spec = map.MapSpec(expr, tuple(operands[:-1]), operands[-1])
-    names = [*map.OPERANDS[: len(views)], "y"]
-    params, tiles = walk(space, names)
-    for name, view in zip(names, [*views, y], strict=True):
+    """Code for the expression. One of more inputs than a kernel takes is computed call by call until few are left."""
+    expr, views = _distinct_inputs(c, node)
+    for view in (*views, c.output(node)):
+        _check_dtype(node, view.type)
+    while len(inputs_of(expr)) > map.MAX_INPUTS:
+        inner = next_call(expr)
+        used = inputs_of(inner)
+        seen = ["float32" if v.type.quant else v.type.dtype for v in views]
+        shape = broadcast_shapes([views[i].type.shape for i in used])
+        partial = c.scratch(TensorType(shape, infer_dtype(inner, seen)))
+        with c.part("part"):
+            _emit_map(c, node, renumbered(inner, used), [views[i] for i in used], partial)
+        expr = replaced(expr, inner, In(len(views)))
+        views.append(partial)
+    used = inputs_of(expr)
+    _emit_map(c, node, renumbered(expr, used), [views[i] for i in used], c.output(node))
+
+
+def _emit_map(c: Context, node: Node, expr: Expr, inputs: Sequence[View], y: View) -> None:
+    views = dict(zip(map.OPERANDS, inputs, strict=False)) | {"y": y}
+    space = _space(views)
+    operands = [
+        map.MapOperand(v.type.dtype, v.type.quant is not None, _is_dense(space, i))
+        for i, v in enumerate(views.values())
+    ]
+    params: dict[str, int] = {}
+    for name, view in views.items():
         if view.type.quant is not None:
-            scale, zero = quantized.scalar(view.type.quant)
-            params |= {f"{name}_scale": float_bits(scale), f"{name}_zero_point": _kernel_zero(view, zero)}
-    refs = [v.at() for v in views]
-    c.emit(map, spec, [*refs, *[None] * (map.MAX_INPUTS - len(refs)), y.at()], params, tiles)
+            scale, zero = quantized.scalar(_per_tensor(node, view.type))
+            # the kernels read and write unsigned codes as signed ones, 128 lower
+            zero -= 128 if view.type.dtype == "uint8" else 0
+            params |= {f"{name}_scale": float_bits(scale), f"{name}_zero_point": zero}
+    _walk(c, map, map.MapSpec(expr, tuple(operands[:-1]), operands[-1]), views, params)
 
 
-def _kernel_zero(view: View, zero: int) -> int:
-    """The kernels read and write unsigned codes as signed ones, 128 lower."""
-    return zero - 128 if view.type.dtype == "uint8" else zero
+def _distinct_inputs(c: Context, node: Node) -> tuple[Expr, list[View]]:
+    """The expression over distinct inputs, and these."""
+    values = list(dict.fromkeys(node.inputs))
+    expr = substitute(expr_attr(node, "expr"), {i: In(values.index(v)) for i, v in enumerate(node.inputs)})
+    return expr, [c.input(node, node.inputs.index(v)) for v in values]
 
 
-def _distinct_inputs(node: Node) -> tuple[Expr, list[int]]:
-    """The expression over distinct inputs, and which of the node's inputs those are."""
-    first = {v: node.inputs.index(v) for v in node.inputs}
-    kept = sorted(set(first.values()))
-    renumbered = {i: In(kept.index(first[v])) for i, v in enumerate(node.inputs)}
-    return substitute(expr_attr(node, "expr"), dict(renumbered)), kept
+def _per_tensor(node: Node, type_: TensorType) -> Quant:
+    if type_.quant is None or type_.quant.axis is not None:
+        raise EdgeError(f"node {node.name!r} (map) computes with scales per channel; quantize its operands per tensor")
+    return type_.quant
 
 
-def _operand(view: View, dense: bool) -> map.MapOperand:
-    return map.MapOperand(view.type.dtype, view.type.quant is not None, dense)
+def _check_dtype(node: Node, type_: TensorType) -> None:
+    if type_.dtype not in map.DTYPES or (type_.quant is not None and type_.dtype not in ("int8", "uint8")):
+        kind = "quantized " if type_.quant is not None else ""
+        raise EdgeError(
+            f"node {node.name!r} (map) computes with {kind}{type_.dtype}; it has kernels for quantized int8 and uint8, "
+            f"and for {', '.join(map.DTYPES)}: cast it"
+        )
 
 
-def _space(views: Sequence[View], output: View) -> Space:
-    """The common iteration space of `views`, all but the last possibly broadcast to `output`: four dimensions, the
-    last being a row of elements."""
-    shape = output.type.shape
-    space = collapse(shape, [broadcast_strides(v, shape) for v in views])
-    sizes = [v.element for v in views]
-    if not space.extents or any(s[-1] not in (0, e) for s, e in zip(space.strides, sizes, strict=True)) or (
-        space.strides[-1][-1] == 0
-    ):
-        # the innermost dimension is not dense in the output: rows of one element
-        ones = tuple((*s, e) for s, e in zip(space.strides, sizes, strict=True))
-        space = Space((*space.extents, 1), ones)
-    if len(space.extents) > 4:
-        raise EdgeError(f"a map broadcasts in {len(space.extents)} dimensions; at most 4 are supported")
-    return extend(space, 4)
+def _space(views: Mapping[str, View]) -> IterationSpace:
+    """The common space of `views`, the last of which is the output, the others possibly broadcast to it. Its innermost
+    dimension is a row: dense in the output, dense or repeated in the others."""
+    shape = list(views.values())[-1].type.shape
+    sizes = [v.element for v in views.values()]
+    space = collapse(shape, [broadcast_strides(v, shape) for v in views.values()])
+    last = [s[-1:] for s in space.strides]
+    if last[-1] != (sizes[-1],) or any(step not in ((0,), (size,)) for step, size in zip(last, sizes, strict=True)):
+        # rows of one element
+        rows = tuple((*s, size) for s, size in zip(space.strides, sizes, strict=True))
+        space = IterationSpace((*space.extents, 1), rows)
+    return space.extended(RANK)
 
 
-def walk(space: Space, streams: Sequence[str]) -> tuple[dict[str, int], int]:
-    """`kernels.elementwise.params` for `space`, whose operands are called `streams`; and the number of tiles."""
-    e0, e1, e2, count = space.extents
+def _is_dense(space: IterationSpace, operand: int) -> bool:
+    return space.strides[operand][-1] != 0
+
+
+def _walk(
+    c: Context, family: ModuleType, spec: KernelSpec, views: Mapping[str, View], params: Mapping[str, int],
+    others: Mapping[str, Ref] | None = None,
+) -> None:  # fmt: skip
+    """Steps of `spec` over all elements of `views` (operand name -> view, the output last). `params` are those beside
+    the iteration space, `others` the operands that are not walked."""
+    space = _space(views)
+    outer = space.extents[:-RANK]
+    for number, index in enumerate(np.ndindex(outer)):
+        operands = dict(others or {})
+        for (name, view), steps in zip(views.items(), space.strides, strict=True):
+            operands[name] = view.at().plus(sum(i * s for i, s in zip(index, steps, strict=False)))
+        walked, tiles = _walk_params(space, list(views))
+        c.emit(family, spec, operands, {**walked, **params}, tiles, barrier=number == 0)
+
+
+def _walk_params(space: IterationSpace, names: Sequence[str]) -> tuple[dict[str, int], int]:
+    """`kernels.elementwise.params` for the innermost dimensions of `space`, and the number of tiles."""
+    e0, e1, e2, count = space.extents[-RANK:]
     chunk = CHUNK if e0 == e1 == e2 == 1 and count > CHUNK else count
-    chunks = -(-count // chunk) if count else 1
-    params = {"extent_1": e1, "extent_2": e2, "count": count, "chunk": max(chunk, 1), "chunks": chunks}
-    for stream, steps in zip(streams, space.strides, strict=True):
-        params |= {f"{stream}_{i}": steps[i] for i in range(3)}
-    return params, max(e0 * e1 * chunks, 1)
+    chunks = -(-count // chunk)
+    params = {"extent_1": e1, "extent_2": e2, "count": count, "chunk": chunk, "chunks": chunks}
+    for name, steps in zip(names, space.strides, strict=True):
+        params |= {f"{name}_{i}": step for i, step in enumerate(steps[-RANK:-1])}
+    return params, e0 * e1 * chunks

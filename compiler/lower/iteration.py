@@ -2,8 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from .buffers import View
+
+
+def dense_strides(shape: Sequence[int], element: int) -> tuple[int, ...]:
+    """Bytes between neighbours along each dimension of a row-major tensor without gaps."""
+    return tuple(element * prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 def strides(view: View) -> tuple[int, ...]:
@@ -11,32 +17,34 @@ def strides(view: View) -> tuple[int, ...]:
     shape = view.type.shape
     if len(shape) == 4:
         return (*view.strides, view.element)
-    steps = [view.element] if shape else []
-    step = view.pixel
-    for extent in reversed(shape[:-1]):
-        steps.append(step)
-        step *= extent
-    return tuple(reversed(steps))
+    return (*dense_strides(shape[:-1], view.pixel), view.element) if shape else ()
 
 
 def broadcast_strides(view: View, shape: Sequence[int]) -> tuple[int, ...]:
     """Strides of `view` walked over the larger `shape` (numpy rules): 0 where it is repeated."""
     own = view.type.shape
-    aligned = (0,) * (len(shape) - len(own)) + tuple(
+    return (0,) * (len(shape) - len(own)) + tuple(
         0 if extent == 1 else stride for extent, stride in zip(own, strides(view), strict=True)
     )
-    return aligned
 
 
 @dataclass(frozen=True)
-class Space:
-    """`extents`, and for each operand its strides over them."""
+class IterationSpace:
+    """`extents`, and for each operand its strides over them, in bytes."""
 
     extents: tuple[int, ...]
     strides: tuple[tuple[int, ...], ...]
 
+    def extended(self, rank: int) -> "IterationSpace":
+        """With dimensions of extent 1 before the innermost one: the outermost ones are what tiles are made of."""
+        missing = rank - len(self.extents)
+        ones, zeros = (1,) * missing, (0,) * missing
+        return IterationSpace(
+            self.extents[:-1] + ones + self.extents[-1:], tuple(s[:-1] + zeros + s[-1:] for s in self.strides)
+        )
 
-def collapse(extents: Sequence[int], operands: Sequence[Sequence[int]]) -> Space:
+
+def collapse(extents: Sequence[int], operands: Sequence[Sequence[int]]) -> IterationSpace:
     """Merge neighbouring dimensions that all operands walk as one, and drop those of extent 1."""
     kept: list[int] = []
     steps: list[list[int]] = [[] for _ in operands]
@@ -52,13 +60,4 @@ def collapse(extents: Sequence[int], operands: Sequence[Sequence[int]]) -> Space
         kept.append(extent)
         for s, m in zip(steps, mine, strict=True):
             s.append(m)
-    return Space(tuple(kept), tuple(tuple(s) for s in steps))
-
-
-def extend(space: Space, rank: int) -> Space:
-    """Add dimensions of extent 1 before the innermost one: the outermost ones are what tiles are made of."""
-    missing = rank - len(space.extents)
-    ones, zeros = (1,) * missing, (0,) * missing
-    return Space(
-        space.extents[:-1] + ones + space.extents[-1:], tuple(s[:-1] + zeros + s[-1:] for s in space.strides)
-    )
+    return IterationSpace(tuple(kept), tuple(tuple(s) for s in steps))

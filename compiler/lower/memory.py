@@ -2,33 +2,49 @@
 
 Two storages may share bytes when no phase uses both. Greedy placement by size (Pisarchyk & Lee, "Efficient Memory
 Management for Deep Neural Net Inference", 2020): the largest first, each at the lowest gap that fits between the
-neighbours it meets in time.
+neighbours it meets in time. Where that leaves holes at the peak, what ends up on top is placed first instead, again and
+again.
 """
 
 from collections.abc import Callable, Sequence
 
 from .buffers import ALIGNMENT, Storage
 
+ROUNDS = 200
+"""Placements that are tried for a plan."""
+
+_Order = Callable[[Storage], tuple[int, ...]]
+
+_ORDERS: tuple[_Order, ...] = (
+    lambda s: (-s.size, s.first),
+    lambda s: (s.first, -s.size),
+    lambda s: (-s.size * (s.last - s.first + 1), s.first),
+    lambda s: (s.first - s.last, -s.size),
+)
+
 
 def plan_arena(storages: Sequence[Storage]) -> int:
-    """Assign offsets; returns the arena's size in bytes. The best of several orders is taken."""
-    orders: list[Callable[[Storage], tuple[int, ...]]] = [
-        lambda s: (-s.size, s.first),
-        lambda s: (s.first, -s.size),
-        lambda s: (-s.size * (s.last - s.first + 1), s.first),
-        lambda s: (s.first - s.last, -s.size),
-    ]
-    best: tuple[int, list[int]] | None = None
-    for order in orders:
-        placed = _place(sorted(storages, key=order))
-        offsets = [placed[id(s)] for s in storages]
-        size = max((o + _aligned(s.size) for o, s in zip(offsets, storages, strict=True)), default=0)
-        if best is None or size < best[0]:
-            best = size, offsets
-    assert best is not None
-    for storage, offset in zip(storages, best[1], strict=True):
+    """Assign offsets; returns the arena's size in bytes, the smallest of what was tried."""
+    least = _aligned(lower_bound(storages))
+    starts = [sorted(storages, key=order) for order in _ORDERS]
+    best, offsets = min(((_size(placed), placed) for placed in map(_place, starts)), key=lambda plan: plan[0])
+    for start in starts:
+        order = list(start)
+        for _ in range(ROUNDS // len(starts)):
+            if best <= least:
+                break
+            placed = _place(order)
+            size = _size(placed)
+            if size < best:
+                best, offsets = size, placed
+            top = max(placed, key=lambda s: placed[s] + _aligned(s.size))
+            if order[0] is top:
+                break
+            order.remove(top)
+            order.insert(0, top)
+    for storage, offset in offsets.items():
         storage.offset = offset
-    return best[0]
+    return best
 
 
 def lower_bound(storages: Sequence[Storage]) -> int:
@@ -48,16 +64,19 @@ def _aligned(size: int) -> int:
     return size + -size % ALIGNMENT
 
 
-def _place(order: Sequence[Storage]) -> dict[int, int]:
-    offsets: dict[int, int] = {}
-    done: list[Storage] = []
+def _size(placed: dict[Storage, int]) -> int:
+    return max((offset + _aligned(s.size) for s, offset in placed.items()), default=0)
+
+
+def _place(order: Sequence[Storage]) -> dict[Storage, int]:
+    """Each storage at the lowest offset where those before it leave room while it is in use."""
+    offsets: dict[Storage, int] = {}
     for storage in order:
-        meets = [(offsets[id(o)], _aligned(o.size)) for o in done if o.first <= storage.last and storage.first <= o.last]
         at = 0
-        for begin, size in sorted(meets):
+        meets = [s for s in offsets if s.first <= storage.last and storage.first <= s.last]
+        for begin, size in sorted((offsets[s], _aligned(s.size)) for s in meets):
             if begin - at >= _aligned(storage.size):
                 break
             at = max(at, begin + size)
-        offsets[id(storage)] = at
-        done.append(storage)
+        offsets[storage] = at
     return offsets

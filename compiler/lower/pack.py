@@ -7,37 +7,46 @@ import numpy as np
 from ..ir.graph import Array
 
 
-def block_starts(channels: int, columns: int) -> list[int]:
-    """First channel of each block. The last block overlaps its neighbour rather than being cut short."""
-    count = -(-channels // columns)
-    return [max(min(b * columns, channels - columns), 0) for b in range(count)]
+def int8_parts(w: Array) -> list[Array]:
+    """int8 arrays whose sum is `w`: one, unless an asymmetric quantization needs nine bits."""
+    parts = []
+    while w.min(initial=0) < -128 or w.max(initial=0) > 127:
+        parts.append(np.clip(w, -127, 127))
+        w = w - parts[-1]
+    return [p.astype(np.int8) for p in (*parts, w)]
 
 
 def pack_dense(taps: Array, columns: int, group: int, header: Sequence[Array]) -> bytes:
     """Blocks for an implicit GEMM.
 
-    taps: [taps, run, channels] weights of the kernel's dtype, where a run is what one tap reads contiguously.
-    header: per-channel arrays that precede the weights (bias; multipliers).
+    taps: [taps, run, channels] weights of the kernel's dtype, where a run is what one tap reads contiguously, a
+    multiple of `group` elements. header: per-channel arrays that precede the weights (bias; multipliers).
     """
     count, run, channels = taps.shape
-    padded = np.zeros((count, run + -run % group, max(channels, columns)), taps.dtype)
-    padded[:, :run, :channels] = taps
+    padded = np.zeros((count, run, max(channels, columns)), taps.dtype)
+    padded[:, :, :channels] = taps
     blocks = []
-    for start in block_starts(channels, columns):
-        part = padded[:, :, start : start + columns].reshape(count, -1, group, columns)
-        blocks += _header(header, start, columns) + [part.transpose(0, 1, 3, 2).tobytes()]
+    for start in _block_starts(channels, columns):
+        part = padded[:, :, start : start + columns].reshape(count, run // group, group, columns)
+        blocks += [*_header(header, start, columns), part.transpose(0, 1, 3, 2).tobytes()]
     return b"".join(blocks)
 
 
 def pack_depthwise(taps: Array, columns: int, header: Sequence[Array]) -> bytes:
-    """Blocks for a depthwise convolution. taps: [taps, channels]."""
+    """Blocks for a depthwise convolution. taps: [taps, channels]; header as in `pack_dense`."""
     count, channels = taps.shape
     padded = np.zeros((count, max(channels, columns)), taps.dtype)
     padded[:, :channels] = taps
     blocks = []
-    for start in block_starts(channels, columns):
-        blocks += _header(header, start, columns) + [padded[:, start : start + columns].tobytes()]
+    for start in _block_starts(channels, columns):
+        blocks += [*_header(header, start, columns), padded[:, start : start + columns].tobytes()]
     return b"".join(blocks)
+
+
+def _block_starts(channels: int, columns: int) -> list[int]:
+    """First channel of each block. The last block overlaps its neighbour rather than being cut short."""
+    count = -(-channels // columns)
+    return [max(min(b * columns, channels - columns), 0) for b in range(count)]
 
 
 def _header(header: Sequence[Array], start: int, columns: int) -> list[bytes]:

@@ -9,7 +9,7 @@ from ..ir.types import TensorType
 from ..kernels import quantize_io
 from ..ops import quantized
 from .context import Context
-from .elementwise import float_bits
+from .pack import float_bits
 
 
 def find_pictures(graph: Graph) -> Mapping[Node, Node]:
@@ -30,7 +30,7 @@ def _quantizes(node: Node) -> bool:
     if node.op != "map" or expr_attr(node, "expr") != In(0):
         return False
     x, y = node.inputs[0].type, node.output.type
-    if y.dtype != "int8" or y.quant is None or y.quant.axis is not None or x.rank != 4 or not 2 <= x.shape[1] <= 4:
+    if y.dtype != "int8" or y.quant is None or y.quant.axis is not None or not 2 <= y.shape[1] <= 4:
         return False
     return x.quant is None if x.dtype == "float32" else _moves_zero(x, y)
 
@@ -42,10 +42,12 @@ def _moves_zero(x: TensorType, y: TensorType) -> bool:
     return x.quant.scale == y.quant.scale and x.quant.zero_point[0] - 128 == y.quant.zero_point[0]
 
 
-def lower_picture(c: Context, quantize: Node, transpose: Node) -> None:
-    """One step an image, a tile a row of pixels."""
-    x, y = c.input(quantize, 0), c.views[transpose.output]
-    spec = quantize_io.QuantizeIoSpec(x.type.dtype, x.type.shape[1])
+def lower_picture(c: Context, quantize: Node, transpose: Node) -> bool:
+    """One step an image, a tile a row of pixels. False where the pixels have gaps between them, and nothing is done."""
+    x, y = c.input(quantize, 0), c.output(transpose)
+    if y.pixel != y.dims[3] * y.element:
+        return False
+    spec = quantize_io.QuantizeIoSpec(x.type.dtype, y.dims[3])
     # a planar picture's view calls its channels rows and its rows pixels
     params = {"width": y.dims[2], "x_plane": x.row, "x_row": x.pixel, "y_row": y.row}
     if x.type.dtype == "float32":
@@ -53,4 +55,5 @@ def lower_picture(c: Context, quantize: Node, transpose: Node) -> None:
         scale, zero = quantized.scalar(y.type.quant)
         params |= {"y_scale": float_bits(scale), "y_zero_point": zero}
     for image in range(y.dims[0]):
-        c.emit(quantize_io, spec, [x.at(image), y.at(image)], params, y.dims[1], barrier=image == 0)
+        c.emit(quantize_io, spec, {"x": x.at(image), "y": y.at(image)}, params, y.dims[1], barrier=image == 0)
+    return True

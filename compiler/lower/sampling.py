@@ -6,14 +6,14 @@ from ..ir.attributes import float_attr, int_attr, str_attr
 from ..ir.graph import Array, Node
 from ..kernels import lrn, resize
 from ..ops.resize import linear_taps, nearest_indices
-from .context import Context, lowering
+from .context import Context, lowering, require
 from .pack import float_bits
 
 
 @lowering("resize")
 def lower_resize(c: Context, node: Node) -> None:
     """Source positions and weights are tables: the kernels know nothing of coordinate conventions."""
-    x, y = c.input(node, 0), c.views[node.output]
+    x, y = c.input(node, 0), c.output(node)
     _, height, width, channels = y.dims
     params = {"out_height": height, "out_width": width, "y_row": y.row, "y_pixel": y.pixel, "channels": channels}
     if str_attr(node, "mode", ("nearest", "linear")) == "nearest":
@@ -21,12 +21,14 @@ def lower_resize(c: Context, node: Node) -> None:
         params["channels"] = channels * y.element
         table = np.concatenate([nearest_indices(node, 0) * x.row, nearest_indices(node, 1) * x.pixel])
     else:
+        require(node, "float32", "int8")
         spec = resize.ResizeSpec("linear", x.type.dtype)
         quantized = x.type.quant is not None
         table = np.concatenate([_taps(node, 0, x.row, quantized), _taps(node, 1, x.pixel, quantized)])
     positions = c.weights.add(table.astype(np.int32).tobytes())
     for image in range(x.dims[0]):
-        c.emit(resize, spec, [x.at(image), positions, y.at(image)], params, height, barrier=image == 0)
+        operands = {"x": x.at(image), "w": positions, "y": y.at(image)}
+        c.emit(resize, spec, operands, params, height, barrier=image == 0)
 
 
 def _taps(node: Node, axis: int, stride: int, quantized: bool) -> Array:
@@ -39,7 +41,8 @@ def _taps(node: Node, axis: int, stride: int, quantized: bool) -> Array:
 @lowering("lrn")
 def lower_lrn(c: Context, node: Node) -> None:
     """Channels are the innermost dimension."""
-    x, y = c.input(node, 0), c.views[node.output]
+    require(node, "float32")
+    x, y = c.input(node, 0), c.output(node)
     size = int_attr(node, "size")
     params = {
         "width": x.dims[2], "x_row": x.row, "x_pixel": x.pixel, "y_row": y.row, "y_pixel": y.pixel,
@@ -48,4 +51,4 @@ def lower_lrn(c: Context, node: Node) -> None:
         "bias": float_bits(float_attr(node, "bias")),
     }  # fmt: skip
     for image in range(x.dims[0]):
-        c.emit(lrn, lrn.LrnSpec(), [x.at(image), y.at(image)], params, x.dims[1], barrier=image == 0)
+        c.emit(lrn, lrn.LrnSpec(), {"x": x.at(image), "y": y.at(image)}, params, x.dims[1], barrier=image == 0)

@@ -129,7 +129,7 @@ class Builder:
         return [i for i, v in enumerate(inputs) if not literal(v)]
 
     def array(self, value: Value, what: str) -> Array:
-        """The data of a constant, or of the dequantization of one; ValueError that `what` must be constant otherwise."""
+        """The data of a constant, or of a dequantized one; ValueError that `what` must be constant otherwise."""
         codes = dequantized_constant(value)
         if codes is not None and codes.data is not None and value.producer is not None:
             return run_node(value.producer, [codes.data])[0]

@@ -130,10 +130,6 @@ def mean_multiplier(x: Quant, y: Quant, count: Array | int) -> Array:
     return np.asarray(scalar(x)[0] / (scalar(y)[0] * np.asarray(count, np.float64))).astype(np.float32)
 
 
-SOFTMAX_LIMIT = 2**15 - 1
-"""The longest axis of a quantized softmax: its int32 sum of terms up to 2^16 must not overflow."""
-
-
 def softmax_table(x: Quant) -> Array:
     """T[d] = rne(exp(-d * sx) * 2^16) for d = 0..255: int32, computed in float64."""
     return np.rint(np.exp(-np.arange(256, dtype=np.float64) * scalar(x)[0]) * 2.0**16).astype(np.int32)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..ir.attributes import bool_attr, int_attr
 from ..ir.graph import Array, Node, Value
+from ..ir.integer import SOFTMAX_LIMIT
 from ..ir.registry import OpDef, register
 from ..ir.types import Quant, TensorType
 from . import quantized
@@ -26,8 +27,8 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
         return (x,)
     if log:
         raise ValueError("a quantized tensor has no log softmax")
-    if x.shape[int_attr(node, "axis")] > quantized.SOFTMAX_LIMIT:
-        raise ValueError(f"a quantized softmax is over at most {quantized.SOFTMAX_LIMIT} elements")
+    if x.shape[int_attr(node, "axis")] > SOFTMAX_LIMIT:
+        raise ValueError(f"a quantized softmax is over at most {SOFTMAX_LIMIT} elements")
     quantized.scalar(x.quant)
     return (TensorType(x.shape, "float32"),)
 

@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 
 from ..ir.expr import In
 from ..ir.graph import Graph, Node, Value, constant
+from ..ir.integer import CONTRACTIONS, keeps_quantization
 from ..ir.types import Quant, TensorType
 from ..ops import quantized
-from .domain import WEIGHTED, activations, copies, integer_nodes, weight_axis
+from .domain import activations, integer_nodes, weight_axis
 from .histogram import Range
 from .names import Names
 from .narrow import narrow
@@ -54,9 +55,9 @@ class _Rewriter:
         out = node.output
         quant = self.quants[out]
         for value in activations(node):
-            wanted = quant if copies(node) else self.quants[value]
+            wanted = quant if keeps_quantization(node) else self.quants[value]
             node.inputs = [self._convert(v, wanted) if v is value else v for v in node.inputs]
-        if node.op in WEIGHTED:
+        if node.op in CONTRACTIONS:
             self._quantize_weights(node)
         out.type = TensorType(out.type.shape, "int8", quant)
 

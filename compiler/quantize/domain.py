@@ -4,14 +4,11 @@ import math
 
 import numpy as np
 
-from ..ir.expr import Call, Const, Expr, In, clamp_bounds
+from ..ir.expr import Call, Const, Expr, In
 from ..ir.graph import Graph, Node, Value
+from ..ir.integer import CONTRACTIONS, has_integer_form, keeps_quantization
 from ..ir.registry import attr
-from ..ops.quantized import SOFTMAX_LIMIT
 from .weights import MAX_PRODUCTS
-
-WEIGHTED = ("conv2d", "conv_transpose2d", "matmul")
-_COPIES = ("max_pool2d", "resize", "concat", "slice", "pad", "transpose", "reshape", "gather", "broadcast_to")
 
 
 def is_integer(node: Node) -> bool:
@@ -20,22 +17,13 @@ def is_integer(node: Node) -> bool:
         return False
     if not all(v.data is None or np.isfinite(v.data).all() for v in node.inputs):
         return False
-    if node.op in WEIGHTED:
+    if not has_integer_form(node):
+        return False
+    if node.op in CONTRACTIONS:
         return _weighted(node)
     if node.op == "map":
         return all(v.type.dtype == "float32" for v in node.inputs) and not all(v.is_const for v in node.inputs)
-    if node.op == "softmax":
-        axis = attr(node, "axis")
-        assert isinstance(axis, int)
-        return not attr(node, "log") and node.output.type.shape[axis] <= SOFTMAX_LIMIT
-    if node.op == "reduce" and attr(node, "kind") == "mean":
-        return True
-    return node.op == "avg_pool2d" or copies(node)
-
-
-def copies(node: Node) -> bool:
-    """Whether the op only selects or moves elements, so that inputs and output share one quantization."""
-    return node.op in _COPIES or (node.op == "reduce" and attr(node, "kind") in ("max", "min"))
+    return True
 
 
 def integer_nodes(graph: Graph) -> set[Node]:
@@ -47,20 +35,21 @@ def integer_nodes(graph: Graph) -> set[Node]:
         (graph.nodes[::-1], lambda n: n.outputs, activations),
     ):
         for node in nodes:
-            if node in integer and (not copies(node) or near.intersection(sources(node))):
+            if node in integer and (not keeps_quantization(node) or near.intersection(sources(node))):
                 near.update(sinks(node))
-    return {node for node in integer if not copies(node) or near.intersection([*activations(node), *node.outputs])}
+    return {
+        node
+        for node in integer
+        if not keeps_quantization(node) or near.intersection([*activations(node), *node.outputs])
+    }
 
 
 def _weighted(node: Node) -> bool:
-    """Constant bias, no residual yet, an epilogue that is a clamp, and sums that fit int32."""
+    """Constant bias, no residual yet, and sums that fit int32."""
     x, w, *rest = node.inputs
     if len(rest) > 1 or not all(v.is_const for v in rest) or (node.op != "matmul" and not w.is_const):
         return False
     if x.is_const and w.is_const:
-        return False
-    activation = node.attrs.get("activation")
-    if activation is not None and clamp_bounds(activation) is None:  # type: ignore[arg-type]
         return False
     return _products(node) <= MAX_PRODUCTS
 
@@ -76,7 +65,7 @@ def _products(node: Node) -> int:
 
 def activations(node: Node) -> list[Value]:
     """The inputs of an integer node that become int8 activations (not weights, biases, indices, map constants)."""
-    if node.op in WEIGHTED:
+    if node.op in CONTRACTIONS:
         return [v for v in node.inputs[:2] if not v.is_const]
     if node.op == "map":
         return [v for v in node.inputs if not v.is_const]

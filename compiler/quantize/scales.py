@@ -6,8 +6,9 @@ import numpy as np
 
 from ...errors import EdgeError
 from ..ir.graph import Graph, Node, Value
+from ..ir.integer import keeps_quantization
 from ..ir.types import Quant
-from .domain import activations, copies, saturating_bounds
+from .domain import activations, saturating_bounds
 from .histogram import Range
 
 MAX_WIDENING = 4.0
@@ -26,7 +27,7 @@ def choose_quants(graph: Graph, integer: Collection[Node], ranges: Mapping[str, 
         if node in integer:
             for value in [*activations(node), *node.outputs]:
                 groups.add(value, range_of(value, ranges))
-    sharing = [node for node in graph.nodes if node in integer and copies(node)]
+    sharing = [node for node in graph.nodes if node in integer and keeps_quantization(node)]
     for node in sharing:
         if node.op != "concat":
             groups.join(activations(node)[0], node.output)

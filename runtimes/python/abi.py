@@ -99,4 +99,4 @@ def declare(calls: c.CDLL, source: str) -> None:
     except AttributeError:
         raise EdgeError(f"{source} is not a library made by edgec: it lacks some of the calls of edge.h") from None
     if (major := calls.edge_abi_version() >> 16) != ABI_MAJOR:
-        raise EdgeError(f"{source} has interface version {major}, this edgec knows {ABI_MAJOR}; compile the model again")
+        raise EdgeError(f"{source} has interface {major}, this edgec knows {ABI_MAJOR}; compile the model again")

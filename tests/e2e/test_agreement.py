@@ -1,7 +1,7 @@
 """Quantized nodes one by one, compiled for this machine: every byte is ONNX Runtime's. And already quantized models.
 
-Activations and weights are int8: with uint8 activations and weights beyond [-63, 63] ONNX Runtime's own sums saturate on
-AVX2 machines without VNNI. A node in QDQ form is allowed to become an integer one in ONNX Runtime, as on arm64.
+Activations and weights are int8, mostly: with uint8 activations and int8 weights beyond [-63, 63] ONNX Runtime's sums
+saturate on AVX2 machines without VNNI. A node in QDQ form may become an integer one in ONNX Runtime, as on arm64.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,12 @@ from edgec.runtimes.devices import open_device
 
 Array = np.ndarray[Any, Any]
 Arrays = Mapping[str, Array]
+Case = tuple[tuple[int, ...], tuple[int, ...], Mapping[str, Any]]
+"""Shapes of data and weights, attributes."""
 
 pytestmark = pytest.mark.slow
 
-CONVS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...], Mapping[str, Any]]] = {
+CONVS: Mapping[str, Case] = {
     "1x1": ((1, 20, 7, 9), (36, 20, 1, 1), {}),
     "1x1 strided": ((1, 16, 8, 8), (16, 16, 1, 1), {"strides": [2, 2]}),
     "3x3": ((1, 8, 9, 9), (12, 8, 3, 3), {"pads": [1, 1, 1, 1]}),
@@ -43,9 +45,8 @@ CONVS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...], Mapping[str, Any]]] 
     "1-d": ((1, 6, 40), (14, 6, 5), {"strides": [2]}),
     "long sums": ((1, 300, 6, 7), (30, 300, 5, 5), {}),
 }
-"""Shapes of data and weights, attributes."""
 
-TRANSPOSED = {
+TRANSPOSED: Mapping[str, Case] = {
     "2x2": ((1, 8, 5, 6), (8, 6, 2, 2), {"strides": [2, 2]}),
     "3x3, pads": ((1, 5, 4, 7), (5, 9, 3, 3), {"strides": [2, 2], "pads": [1, 0, 1, 1], "output_padding": [1, 0]}),
     "4x4, groups": ((1, 6, 5, 5), (6, 2, 4, 4), {"strides": [2, 2], "pads": [1, 1, 1, 1], "group": 3}),
@@ -104,7 +105,9 @@ def check(model: onnx.ModelProto, x: Array, folder: Path, ops: Sequence[str]) ->
     np.testing.assert_array_equal(found, expected)
 
 
-def quantization(rng: np.random.Generator, zeros: tuple[int, int], channels: int | None, terms: int) -> dict[str, Array]:
+def quantization(
+    rng: np.random.Generator, zeros: tuple[int, int], channels: int | None, terms: int
+) -> dict[str, Array]:
     """Scales and zero points of x, w and y such that sums of `terms` products use y's codes."""
     sx, sw = scales(rng, None, 0.03), scales(rng, channels, 0.004)
     return {

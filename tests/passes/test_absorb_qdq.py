@@ -153,3 +153,53 @@ def test_dequantize_then_quantize(golden: Callable[..., Graph]) -> None:
         """,
         cleanup=True,
     )
+
+
+def test_codes_that_others_read_too_are_requantized_for_a_concat(golden: Callable[..., Graph]) -> None:
+    golden(
+        absorb_qdq.run,
+        """
+        graph @g(%x: int8[1,2,2,2] q(0.5, 3), %z: int8[1,3,2,2] q(0.25, 0)) -> (%y, %s) {
+          %xf: float32[1,2,2,2] = map(%x) {expr=%0}
+          %zf: float32[1,3,2,2] = map(%z) {expr=%0}
+          %cf: float32[1,5,2,2] = concat(%xf, %zf) {axis=1}
+          %y: int8[1,5,2,2] q(0.5, 3) = map(%cf) {expr=%0}
+          %sf: float32[1,3,2,2] = map(%zf) {expr=tanh(%0)}
+          %s: int8[1,3,2,2] q(0.0078125, 0) = map(%sf) {expr=%0}
+        }
+        """,
+        """
+        graph @g(%x: int8[1,2,2,2] q(0.5, 3), %z: int8[1,3,2,2] q(0.25, 0)) -> (%y, %s) {
+          %zf_quantized: int8[1,3,2,2] q(0.5, 3) = map(%z) {expr=%0}
+          %y: int8[1,5,2,2] q(0.5, 3) = concat(%x, %zf_quantized) {axis=1}
+          %s: int8[1,3,2,2] q(0.0078125, 0) = map(%z) {expr=tanh(%0)}
+        }
+        """,
+        cleanup=True,
+    )
+
+
+def test_a_linear_resize_within_one_quantization(golden: Callable[..., Graph]) -> None:
+    """The second one changes the quantization: it stays in float. (Between elements integers may round otherwise.)"""
+    attrs = '{mode="linear", coordinates="half_pixel", rounding="round_prefer_floor", sizes=(4,4), scales=(1.0,1.0)}'
+    golden(
+        absorb_qdq.run,
+        f"""
+        graph @g(%x: int8[1,2,4,4] q(0.5, 3)) -> (%y, %z) {{
+          %xf: float32[1,2,4,4] = map(%x) {{expr=%0}}
+          %yf: float32[1,2,4,4] = resize(%xf) {attrs}
+          %y: int8[1,2,4,4] q(0.5, 3) = map(%yf) {{expr=%0}}
+          %zf: float32[1,2,4,4] = resize(%xf) {attrs}
+          %z: int8[1,2,4,4] q(0.25, 3) = map(%zf) {{expr=%0}}
+        }}
+        """,
+        f"""
+        graph @g(%x: int8[1,2,4,4] q(0.5, 3)) -> (%y, %z) {{
+          %xf: float32[1,2,4,4] = map(%x) {{expr=%0}}
+          %y: int8[1,2,4,4] q(0.5, 3) = resize(%x) {attrs}
+          %zf: float32[1,2,4,4] = resize(%xf) {attrs}
+          %z: int8[1,2,4,4] q(0.25, 3) = map(%zf) {{expr=%0}}
+        }}
+        """,
+        cleanup=True,
+    )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elftools.elf.dynamic import DynamicSection
@@ -46,10 +47,11 @@ def elf(data: bytes) -> ELFFile:
     return ELFFile(io.BytesIO(data))
 
 
-def dynamic(file: ELFFile) -> DynamicSection:
+def dynamic(file: ELFFile, kind: str | None = None) -> list[Any]:
+    """The dynamic tags, of one kind if given. Each has its text as an attribute: needed, soname ..."""
     section = file.get_section_by_name(".dynamic")
     assert isinstance(section, DynamicSection)
-    return section
+    return list(section.iter_tags(kind))
 
 
 def symbols(file: ELFFile, defined: bool) -> set[str]:
@@ -61,8 +63,8 @@ def symbols(file: ELFFile, defined: bool) -> set[str]:
 @pytest.mark.parametrize("triple", TRIPLES, ids=str)
 def test_library_form(triple: Triple) -> None:
     file = elf(library(triple))
-    tags = {tag.entry.d_tag: tag for tag in dynamic(file).iter_tags()}
-    needed = [tag.needed for tag in dynamic(file).iter_tags("DT_NEEDED")]
+    tags = {tag.entry.d_tag: tag for tag in dynamic(file)}
+    needed = [tag.needed for tag in dynamic(file, "DT_NEEDED")]
     segments = [segment["p_type"] for segment in file.iter_segments()]
     loads = [segment for segment in file.iter_segments() if segment["p_type"] == "PT_LOAD"]
     assert file["e_machine"] == {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}[triple.arch]

@@ -232,7 +232,7 @@ def test_add_is_within_a_step_of_real_addition(rng, scales):
 
 def test_add_parameters():
     p = quantized.add_parameters(Quant.per_tensor(0.5), Quant.per_tensor(0.25), Quant.per_tensor(0.5))
-    assert p == (2**22, 2**21, 2.0**-22)
+    assert (p.left, p.right, float(p.step)) == (2**22, 2**21, 2.0**-22)
     huge = quantized.add_parameters(Quant.per_tensor(1e9), Quant.per_tensor(1.0), Quant.per_tensor(1e-9))
     assert huge.step == 0.5 and huge.left == 2**22
     tiny = quantized.add_parameters(Quant.per_tensor(1e-20), Quant.per_tensor(1e-20), Quant.per_tensor(1.0))
@@ -346,3 +346,20 @@ def test_quantize_saturates_and_rounds_half_to_even():
 def test_malformed_quantization(import_error, inputs, message):
     node = helper.make_node("QuantizeLinear", ["x", "s"], ["y"], name="q")
     assert message in import_error(node, {"x": np.zeros((2, 4), np.float32)}, inputs)
+
+
+@pytest.mark.parametrize("opset", [11, 13])
+def test_microsoft_softmax(against_ort, rng, opset):
+    """Before opset 13 the dimensions from `axis` on count as one."""
+    constants = {"sx": scale(0.05), "zx": np.array(3, np.int8), "sy": scale(1 / 256), "zy": np.array(-128, np.int8)}
+    attrs = {"axis": 1 if opset < 13 else -1, "opset": opset}
+    node = helper.make_node("QLinearSoftmax", ["x", *constants], ["y"], domain="com.microsoft", **attrs)
+    against_ort(node, {"x": codes(rng, 2, 4, 10)}, constants, {"y": "int8"}, steps=1)
+
+
+def test_batch_normalization_with_dequantized_parameters(against_ort, rng):
+    names = ("scale", "bias", "mean", "var")
+    constants = {n: codes(rng, 5, limit=60) for n in names} | {"s": scale(0.03), "z": np.array(-70, np.int8)}
+    nodes = [helper.make_node("DequantizeLinear", [n, "s", "z"], [f"{n}_real"]) for n in names]
+    nodes.append(helper.make_node("BatchNormalization", ["x", *(f"{n}_real" for n in names)], ["y"]))
+    against_ort(nodes, {"x": rng.normal(size=(1, 5, 3, 3)).astype(np.float32)}, constants)

@@ -54,7 +54,7 @@ def test_text_boxes_agree():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("mobilenet_v2", 0.95), ("mobilenet_v3_small", 0.94), ("resnet18", 0.995)])
+@pytest.mark.parametrize(("name", "least"), [("mobilenet_v2", 0.95), ("mobilenet_v3_small", 0.93), ("resnet18", 0.995)])
 def test_logits_of_seeded_networks_point_the_same_way(name, least):
     """The weights are random, so classes mean nothing and noise isn't damped: the angle between the logits counts."""
     model = MODELS[name]

@@ -105,3 +105,9 @@ def test_external_weights_are_found_beside_the_model(tmp_path):
     assert (tmp_path / "net.onnx").stat().st_size < W.nbytes + 400
     beside = calibrate(graph(), load_model(tmp_path / "net.onnx"), samples())
     assert beside == calibrate(graph(), loaded(), samples())
+
+
+def test_an_unknown_method_is_refused() -> None:
+    feeds = [{"x": np.ones((1, 3, 5, 5), np.float32)}]
+    with pytest.raises(EdgeError, match="no calibration 'entropy'; it is one of minmax, percentile"):
+        calibrate(graph(), loaded(), feeds, "entropy")  # type: ignore[arg-type]

@@ -117,7 +117,7 @@ def test_a_fault_in_a_kernel_is_told(make_bundle: Any, poke_plan: Any) -> None:
 
 
 def test_qemu_missing_or_cpu_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qemu.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(EdgeError, match="install it with: sudo apt-get install"):
         open_device("qemu").query()
     monkeypatch.undo()

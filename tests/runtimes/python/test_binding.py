@@ -349,10 +349,11 @@ def test_an_application_uses_the_typed_header(
     triple: toolchain.Triple,
 ) -> None:
     toy = make_bundle(toy_plan, triple)
-    app, emulator = tmp_path / "app", []
+    app = tmp_path / "app"
+    emulator: list[str | Path] = []
     app.with_suffix(".c").write_text(APP)
-    flags = [app.with_suffix(".c"), "-o", app, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{toy.folder}"]
-    flags += [f"-L{toy.folder}", "-ltoy_net", f"-Wl,-rpath,{toy.folder}"]
+    flags: list[str | Path] = [app.with_suffix(".c"), "-o", app, "-std=c11", "-Wall", "-Wextra", "-Werror"]
+    flags += [f"-I{toy.folder}", f"-L{toy.folder}", "-ltoy_net", f"-Wl,-rpath,{toy.folder}"]
     if triple == toolchain.Triple.host():
         subprocess.run(["gcc", *flags], check=True)
     else:

@@ -1,0 +1,104 @@
+"""What a convolution or matrix product does with its sums: bias, requantization, activations, the residual."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ...errors import EdgeError
+from ..ir.attributes import activation_attr, quant_attr
+from ..ir.expr import Expr
+from ..ir.graph import Array, Node
+from ..ir.types import Quant
+from ..ops import epilogue as op
+from ..ops import quantized
+from .pack import float_bits
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """The epilogue of a node, for all its output channels or a range of them.
+
+    `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for float32. `x_zero`: the
+    zero point of the data. `clamped`: int8 results lie in less than [-128, 127]. `activation`, `residual_activation`:
+    of float32. `params`: the kernel's parameters.
+    """
+
+    dtype: str
+    bias: Array
+    residual: bool
+    multiplier: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+    x_zero: int = 0
+    clamped: bool = False
+    activation: Expr | None = None
+    residual_activation: Expr | None = None
+    params: Mapping[str, int] = field(default_factory=dict)
+
+    def channels(self, part: slice) -> "Epilogue":
+        """The same for a range of the output channels."""
+        return replace(self, bias=self.bias[part], multiplier=self.multiplier[part])
+
+    def header(self, w: Array) -> Sequence[Array]:
+        """What precedes a block's weights: bias, into which the data's zero point is folded, and multipliers.
+        w: the channels' weights (first dimension), as they are multiplied."""
+        if self.dtype != "int8":
+            return [self.bias]
+        sums = w.astype(np.int64).sum(tuple(range(1, w.ndim)))
+        return [(self.bias - self.x_zero * sums).astype(np.int32), self.multiplier]
+
+
+def epilogue_of(node: Node, channels: int) -> Epilogue:
+    """The epilogue of a conv2d, conv_transpose2d or matmul with `channels` output channels."""
+    x, dtype = node.inputs[op.X].type, "int8" if node.inputs[op.X].type.quant is not None else "float32"
+    residual = len(node.inputs) > op.RESIDUAL
+    bias = np.zeros(channels, np.int32 if dtype == "int8" else np.float32)
+    if len(node.inputs) > op.BIAS:
+        given = node.inputs[op.BIAS]
+        if given.data is None:
+            raise EdgeError(
+                f"node {node.name!r} ({node.op}) has the bias {given.name!r}, which is computed at run time; "
+                "only constant ones are supported: add it in a node of its own"
+            )
+        bias = given.data.astype(bias.dtype)
+    activation = activation_attr(node, "activation")
+    if x.quant is None:
+        after = activation_attr(node, "residual_activation") if residual else None
+        return Epilogue(dtype, bias, residual, activation=activation, residual_activation=after)
+    w, y = node.inputs[op.W].type.quant, node.output.type.quant
+    assert w is not None and y is not None
+    conv = (quant_attr(node, "conv_quant") if residual else None) or y
+    low, high = quantized.saturation(activation, conv)
+    params = {"zero_point": quantized.scalar(conv)[1], "low": low, "high": high}
+    if residual:
+        other = node.inputs[op.RESIDUAL].type.quant
+        assert other is not None
+        after = activation_attr(node, "residual_activation")
+        params |= residual_params(conv, other, y, *quantized.saturation(after, y))
+    multiplier = np.broadcast_to(quantized.requant_multiplier(x.quant, w, conv), (channels,)).astype(np.float32)
+    clamped = residual or (low, high) != (-128, 127)
+    return Epilogue(dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, params=params)
+
+
+def residual_params(a: Quant, b: Quant, y: Quant, low: int, high: int) -> dict[str, int]:
+    """`kernels.epilogue.RESIDUAL_EPILOGUE` for a + b."""
+    p = quantized.add_parameters(a, b, y)
+    (za, zb, zy) = (quantized.scalar(q)[1] for q in (a, b, y))
+    return {
+        "multiplier_a": p.left, "multiplier_b": p.right, "offset": -za * p.left - zb * p.right,
+        "step": float_bits(float(p.step)),
+        "sum_zero_point": zy, "sum_low": low, "sum_high": high,
+    }  # fmt: skip
+
+
+def constant_weights(node: Node) -> Array:
+    """The weights as they are multiplied: float32, or int64 codes minus the zero point, which may need nine bits in
+    imported models. EdgeError where they are computed at run time."""
+    w = node.inputs[op.W]
+    if w.data is None:
+        raise EdgeError(
+            f"node {node.name!r} ({node.op}) multiplies by {w.name!r}, which is computed at run time; "
+            "only constant weights are supported: fold them into a constant"
+        )
+    if w.type.quant is None:
+        return w.data.astype(np.float32)
+    return np.asarray(w.data.astype(np.int64) - w.type.quant.broadcast(w.data.ndim)[1])

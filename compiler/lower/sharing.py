@@ -1,0 +1,129 @@
+"""Which values share memory, decided before any memory exists.
+
+- A concat along the channels is free: its inputs are written straight into slices of its buffer.
+- A reshape is free: its output is the same bytes.
+- A map runs in place where it is the only reader of an operand of the same size and shape.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..ir.attributes import int_attr
+from ..ir.graph import Graph, Node, Value
+from .buffers import element_size, image_dims
+from .demands import writes_strided
+
+WHOLE_VECTORS = 64
+"""Elements of which a row's length must be a multiple to be overwritten in place: kernels align the last vector of a
+row to its end, and would compute the elements that it shares with the vector before it from results."""
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A value's memory is that of `host`: its channels from number `channel` on or, if None, its bytes in another
+    shape."""
+
+    host: Value
+    channel: int | None = 0
+
+
+@dataclass
+class Sharing:
+    """`inside`: the values that live in the memory of others. Following it leads to a value with memory of its own."""
+
+    inside: dict[Value, Inside] = field(default_factory=dict)
+
+    def root(self, value: Value) -> Value:
+        """The value in whose memory `value` lives."""
+        while value in self.inside:
+            value = self.inside[value].host
+        return value
+
+    def is_reshaped(self, value: Value) -> bool:
+        """Whether a reshape lies between the value and its root."""
+        while value in self.inside:
+            if self.inside[value].channel is None:
+                return True
+            value = self.inside[value].host
+        return False
+
+
+def plan_sharing(graph: Graph) -> Sharing:
+    """Who shares memory in `graph`. Inputs and outputs of the graph are never placed inside others: their memory is the
+    user's."""
+    plan = _Plan(graph)
+    for node in reversed(graph.nodes):
+        if node.op == "concat":
+            plan.concat(node)
+        elif node.op == "map":
+            plan.in_place(node)
+        elif node.op == "reshape" and node.output in plan.outputs:
+            plan.reshaped_output(node)
+    for node in graph.nodes:
+        if node.op == "reshape":
+            plan.reshape(node)
+    return Sharing(plan.inside)
+
+
+class _Plan:
+    def __init__(self, graph: Graph) -> None:
+        self.uses: Mapping[Value, list[Node]] = graph.uses()
+        self.outputs = set(graph.outputs)
+        self.inside: dict[Value, Inside] = {}
+        self.overwritten: set[Value] = set()
+        """Values whose memory gets other contents before their storage dies."""
+
+    def is_free(self, value: Value) -> bool:
+        """Whether the value may be written into the memory of another one, with gaps between its pixels."""
+        producer = value.producer
+        return (
+            producer is not None and writes_strided(producer) and value not in self.outputs and value not in self.inside
+        )
+
+    def concat(self, node: Node) -> None:
+        """Give every input that can have it its slice of the concat's buffer."""
+        y = node.output
+        if int_attr(node, "axis") != y.type.rank - 1:
+            return
+        first = 0
+        for value in node.inputs:
+            lasts = y not in self.overwritten or len(self.uses[value]) == 1
+            if self.is_free(value) and node.inputs.count(value) == 1 and lasts:
+                self.inside[value] = Inside(y, first)
+                if y in self.overwritten:
+                    self.overwritten.add(value)
+            first += value.type.shape[-1]
+
+    def in_place(self, node: Node) -> None:
+        """Let a map write over the first operand that nobody else reads."""
+        y = node.output
+        broadcast = any(x.type.shape != y.type.shape for x in node.inputs)  # then a row may end with every pixel
+        if (image_dims(y.type.shape)[3] if broadcast else self.row_elements(y)) % WHOLE_VECTORS:
+            return
+        for x in node.inputs:
+            same = x.type.shape == y.type.shape and element_size(x.type) == element_size(y.type)
+            if same and self.is_free(x) and len(self.uses[x]) == 1:
+                self.inside[x] = Inside(y)
+                self.overwritten.add(x)
+                return
+
+    def row_elements(self, value: Value) -> int:
+        """Elements that surely follow each other without gaps in the value's memory."""
+        _, _, w, c = image_dims(value.type.shape)
+        in_slice = False
+        while value in self.inside:
+            value = self.inside[value].host
+            in_slice |= value.type.shape[-1:] != (c,)
+        return c if in_slice else w * c
+
+    def reshaped_output(self, node: Node) -> None:
+        """What is reshaped into an output of the graph is written there in the first place."""
+        x = node.inputs[0]
+        if x.producer is not None and x not in self.outputs and x not in self.inside:
+            self.inside[x] = Inside(node.output, None)
+
+    def reshape(self, node: Node) -> None:
+        """The output is the input's bytes."""
+        x, y = node.inputs[0], node.output
+        if not x.is_const and y not in self.outputs and y not in self.inside:
+            self.inside[y] = Inside(x, None)

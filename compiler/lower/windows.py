@@ -1,0 +1,111 @@
+"""The geometry of convolutions: where their windows lie, and what a transposed convolution is made of."""
+
+from dataclasses import dataclass, replace
+from math import gcd
+
+from ..ir.attributes import ints_attr
+from ..ir.graph import Node
+from .buffers import Halo
+
+
+@dataclass(frozen=True)
+class Window:
+    """Input pixels that an output pixel sees, in (y, x) order: how many, how far the window moves from one output pixel
+    to the next, the distance of its taps, and the (often negative) position of the first output's first tap."""
+
+    taps: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    origin: tuple[int, int]
+
+
+POINT = Window((1, 1), (1, 1), (1, 1), (0, 0))
+"""The window of a 1 x 1 convolution, or of a matrix product."""
+
+
+def pair(node: Node, name: str) -> tuple[int, int]:
+    """An attribute of two integers, (y, x)."""
+    y, x = ints_attr(node, name, 2)
+    return y, x
+
+
+@dataclass(frozen=True)
+class Band:
+    """The outputs [first, first + count) along one axis of a convolution, for which the elements `taps` of the kernel
+    lie inside of the plane; `origin` is the input index that the first of these reads for the first output."""
+
+    first: int
+    count: int
+    taps: slice
+    origin: int
+
+
+def clips(node: Node, axis: int) -> bool:
+    """Whether a channels-last conv2d is computed band by band along `axis` (0: y, 1: x), without padding in memory:
+    where there is more padding than plane."""
+    pads = ints_attr(node, "pads", 4)
+    return pads[axis] + pads[axis + 2] > node.inputs[0].type.shape[1 + axis]
+
+
+def bands(node: Node, axis: int) -> list[Band]:
+    """All outputs of a channels-last conv2d along `axis`: one band, unless the axis is clipped."""
+    stride, dilation, pad = (ints_attr(node, name)[axis] for name in ("strides", "dilations", "pads"))
+    kernel, extent, outputs = (v.type.shape[i + axis] for v, i in (
+        (node.inputs[1], 2), (node.inputs[0], 1), (node.output, 1),
+    ))  # fmt: skip
+    if not clips(node, axis):
+        return [Band(0, outputs, slice(0, kernel), -pad)]
+    found: list[Band] = []
+    for o in range(outputs):
+        start = o * stride - pad
+        first = min(max(-(start // dilation), 0), kernel)  # ceil(-start / dilation)
+        last = max(min((extent - 1 - start) // dilation + 1, kernel), first)
+        if found and found[-1].taps == slice(first, last):
+            found[-1] = replace(found[-1], count=found[-1].count + 1)
+        else:
+            found.append(Band(o, 1, slice(first, last), start + first * dilation if first < last else 0))
+    return found
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The outputs `first`, `first` + stride, ... along one axis of a transposed convolution. They are an ordinary
+    convolution of stride 1 with the kernel elements `taps` (in the order of ascending input index), `dilation` apart;
+    `origin` is the input index that the first tap of the first output reads."""
+
+    first: int
+    taps: tuple[int, ...]
+    dilation: int
+    origin: int
+
+
+def transposed_phases(node: Node, axis: int) -> list[Phase]:
+    """The phases of a channels-last conv_transpose2d along `axis` (0: y, 1: x).
+
+    Output o gets x[i] * w[k] where o + pad = i * stride + k * dilation, so outputs of one remainder modulo the stride
+    use the same kernel elements.
+    """
+    stride, dilation, pad = (ints_attr(node, name)[axis] for name in ("strides", "dilations", "pads"))
+    kernel, extent = node.inputs[1].type.shape[2 + axis], node.output.type.shape[1 + axis]
+    phases = []
+    for first in range(min(stride, extent)):
+        taps = tuple(k for k in reversed(range(kernel)) if (first + pad - k * dilation) % stride == 0)
+        origin = (first + pad - taps[0] * dilation) // stride if taps else 0
+        phases.append(Phase(first, taps, dilation // gcd(dilation, stride), origin))
+    return phases
+
+
+def transposed_halo(node: Node) -> Halo:
+    """The padding that a channels-last conv_transpose2d needs around its input."""
+    sides = []
+    for axis in range(2):
+        stride, extent = ints_attr(node, "strides")[axis], node.inputs[0].type.shape[1 + axis]
+        before = after = 0
+        for phase in transposed_phases(node, axis):
+            if phase.taps:
+                outputs = -(-(node.output.type.shape[1 + axis] - phase.first) // stride)
+                last = phase.origin + (len(phase.taps) - 1) * phase.dilation + outputs - 1
+                before, after = max(before, -phase.origin), max(after, last - (extent - 1))
+        sides.append((before, after))
+    (top, bottom), (left, right) = sides
+    return top, left, bottom, right

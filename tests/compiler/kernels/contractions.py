@@ -1,0 +1,117 @@
+"""Graphs of convolutions and products for the tests of their kernels: several nodes a graph, so that one program tests
+them all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgec.compiler.ir.expr import Expr, In, clip, hard_swish, relu, sigmoid
+from edgec.compiler.ir.graph import Array, Attr, Graph, Node, Value, constant
+from edgec.compiler.ir.registry import lookup
+from edgec.compiler.ir.types import Quant, TensorType
+from edgec.compiler.ops.reference import run_node
+
+CLAMPS: tuple[Expr | None, ...] = (None, relu(In(0)), clip(In(0), -0.7, 0.9))
+"""Activations of int8."""
+
+ACTIVATIONS: tuple[Expr | None, ...] = (*CLAMPS, hard_swish(In(0)), sigmoid(In(0)))
+"""Activations of float32."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A node: its op, shapes and attributes. `weights`: "symmetric" per channel in [-127, 127], "full" with -128, or
+    "wide" (codes minus a zero point far from the middle: 9 bits). `clamp`: an index of `CLAMPS` or `ACTIVATIONS`."""
+
+    op: str
+    x: tuple[int, ...]
+    w: tuple[int, ...]
+    channel_axis: int
+    attrs: dict[str, Attr] = field(default_factory=dict)
+    weights: str = "symmetric"
+    bias: bool = True
+    residual: bool = False
+    activation: int = 0
+    seed: int = 0
+
+
+def graph_of(cases: Sequence[Case], *, int8: bool) -> tuple[Graph, dict[str, Array]]:
+    """A graph of all cases, each with an input and an output of its own, and arrays for the inputs."""
+    graph, inputs = Graph("cases", [], []), {}
+    for number, case in enumerate(cases):
+        builder = _Builder(case, number, int8)
+        graph.nodes.append(builder.node)
+        graph.outputs.append(builder.node.output)
+        for value, array in builder.inputs.items():
+            graph.inputs.append(value)
+            inputs[value.name] = array
+    return graph, inputs
+
+
+class _Builder:
+    """The node of a case, and the arrays that it reads."""
+
+    def __init__(self, case: Case, number: int, int8: bool) -> None:
+        self.rng, self.number, self.int8 = np.random.default_rng(case.seed), number, int8
+        self.inputs: dict[Value, Array] = {}
+        operands = [self.data("x", case.x, Quant.per_tensor(0.03, int(self.rng.integers(-128, 128)))), self.w(case)]
+        groups = case.attrs.get("groups", 1) if case.op == "conv_transpose2d" else 1
+        assert isinstance(groups, int)
+        channels = case.w[case.channel_axis] * groups
+        if case.bias or case.residual:
+            operands.append(self.bias(channels))
+        attrs = dict(case.attrs)
+        activations = CLAMPS if int8 else ACTIVATIONS
+        attrs["activation"] = activations[case.activation % len(activations)]
+        node = Node(case.op, operands, [Value(f"y{number}", TensorType((), "float32"))], attrs, f"n{number}")
+        (node.output.type,) = lookup(case.op).infer(node)
+        shape = node.output.type.shape
+        if int8:
+            node.output.type = TensorType(shape, "int8", Quant.per_tensor(*self.scale_of(node)))
+        if case.residual:
+            operands.append(self.data("r", shape, Quant.per_tensor(0.05, 7)))
+            node.attrs["residual_activation"] = activations[(case.activation + 1) % len(activations)]
+            if int8:
+                node.attrs["conv_quant"], node.output.type = (
+                    node.output.type.quant,
+                    TensorType(shape, "int8", Quant.per_tensor(0.04, -11)),
+                )
+            node.inputs = operands
+        self.node = node
+
+    def data(self, name: str, shape: tuple[int, ...], quant: Quant) -> Value:
+        type_ = TensorType(shape, "int8", quant) if self.int8 else TensorType(shape, "float32")
+        value = Value(f"{name}{self.number}", type_)
+        real = self.rng.normal(size=shape).astype(np.float32)
+        self.inputs[value] = self.rng.integers(-128, 128, shape).astype(np.int8) if self.int8 else real
+        return value
+
+    def w(self, case: Case) -> Value:
+        name, shape = f"w{self.number}", case.w
+        if not self.int8:
+            return constant(name, self.rng.normal(size=shape).astype(np.float32))
+        codes = self.rng.integers(-127 if case.weights == "symmetric" else -128, 128, shape).astype(np.int8)
+        groups = case.attrs.get("groups", 1)
+        if case.weights == "wide" or (case.op == "conv_transpose2d" and groups != 1):
+            return constant(name, codes, Quant.per_tensor(0.01, -101 if case.weights == "wide" else 0))
+        scales = self.rng.uniform(0.002, 0.02, shape[case.channel_axis]).astype(np.float32)
+        return constant(name, codes, Quant(tuple(map(float, scales)), (0,) * len(scales), case.channel_axis))
+
+    def bias(self, channels: int) -> Value:
+        real = self.rng.normal(size=channels).astype(np.float32)
+        return constant(f"b{self.number}", (real * 1000).astype(np.int32) if self.int8 else real)
+
+    def scale_of(self, node: Node) -> tuple[float, int]:
+        """A scale that spreads the results over the codes, some of them beyond."""
+        node.output.type = TensorType(node.output.type.shape, "int8", Quant.per_tensor(1.0))
+        x = self.inputs[node.inputs[0]]
+        arrays = [x, *(v.data for v in node.inputs[1:] if v.data is not None)]
+        scale = 0.01
+        while scale < 1e6 and np.mean(np.abs(self._codes(node, arrays, scale).astype(int)) >= 127) > 0.1:
+            scale *= 1.5
+        return scale, int(self.rng.integers(-100, 100))
+
+    def _codes(self, node: Node, arrays: list[Array], scale: float) -> Array:
+        node.output.type = TensorType(node.output.type.shape, "int8", Quant.per_tensor(scale))
+        return run_node(node, arrays)[0]

@@ -1,0 +1,187 @@
+"""Who shares memory with whom: the cases in which sharing would change results, and those in which it must happen."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgec.compiler.ir.expr import Expr, In, call, relu
+from edgec.compiler.ir.graph import Array, Attr, Graph, Node, Value, constant
+from edgec.compiler.ir.registry import lookup
+from edgec.compiler.ir.types import TensorType
+from edgec.compiler.lower.lower import Lowered, lower
+from edgec.compiler.lower.plan import Space
+from edgec.targets.registry import find
+from edgec.tests.compiler.lower.running import check
+
+SHAPE = (1, 4, 8, 16)
+"""Channels last, of whole vectors."""
+
+ADD: Expr = call("add", In(0), In(1))
+
+
+class Net:
+    """A float graph in the making."""
+
+    def __init__(self, *shapes: tuple[int, ...]) -> None:
+        self.rng = np.random.default_rng(0)
+        self.inputs = [Value(f"x{i}", TensorType(shape, "float32")) for i, shape in enumerate(shapes)]
+        self.graph = Graph("g", list(self.inputs), [])
+
+    def emit(self, op: str, *inputs: Value, extents: tuple[int, ...] = (), **attrs: Attr) -> Value:
+        number = len(self.graph.nodes)
+        node = Node(op, list(inputs), [Value(f"v{number}", TensorType(extents, "float32"))], attrs, f"{op}{number}")
+        (node.output.type,) = lookup(op).infer(node)
+        self.graph.nodes.append(node)
+        return node.output
+
+    def conv(self, x: Value, kernel: int = 3) -> Value:
+        """As many channels as before, on a plane of the same size."""
+        channels, pad = x.type.shape[3], kernel // 2
+        w = constant(f"w{len(self.graph.nodes)}", self.normal(channels, channels, kernel, kernel))
+        return self.emit("conv2d", x, w, pads=(pad,) * 4, layout="NHWC")
+
+    def relu(self, x: Value) -> Value:
+        return self.emit("map", x, expr=relu(In(0)))
+
+    def add(self, x: Value, y: Value) -> Value:
+        return self.emit("map", x, y, expr=ADD)
+
+    def normal(self, *shape: int) -> Array:
+        return self.rng.normal(size=shape).astype(np.float32)
+
+    def lowered(self, *outputs: Value) -> Lowered:
+        self.graph.outputs = list(outputs)
+        return lower(self.graph, find("arm64-neon"))
+
+    def check(self, folder: Path, *outputs: Value) -> None:
+        self.graph.outputs = list(outputs)
+        inputs = {v.name: self.normal(*v.type.shape) for v in self.inputs}
+        for threads in (1, 2):
+            check(self.graph, inputs, folder, threads=threads)
+
+
+def names(lowered: Lowered) -> list[str]:
+    return [step.name for step in lowered.plan.steps]
+
+
+def test_a_map_runs_in_place() -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.relu(net.conv(net.inputs[0])))
+    lowered = net.lowered(net.conv(v))
+    map_step = next(s for s in lowered.plan.steps if s.kernel.startswith("map"))
+    x, y = (o for o in map_step.operands if o.space == Space.ARENA)
+    assert x == y
+
+
+def test_a_value_that_is_read_again_is_not_overwritten(tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.inputs[0])
+    net.check(tmp_path, net.conv(net.add(net.relu(v), v)))
+
+
+def test_a_part_of_an_overwritten_concat_that_is_read_again(tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    a, b = net.conv(net.inputs[0]), net.conv(net.inputs[0])
+    whole = net.relu(net.emit("concat", a, b, axis=3))
+    later = net.conv(net.add(a, a))
+    net.check(tmp_path, net.conv(whole), later)
+
+
+def test_a_concat_of_concats_is_free() -> None:
+    net = Net(SHAPE)
+    a, b, c = (net.conv(net.inputs[0]) for _ in range(3))
+    inner = net.emit("concat", a, b, axis=3)
+    lowered = net.lowered(net.emit("max_pool2d", net.emit("concat", inner, c, axis=3), kernel=(2, 2), layout="NHWC"))
+    assert not any(name.startswith("concat") for name in names(lowered))
+
+
+def test_a_concat_that_is_an_output_is_written_in_place(tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    y = net.emit("concat", net.conv(net.inputs[0]), net.conv(net.inputs[0], 1), axis=3)
+    assert not any(name.startswith("concat") for name in names(net.lowered(y)))
+    net.check(tmp_path, y)
+
+
+def test_a_concat_of_inputs_constants_and_one_value_twice(tmp_path: Path) -> None:
+    net = Net(SHAPE, SHAPE)
+    c, v = constant("c", net.normal(*SHAPE)), net.conv(net.inputs[1])
+    net.check(tmp_path, net.conv(net.emit("concat", net.inputs[0], c, v, v, axis=3)))
+
+
+def test_a_deep_chain_of_concats() -> None:
+    net = Net((1, 2, 2, 1))
+    whole = net.conv(net.inputs[0], 1)
+    for _ in range(1500):
+        whole = net.emit("concat", whole, net.relu(net.inputs[0]), axis=3)
+    assert net.lowered(net.relu(whole)).plan.arena_size > 0
+
+
+def test_outputs_that_are_inputs_constants_and_each_other(tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.inputs[0])
+    reshaped = net.emit("reshape", v, shape=(32, 16))
+    w = net.conv(v)
+    again = net.emit("reshape", net.inputs[0], shape=(16, 32))
+    net.check(tmp_path, net.inputs[0], constant("c", net.normal(2, 3)), v, reshaped, w, again)
+
+
+def test_one_value_as_two_outputs(tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.inputs[0])
+    lowered = net.lowered(v, v)
+    written = {o.index for s in lowered.plan.steps for o in s.operands if o.space == Space.OUTPUT}
+    assert written == {0, 1}
+
+
+def test_an_output_that_is_read_with_padding(tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.inputs[0])
+    lowered = net.lowered(v, net.conv(v))
+    assert [name for name in names(lowered) if name.endswith("/copy")] == ["conv2d0/copy", "conv2d1/copy"]
+    net.check(tmp_path, v, net.graph.nodes[-1].output)
+
+
+def test_one_copy_serves_all_readers() -> None:
+    net = Net(SHAPE)
+    readers = [net.conv(net.inputs[0], kernel) for kernel in (1, 3, 5)]
+    lowered = net.lowered(net.emit("concat", *readers, axis=3))
+    assert sum(name.endswith("/copy") for name in names(lowered)) == 1
+
+
+def test_an_unused_input(tmp_path: Path) -> None:
+    net = Net(SHAPE, (2, 3))
+    net.check(tmp_path, net.relu(net.inputs[0]))
+
+
+def test_scalars(tmp_path: Path) -> None:
+    net = Net((), SHAPE)
+    net.check(tmp_path, net.add(net.relu(net.inputs[0]), net.inputs[0]), net.add(net.inputs[1], net.inputs[0]))
+
+
+@pytest.mark.parametrize("op", ["softmax", "reduce"])
+def test_padding_around_what_cannot_be_written_with_gaps(op: str, tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.inputs[0])
+    v = (
+        net.emit("softmax", v, axis=3)
+        if op == "softmax"
+        else net.emit("reduce", v, kind="max", axes=(3,), keepdims=True)
+    )
+    net.check(tmp_path, net.conv(v))
+
+
+def test_a_small_plane_is_not_padded_to_many_times_its_size(tmp_path: Path) -> None:
+    net = Net((1, 2, 64, 16))
+    a = net.conv(net.inputs[0], 1)
+    y = net.conv(a, 5)
+    lowered = net.lowered(net.relu(net.conv(y, 1)))
+    assert lowered.plan.arena_size < 2.3 * a.type.nbytes
+    net.check(tmp_path, net.graph.outputs[0])
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect"])
+def test_mirrored_padding(mode: str, tmp_path: Path) -> None:
+    net = Net((2, 3, 5, 4))
+    v = net.emit("pad", net.relu(net.inputs[0]), pads=(1, 2, 0, 3, 0, 1, 4, 2), mode=mode)
+    net.check(tmp_path, v, net.emit("pad", net.inputs[0], pads=(0, 0, 2, 2, 0, 0, 2, 2), mode=mode))
