@@ -74,7 +74,7 @@ def compare(case, model):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cases(kind):
-    counts = Counter()
+    counts: Counter[str] = Counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         cases = load_model_tests(kind=kind)

@@ -18,7 +18,10 @@ HOSTILE = [0, 1, -1, 2, 7, 127, -128, 2**31 - 1, -(2**31), 2**40, 2**63 - 1, -(2
 def seed_model() -> onnx.ModelProto:
     """A small model with many kinds of ops, quantized ones included."""
     rng = np.random.default_rng(0)
-    f = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+
+    def f(*shape: int) -> np.ndarray:
+        return np.asarray(rng.normal(size=shape), np.float32)
+
     constants = {
         "w": f(4, 3, 3, 3), "b": f(4), "ones": np.abs(f(4)), "t": f(4, 2, 2, 2), "s": np.array(0.1, np.float32),
         "z": np.array(3, np.uint8), "axes": np.array([2, 3], np.int64), "shape": np.array([0, -1], np.int64),

@@ -4,6 +4,8 @@ The activations are int8 and the weights int8: with uint8 activations ONNX Runti
 weights are small.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 from onnx import helper
@@ -24,7 +26,7 @@ def scale(value):
     return np.array(value, np.float32)
 
 
-CONVS = {
+CONVS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "plain": ((1, 8, 9, 9), (12, 8, 3, 3), {"pads": [1, 1, 1, 1]}),
     "strided": ((2, 3, 9, 8), (5, 3, 3, 3), {"strides": [2, 2], "pads": [0, 1, 1, 0]}),
     "pointwise": ((1, 24, 6, 6), (10, 24, 1, 1), {}),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgec.compiler.ir.expr import In, clip, hard_sigmoid, hard_swish, parse, sigmoid
-from edgec.compiler.ir.graph import Graph, Node, Value, constant
+from edgec.compiler.ir.graph import Attr, Graph, Node, Value, constant
 from edgec.compiler.ir.registry import lookup
 from edgec.compiler.ir.types import TensorType
 from edgec.compiler.ops.reference import run_graph
@@ -23,7 +23,7 @@ class Net:
         self.inputs = [Value(f"x{i}", TensorType(s, "float32")) for i, s in enumerate(shapes)]
         self.graph = Graph("net", list(self.inputs), [])
 
-    def __call__(self, name: str, op: str, *inputs: Value, **attrs: object) -> Value:
+    def __call__(self, name: str, op: str, *inputs: Value, **attrs: Attr) -> Value:
         node = Node(op, list(inputs), [], attrs, f"node_{name}")
         (inferred,) = lookup(op).infer(node)
         node.outputs = [Value(name, inferred, producer=node)]

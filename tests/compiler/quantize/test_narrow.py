@@ -37,8 +37,8 @@ def ranges(lo: float, hi: float, expr: Expr) -> dict[str, Range]:
     ],
 )
 def test_flat_ends_are_cut(expr, given, expected):
-    graph = chain(expr)
-    found = narrow(graph, graph.nodes, ranges(*given, expr))["t"]
+    graph, (lo, hi) = chain(expr), given
+    found = narrow(graph, graph.nodes, ranges(lo, hi, expr))["t"]
     assert (found.lo, found.hi) == pytest.approx(expected, abs=0.1)
 
 

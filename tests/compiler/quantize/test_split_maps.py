@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edgec.compiler.ir.attributes import expr_attr
 from edgec.compiler.ir.expr import parse, to_text
 from edgec.compiler.ir.graph import Graph, Node, Value, constant
 from edgec.compiler.ir.types import TensorType
@@ -42,7 +43,7 @@ def test_split(expr, expected):
     feed = {v.name: rng.normal(size=v.type.shape).astype(np.float32) for v in graph.inputs}
     before = run_graph(graph, feed)
     split_maps(graph)
-    assert [to_text(n.attrs["expr"]) for n in graph.nodes] == expected
+    assert [to_text(expr_attr(n, "expr")) for n in graph.nodes] == expected
     assert graph.outputs[0].name == "y" and {n.name for n in graph.nodes} == {"node"}
     np.testing.assert_array_equal(run_graph(graph, feed)["y"], before["y"])
 
@@ -52,5 +53,5 @@ def test_constants_per_channel_stay_with_their_tensor():
     graph = graph_of("add(mul(%0, %2), %1)", (4, 3), (4, 1), const=k)
     feed = {"a": np.ones((4, 3), np.float32), "b": np.ones((4, 1), np.float32)}
     split_maps(graph)
-    assert [to_text(n.attrs["expr"]) for n in graph.nodes] == ["mul(%0, %1)", "add(%0, %1)"]
+    assert [to_text(expr_attr(n, "expr")) for n in graph.nodes] == ["mul(%0, %1)", "add(%0, %1)"]
     np.testing.assert_array_equal(run_graph(graph, feed)["y"], np.tile(k + 1, (4, 1)))

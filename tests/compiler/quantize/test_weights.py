@@ -31,7 +31,7 @@ def test_per_channel_weights_and_bias(w, data, input_scale):
 def test_absurd_biases_keep_scales_finite():
     w, bias = np.zeros((2, 1, 1, 1), np.float32), np.array([3e38, -1.0], np.float32)
     _, quant = quantize_weights(w, 0, 1e-20, bias)
-    assert np.isfinite(np.float32(quant.scale)).all()
+    assert np.isfinite(np.array(quant.scale, np.float32)).all()
     assert abs(quantize_bias(bias, 1e-20, quant).astype(np.int64)).max() <= MAX_BIAS
 
 
