@@ -98,6 +98,10 @@ def _compile_kernels(lowered: Lowered, target: Target, progress: Progress) -> di
     objects = {}
     for done, (kernel, variant) in enumerate(jobs):
         progress("kernels", done, len(jobs))
-        objects[kernel.spec.symbol, variant.name] = compile_kernel(kernel, variant, cache_dir())
+        try:
+            objects[kernel.spec.symbol, variant.name] = compile_kernel(kernel, variant, cache_dir())
+        except ValueError as error:  # a template has no code for these element types
+            node = next(step.name for step in lowered.plan.steps if step.kernel == kernel.spec.symbol)
+            raise EdgeError(f"node {node!r} cannot be compiled: {error}; cast its inputs") from None
     progress("kernels", len(jobs), len(jobs))
     return objects

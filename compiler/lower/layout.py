@@ -24,14 +24,14 @@ class Layout:
     fills: dict[Storage, Fill] = field(default_factory=dict)
 
 
-def plan_layout(graph: Graph) -> Layout:
-    """The layout of `graph` (channels last, all shapes static)."""
-    return _Planner(graph).run()
+def plan_layout(graph: Graph, lanes: int) -> Layout:
+    """The layout of `graph` (channels last, all shapes static); `lanes` as in `plan_sharing`."""
+    return _Planner(graph, lanes).run()
 
 
 class _Planner:
-    def __init__(self, graph: Graph) -> None:
-        self.graph, self.sharing, self.layout = graph, plan_sharing(graph), Layout()
+    def __init__(self, graph: Graph, lanes: int) -> None:
+        self.graph, self.sharing, self.layout = graph, plan_sharing(graph, lanes), Layout()
         self.halos: dict[Value, Halo] = {}
         """Padding around values with memory of their own."""
         self.copied: dict[Value, Halo] = {}

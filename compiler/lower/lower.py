@@ -32,7 +32,7 @@ class Lowered:
 def lower(graph: Graph, target: Target) -> Lowered:
     """The plan of `graph` (after all passes) for `target`. EdgeError names what has no kernel or is too large."""
     _check(graph)
-    context = Context(target, plan_layout(graph))
+    context = Context(target, plan_layout(graph, target.columns))
     _Walk(context, graph).run()
     storages = list(context.storages)
     arena = plan_arena(storages)

@@ -13,10 +13,6 @@ from ..ir.graph import Graph, Node, Value
 from .buffers import element_size, image_dims
 from .demands import writes_strided
 
-WHOLE_VECTORS = 64
-"""Elements of which a row's length must be a multiple to be overwritten in place: kernels align the last vector of a
-row to its end, and would compute the elements that it shares with the vector before it from results."""
-
 
 @dataclass(frozen=True)
 class Inside:
@@ -48,10 +44,12 @@ class Sharing:
         return False
 
 
-def plan_sharing(graph: Graph) -> Sharing:
-    """Who shares memory in `graph`. Inputs and outputs of the graph are never placed inside others: their memory is the
-    user's."""
-    plan = _Plan(graph)
+def plan_sharing(graph: Graph, lanes: int) -> Sharing:
+    """Who shares memory in `graph`, for kernels that compute `lanes` elements at once, or twice as many single bytes.
+
+    Inputs and outputs of the graph are never placed inside others: their memory is the user's.
+    """
+    plan = _Plan(graph, lanes)
     for node in reversed(graph.nodes):
         if node.op == "concat":
             plan.concat(node)
@@ -66,7 +64,8 @@ def plan_sharing(graph: Graph) -> Sharing:
 
 
 class _Plan:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, lanes: int) -> None:
+        self.lanes = lanes
         self.uses: Mapping[Value, list[Node]] = graph.uses()
         self.outputs = set(graph.outputs)
         self.inside: dict[Value, Inside] = {}
@@ -97,8 +96,7 @@ class _Plan:
     def in_place(self, node: Node) -> None:
         """Let a map write over the first operand that nobody else reads."""
         y = node.output
-        broadcast = any(x.type.shape != y.type.shape for x in node.inputs)  # then a row may end with every pixel
-        if (image_dims(y.type.shape)[3] if broadcast else self.row_elements(y)) % WHOLE_VECTORS:
+        if not self.has_whole_vectors(node):
             return
         for x in node.inputs:
             same = x.type.shape == y.type.shape and element_size(x.type) == element_size(y.type)
@@ -106,6 +104,17 @@ class _Plan:
                 self.inside[x] = Inside(y)
                 self.overwritten.add(x)
                 return
+
+    def has_whole_vectors(self, node: Node) -> bool:
+        """Whether the rows that a map walks are whole vectors.
+
+        Kernels align the last vector of a row to its end, and in place they would compute the elements that it shares
+        with the vector before it from results.
+        """
+        y = node.output
+        # other operands, repeated or with gaps between their pixels, may end a row with every pixel
+        elements = self.row_elements(y) if len(node.inputs) == 1 else image_dims(y.type.shape)[3]
+        return elements % (2 * self.lanes if element_size(y.type) == 1 else self.lanes) == 0
 
     def row_elements(self, value: Value) -> int:
         """Elements that surely follow each other without gaps in the value's memory."""

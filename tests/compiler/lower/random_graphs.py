@@ -18,7 +18,7 @@ T = TypeVar("T")
 LARGEST = 6000
 """Elements of a tensor beyond which it is not made larger."""
 
-SHAPES = ((1, 3, 9, 11), (2, 4, 6, 5), (1, 16, 7, 7), (1, 5, 1, 8), (1, 40, 4, 3), (2, 1, 1, 1), (3, 64))
+SHAPES = ((1, 3, 9, 11), (1, 24, 4, 8), (2, 4, 6, 5), (1, 16, 7, 7), (1, 5, 1, 8), (1, 40, 4, 3), (2, 1, 1, 1), (3, 64))
 UNARY: tuple[Expr, ...] = (relu(In(0)), clip(In(0), -1.0, 1.0), hard_swish(In(0)), sigmoid(In(0)), call("neg", In(0)))
 BINARY: tuple[Expr, ...] = (
     call("add", In(0), In(1)), call("mul", In(0), In(1)), relu(call("add", In(0), In(1))), call("sub", In(0), In(1)),

@@ -80,6 +80,21 @@ def test_a_value_that_is_read_again_is_not_overwritten(tmp_path: Path) -> None:
     net.check(tmp_path, net.conv(net.add(net.relu(v), v)))
 
 
+def test_rows_that_are_no_whole_vectors_are_not_overwritten(tmp_path: Path) -> None:
+    """A plane is a whole number of vectors, but a row of one pixel is not: what is repeated per channel walks those."""
+    net = Net((1, 4, 8, 24))
+    v = net.add(net.conv(net.inputs[0], 1), constant("c", net.normal(24)))
+    net.check(tmp_path, net.conv(v, 1))
+
+
+def test_nor_are_rows_that_another_operand_splits(tmp_path: Path) -> None:
+    """The operand that is read lies in a concat's buffer, with other channels between its pixels."""
+    net = Net((1, 4, 8, 24))
+    a, b = net.conv(net.inputs[0], 1), net.conv(net.inputs[0], 1)
+    whole = net.emit("concat", b, net.relu(net.inputs[0]), axis=3)
+    net.check(tmp_path, net.conv(net.add(a, b), 1), net.conv(whole, 1))
+
+
 def test_a_part_of_an_overwritten_concat_that_is_read_again(tmp_path: Path) -> None:
     net = Net(SHAPE)
     a, b = net.conv(net.inputs[0]), net.conv(net.inputs[0])
@@ -169,6 +184,12 @@ def test_padding_around_what_cannot_be_written_with_gaps(op: str, tmp_path: Path
         else net.emit("reduce", v, kind="max", axes=(3,), keepdims=True)
     )
     net.check(tmp_path, net.conv(v))
+
+
+def test_padding_around_the_same_bytes_in_another_shape(tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.inputs[0])
+    net.check(tmp_path, net.conv(net.emit("reshape", v, shape=(1, 8, 4, 16))), net.conv(v, 1))
 
 
 def test_a_small_plane_is_not_padded_to_many_times_its_size(tmp_path: Path) -> None:
