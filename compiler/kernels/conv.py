@@ -14,11 +14,9 @@ kernels, for fewer channels than columns, copy their results element by element.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.expr import Expr, to_text
 from .builder import BITS, Builder, Pointer, Value, define, i64
-from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue, Store
+from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
 from .isa import Isa, Tile
-from .naming import digest
 from .tir import tirx
 
 PARAMS = (
@@ -30,45 +28,26 @@ PARAMS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class ConvSpec:
+@dataclass(frozen=True, kw_only=True)
+class ConvSpec(ContractionSpec):
     """Which member of the family. `tile_rows`: output pixels in one scheduling tile, the same for all variants of a
-    bundle; an ISA whose register tile is smaller covers it in several passes. `full_range`: weights may be -128.
-    `whole`: runs are whole steps of the register tile. `clamped`: the epilogue has bounds tighter than saturation.
-    `pointwise`: a single tap, so no loops over taps. `narrow`: fewer output channels than a block has columns.
-    `parts`: weights come as the sum of so many numbers, two or three where 8 bits do not hold them; run after run."""
+    bundle; an ISA whose register tile is smaller covers it in several passes. `pointwise`: a single tap, so no loops
+    over taps. `whole`: runs are whole steps of the register tile."""
 
-    dtype: str
     tile_rows: int
-    residual: bool = False
     pointwise: bool = False
     whole: bool = False
-    clamped: bool = True
-    full_range: bool = False
-    narrow: bool = False
-    parts: int = 1
-    activation: Expr | None = None
-    residual_activation: Expr | None = None
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        prefix = {"int8": "qs8", "float32": "f32"}[self.dtype]
-        parts = [prefix, "gemm" if self.pointwise else "conv", f"m{self.tile_rows}"]
-        parts += ["whole"] * self.whole + ["clamp"] * (self.clamped and self.dtype == "int8")
-        parts += ["add"] * self.residual + ["w8"] * self.full_range + ["narrow"] * self.narrow
-        parts += [f"parts{self.parts}"] * (self.parts > 1)
-        for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
-            if expr is not None:
-                parts.append(f"{role}{digest(to_text(expr))}")
-        return "_".join(parts)
+        shape = ["gemm" if self.pointwise else "conv", f"m{self.tile_rows}"]
+        return self.name(*shape, *["whole"] * self.whole)
 
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        if self.dtype != "int8":
-            return PARAMS
-        return PARAMS + INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
+        return PARAMS + self.epilogue_params
 
     def tile(self, isa: Isa) -> Tile:
         """The register tile that `isa` uses for this kernel."""
@@ -77,8 +56,6 @@ class ConvSpec:
         return isa.float_tile(self.tile_rows)
 
 
-OPERANDS = ("x", "w", "residual", "y")
-
 STEP = 4
 """Groups in a `whole` step: a multiple of every register tile's `groups_per_step`."""
 
@@ -86,11 +63,6 @@ STEP = 4
 def build(spec: ConvSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
     return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa))
-
-
-def header_bytes(dtype: str, columns: int) -> int:
-    """Bytes before the weights of a block: bias and, for int8, multipliers."""
-    return columns * (8 if dtype == "int8" else 4)
 
 
 def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
@@ -114,7 +86,7 @@ def _rows(b: Builder, spec: ConvSpec, isa: Isa, first: Value, first_block: Value
     x, w, residual, y = (b.pointer(name) for name in OPERANDS)
     places = [("x_row", "x_pixel"), ("y_row", "y_pixel")] + [("r_row", "r_pixel")] * spec.residual
     offsets = pixel_offsets(b, first, tile.rows, places)
-    epilogue = _epilogue(spec, isa, b)
+    epilogue = spec.epilogue(b, isa)
     element = BITS[spec.dtype] // 8
     columns = i64(tile.columns)
     with b.range(first_block, last_block) as block:
@@ -187,23 +159,3 @@ def _run(
         return
     with b.range(main * step, groups) as k:
         tile.step(x, [s + k * group_bytes for s in starts], w, w_start + k * weight_bytes, 1)
-
-
-def _epilogue(spec: ConvSpec, isa: Isa, b: Builder) -> Int8Epilogue | FloatEpilogue:
-    if spec.dtype == "int8":
-        return Int8Epilogue(b, isa, clamped=spec.clamped, residual=spec.residual)
-    return FloatEpilogue(isa, spec.activation, spec.residual_activation)
-
-
-def store_partial(
-    b: Builder, y: Pointer, offsets: Sequence[Value], rows: Sequence[Store], row_bytes: int, element: int
-) -> None:
-    """Write only the channels that exist: rows go to the stack, from there element by element."""
-    scratch, targets = b.stack(len(rows) * row_bytes), b.stack(len(rows) * 8)
-    for r, (offset, store) in enumerate(zip(offsets, rows, strict=True)):
-        store(scratch, i64(r * row_bytes))
-        targets.store(i64(r * 8), offset, "int64")
-    with b.range(0, len(rows)) as r:
-        target = b.let(targets.load(r * 8, "int64"))
-        with b.range(0, b.param("channels") * element) as i:
-            y.store(target + i, scratch.load(r * row_bytes + i, "int8"), "int8")

@@ -12,12 +12,9 @@ Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..ir.expr import Expr, to_text
 from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64, intrinsic
-from .conv import header_bytes, store_partial
-from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue
+from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
 from .isa import Isa
-from .naming import digest
 from .tir import tirx
 
 PIXELS = 2
@@ -28,23 +25,13 @@ PARAMS = (
     "y_row", "y_pixel", "r_row", "r_pixel", "channels", "blocks", "block_bytes",
 )  # fmt: skip
 
-OPERANDS = ("x", "w", "residual", "y")
 
+@dataclass(frozen=True, kw_only=True)
+class DepthwiseSpec(ContractionSpec):
+    """Which member of the family. `kernel` = (height, width, stride_x) is unrolled, with dilation 1; None: loops. Only
+    these take weights in more than one part."""
 
-@dataclass(frozen=True)
-class DepthwiseSpec:
-    """Which member of the family. `kernel` = (height, width, stride_x) is unrolled, with dilation 1; None: loops.
-    `parts` as in `ConvSpec`; more than one only with loops."""
-
-    dtype: str
     kernel: tuple[int, int, int] | None
-    residual: bool = False
-    clamped: bool = True
-    full_range: bool = False
-    narrow: bool = False
-    parts: int = 1
-    activation: Expr | None = None
-    residual_activation: Expr | None = None
 
     @property
     def tile_rows(self) -> int:
@@ -54,22 +41,12 @@ class DepthwiseSpec:
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        prefix = {"int8": "qs8", "float32": "f32"}[self.dtype]
-        shape = "loop" if self.kernel is None else "{}x{}s{}".format(*self.kernel)
-        parts = [prefix, "dwconv", shape]
-        parts += ["clamp"] * (self.clamped and self.dtype == "int8") + ["add"] * self.residual
-        parts += ["w8"] * self.full_range + ["narrow"] * self.narrow + [f"parts{self.parts}"] * (self.parts > 1)
-        for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
-            if expr is not None:
-                parts.append(f"{role}{digest(to_text(expr))}")
-        return "_".join(parts)
+        return self.name("dwconv", "loop" if self.kernel is None else "{}x{}s{}".format(*self.kernel))
 
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        if self.dtype != "int8":
-            return PARAMS
-        return PARAMS + INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
+        return PARAMS + self.epilogue_params
 
 
 def build(spec: DepthwiseSpec, isa: Isa) -> object:
@@ -83,11 +60,7 @@ class _Depthwise:
         self.columns = 2 * isa.lanes
         self.element = BITS[spec.dtype] // 8
         self.x, self.w, self.residual, self.y = (b.pointer(name) for name in OPERANDS)
-        self.epilogue: Int8Epilogue | FloatEpilogue
-        if spec.dtype == "int8":
-            self.epilogue = Int8Epilogue(b, isa, clamped=spec.clamped, residual=spec.residual)
-        else:
-            self.epilogue = FloatEpilogue(isa, spec.activation, spec.residual_activation)
+        self.epilogue = spec.epilogue(b, isa)
 
     def body(self) -> None:
         b, rows = self.b, self.spec.tile_rows

@@ -25,7 +25,7 @@ def depthwise(
     parts = int8_parts(flat) if dtype == "int8" else [flat]
     taps = np.stack(parts, axis=1).reshape(len(flat) * len(parts), channels)
     spec = kernels.DepthwiseSpec(
-        dtype, _unrolled(window, height) if len(parts) == 1 else None, residual=epilogue.residual,
+        dtype=dtype, kernel=_unrolled(window, height) if len(parts) == 1 else None, residual=epilogue.residual,
         clamped=epilogue.clamped, full_range=dtype == "int8" and bool((taps == -128).any()), narrow=channels < columns,
         parts=len(parts),
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,

@@ -49,7 +49,7 @@ def dense(
     group = _group(epilogue.dtype)
     groups = runs.taps.shape[1] // group
     spec = conv.ConvSpec(
-        epilogue.dtype, rows, residual=epilogue.residual, pointwise=runs.y * runs.x == 1,
+        dtype=epilogue.dtype, tile_rows=rows, residual=epilogue.residual, pointwise=runs.y * runs.x == 1,
         whole=groups % conv.STEP == 0, clamped=epilogue.clamped, narrow=outputs < columns, parts=runs.parts,
         full_range=epilogue.dtype == "int8" and bool((runs.taps == -128).any()),
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,

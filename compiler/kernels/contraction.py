@@ -1,0 +1,71 @@
+"""What dense and depthwise convolutions share: the parts of a spec that weights and epilogue decide, the head of a
+block of packed weights, and stores of fewer channels than a block has columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..ir.expr import Expr, to_text
+from .builder import Builder, Pointer, Value, i64
+from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue, Store
+from .isa import Isa
+from .naming import digest
+
+OPERANDS = ("x", "w", "residual", "y")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContractionSpec:
+    """`residual`: it is added. `clamped`: int8 results have bounds tighter than saturation. `full_range`: weights may
+    be -128. `narrow`: fewer output channels than a block has columns. `parts`: weights come as the sum of so many
+    numbers, two or three where 8 bits do not hold them, run after run. The activations are those of float32."""
+
+    dtype: str
+    residual: bool = False
+    clamped: bool = True
+    full_range: bool = False
+    narrow: bool = False
+    parts: int = 1
+    activation: Expr | None = None
+    residual_activation: Expr | None = None
+
+    def name(self, *shape: str) -> str:
+        """A symbol: dtype, what the family says of `shape`, then what this spec says."""
+        words = [{"int8": "qs8", "float32": "f32"}[self.dtype], *shape]
+        words += ["clamp"] * (self.clamped and self.dtype == "int8") + ["add"] * self.residual
+        words += ["w8"] * self.full_range + ["narrow"] * self.narrow + [f"parts{self.parts}"] * (self.parts > 1)
+        for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
+            if expr is not None:
+                words.append(f"{role}{digest(to_text(expr))}")
+        return "_".join(words)
+
+    @property
+    def epilogue_params(self) -> tuple[str, ...]:
+        """Names of the epilogue's parameters, in order."""
+        if self.dtype != "int8":
+            return ()
+        return INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
+
+    def epilogue(self, b: Builder, isa: Isa) -> Int8Epilogue | FloatEpilogue:
+        """What emits the epilogue's code."""
+        if self.dtype == "int8":
+            return Int8Epilogue(b, isa, clamped=self.clamped, residual=self.residual)
+        return FloatEpilogue(isa, self.activation, self.residual_activation)
+
+
+def header_bytes(dtype: str, columns: int) -> int:
+    """Bytes before the weights of a block: bias and, for int8, multipliers."""
+    return columns * (8 if dtype == "int8" else 4)
+
+
+def store_partial(
+    b: Builder, y: Pointer, offsets: Sequence[Value], rows: Sequence[Store], row_bytes: int, element: int
+) -> None:
+    """Write only the channels that exist: rows go to the stack, from there element by element."""
+    scratch, targets = b.stack(len(rows) * row_bytes), b.stack(len(rows) * 8)
+    for r, (offset, store) in enumerate(zip(offsets, rows, strict=True)):
+        store(scratch, i64(r * row_bytes))
+        targets.store(i64(r * 8), offset, "int64")
+    with b.range(0, len(rows)) as r:
+        target = b.let(targets.load(r * 8, "int64"))
+        with b.range(0, b.param("channels") * element) as i:
+            y.store(target + i, scratch.load(r * row_bytes + i, "int8"), "int8")
