@@ -9,14 +9,19 @@ from .buffers import Fill, Ref
 
 
 def halo_steps(what: Fill) -> Iterator[tuple[fill.FillSpec, Ref, dict[str, int], int]]:
-    """(spec, where, parameters, tiles) of each step that fills a halo: one an image, all independent."""
+    """(spec, where, parameters, tiles) of each step that fills a halo, all independent: one an image, whose tiles own
+    a row's stride each, and one for what the last row has beyond its stride."""
     view, (top, left, bottom, right) = what.view, what.halo
     n, h, w, _ = view.dims
-    element = len(what.element)
+    shared = min(left, right) * view.pixel  # lies at the right of a row and at the left of the next
+    value = int(np.frombuffer(what.element * (4 // len(what.element)), np.int32)[0])
+    spec = fill.FillSpec(len(what.element))
     params = {
         "above": top, "height": h, "y_row": view.row,
-        "left": left * view.pixel, "inner": w * view.pixel, "right": right * view.pixel,
-        "value": int(np.frombuffer(what.element * (4 // element), np.int32)[0]),
+        "left": left * view.pixel, "inner": w * view.pixel, "right": right * view.pixel - shared, "value": value,
     }  # fmt: skip
     for image in range(n):
-        yield fill.FillSpec(element), view.at(image, -top, -left), params, top + h + bottom
+        yield spec, view.at(image, -top, -left), params, top + h + bottom
+    if shared:
+        last = {"above": 1, "height": 0, "y_row": 0, "left": shared, "inner": 0, "right": 0, "value": value}
+        yield spec, view.at(n - 1, h + bottom, -left), last, 1
