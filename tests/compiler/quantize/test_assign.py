@@ -153,10 +153,12 @@ def test_nodes_without_integer_form_stay_in_float():
     r = net("r", "lrn", a, size=3, alpha=0.1, beta=0.75, bias=1.0)
     t = net("t", "transpose", r, perm=(0, 2, 3, 1))
     y = net("y", "reduce", t, kind="l2", axes=(3,), keepdims=True)
-    expected, found = net.quantized(y)
+    expected, found = net.quantized(y, a)
     assert net.node("r").output.type == TensorType((1, 4, 6, 6), "float32")
     assert net.node("t").output.type.dtype == "float32", "a copy between float nodes is not worth two conversions"
-    np.testing.assert_allclose(found[0]["y"], expected[0]["y"], atol=0.1)
+    # Normalizing does not magnify the convolution's error, and the norm of 4 channels at most doubles it.
+    of_conv = abs(found[0]["a"] - expected[0]["a"]).max()
+    np.testing.assert_allclose(found[0]["y"], expected[0]["y"], atol=2 * of_conv)
 
 
 @pytest.mark.parametrize("bad", [np.inf, np.nan])
@@ -193,7 +195,11 @@ def test_the_same_value_many_times():
     y = net("y", "map", net.inputs[0], net.inputs[0], expr=MUL)
     expected, found = net.quantized(y, y, net.inputs[0])
     assert [v.name for v in net.graph.outputs] == ["y", "y", "x0"]
-    np.testing.assert_allclose(found[0]["y"], expected[0]["y"], atol=0.1)
+    (square,) = (n for n in net.graph.nodes if len(n.inputs) == 2)
+    sx, sy = (v.type.quant.scale[0] for v in (square.inputs[0], square.output))
+    # half a step of x at either factor, half a step of y
+    bound = abs(expected[0]["x0"]).max() * sx + sx * sx / 4 + sy / 2
+    np.testing.assert_allclose(found[0]["y"], expected[0]["y"], atol=bound * 1.001)
 
 
 def test_a_missing_range_is_named():
