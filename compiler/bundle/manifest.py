@@ -22,7 +22,7 @@ ITEM_BYTES = {
     **dict.fromkeys(("bool", "int8", "uint8"), 1),
     **dict.fromkeys(("int16", "uint16", "float16"), 2),
     **dict.fromkeys(("int32", "uint32", "float32"), 4),
-    **dict.fromkeys(("int64", "float64"), 8),
+    **dict.fromkeys(("int64", "uint64", "float64"), 8),
 }
 PRECISIONS = ("float32", "int8")
 SYSTEMS = ("linux", "android")

@@ -8,7 +8,10 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-DTYPES = ("float32", "float16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool")
+DTYPES = (
+    "float32", "float16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool", "uint64",
+)  # fmt: skip
+"""Element types; the order is that of `edge_dtype` in the runtime's interface."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ Value = Any
 """A TIR expression. TVM's Python API is untyped, so mypy can say no more."""
 
 BITS = {"int8": 8, "uint8": 8, "bool": 8, "int16": 16, "float16": 16, "int32": 32, "uint32": 32, "float32": 32}
-BITS |= {"int64": 64, "float64": 64}
+BITS |= {"int64": 64, "uint64": 64, "uint16": 16, "float64": 64}
 
 _ANY_EXTENT = 1 << 40  # buffers are raw memory: their extent is not known here
 

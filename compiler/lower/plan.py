@@ -2,11 +2,15 @@
 
 A plan is data. It lists the steps of one inference in order; each step calls one kernel over a flat
 tile space. Everything that a step touches is an `Operand`: an offset into one of four memory spaces.
+
+Integers of a step (operand offsets, params, tiles) may be `ir.extent.Extent`s: the runtime computes them from the
+values that the plan's symbols have in a run, and skips a step that has no tiles then.
 """
 
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from ..ir.extent import Symbol
 from ..ir.types import TensorType
 
 MAX_OPERANDS = 5
@@ -33,9 +37,22 @@ class Operand:
     index: int = 0
 
 
+class Control(IntEnum):
+    """What a step does instead of calling a kernel. A control step is a phase of its own: all earlier steps have
+    finished, later ones wait. The values are part of the runtime's plan format."""
+
+    NONE = 0
+    BRANCH = 1
+    """Go on at step `target` if the byte at operand 0 is 0."""
+    JUMP = 2
+    """Go on at step `target`."""
+    MEASURE = 3
+    """Symbol number `target` takes the int64 at operand 0; later steps are computed with it."""
+
+
 @dataclass(frozen=True)
 class Step:
-    """One kernel call over tiles [0, tiles).
+    """One kernel call over tiles [0, tiles), or what `control` says.
 
     `params` are the kernel's int32 parameters (extents, strides, clamps ...), in the order its
     template defines. `barrier` means: start only when all earlier steps have finished.
@@ -48,19 +65,34 @@ class Step:
     barrier: bool = True
     name: str = ""
     macs: int = 0
+    control: Control = Control.NONE
+    target: int = 0
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the model, as the user sees it (dense, row-major, in `type`'s layout)."""
+    """An input or output of the model, as the user sees it (dense, row-major, in `type`'s layout). Extents of its shape
+    that are `Extent`s differ from run to run, and `type` is the largest."""
 
     name: str
     type: TensorType
 
 
+@dataclass(frozen=True)
+class State:
+    """A tensor that stays in the session from run to run: `type` at `offset` of the arena, in bytes that are its own.
+    It starts as zeros; `input` and `output` are what the model calls it before and after a run."""
+
+    input: str
+    output: str
+    type: TensorType
+    offset: int
+
+
 @dataclass
 class Plan:
-    """A whole inference: ports, steps, the arena's size in bytes, and the packed weights."""
+    """A whole inference: ports, steps, the arena's size in bytes, the packed weights, the symbols that its extents are
+    made of (those of input shapes first), and what a session keeps between runs."""
 
     name: str
     inputs: list[Port]
@@ -68,3 +100,5 @@ class Plan:
     steps: list[Step] = field(default_factory=list)
     arena_size: int = 0
     weights: bytes = b""
+    symbols: list[Symbol] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)

@@ -1,7 +1,9 @@
 """Emits IR nodes: types inferred, constants folded, scalar operands written into expressions."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
+
+import numpy as np
 
 from ..ir.expr import Const, Expr, In, substitute
 from ..ir.graph import Array, Attr, Node, Value, constant
@@ -72,24 +74,41 @@ class Builder:
 
         `type` is the output's type where the op cannot infer it alone; with `quant` the output is quantized to `dtype`.
         """
+        (inferred,) = self._infer(op, inputs, attrs, () if type is None else (type,))
+        result = TensorType(inferred.shape, dtype, quant) if quant is not None else inferred
+        return self._add(op, inputs, attrs, (result,))[0]
+
+    def emit_all(self, op: str, *inputs: Value, **attrs: Attr) -> tuple[Value, ...]:
+        """The outputs of a new node of an op with several, or constants when all inputs are."""
+        return self._add(op, inputs, attrs, self._infer(op, inputs, attrs, ()))
+
+    def _infer(
+        self, op: str, inputs: Sequence[Value], attrs: Mapping[str, Attr], given: Sequence[TensorType]
+    ) -> tuple[TensorType, ...]:
         opdef = lookup(op)
         least, most = opdef.inputs
         if not least <= len(inputs) <= most:
             raise ValueError(f"{op} takes {least} to {most} inputs, not {len(inputs)}")
-        placeholder = [] if type is None else [Value("", type)]
-        (inferred,) = opdef.infer(Node(op, list(inputs), placeholder, {**attrs}, self._node_name))
-        result = TensorType(inferred.shape, dtype, quant) if quant is not None else inferred
-        if result.nbytes > MAX_TENSOR_BYTES:
-            raise ValueError(
-                f"its output {list(result.shape)} has {result.nbytes} bytes; at most {MAX_TENSOR_BYTES} are accepted"
-            )
-        node = Node(op, list(inputs), [Value(self.fresh_name(), result)], {**attrs}, self._node_name)
+        return opdef.infer(Node(op, list(inputs), [Value("", t) for t in given], {**attrs}, self._node_name))
+
+    def _add(
+        self, op: str, inputs: Sequence[Value], attrs: Mapping[str, Attr], types: Sequence[TensorType]
+    ) -> tuple[Value, ...]:
+        """The outputs, of `types`. A tensor without elements is a constant, whatever computes it."""
+        for type in types:
+            if type.nbytes > MAX_TENSOR_BYTES:
+                raise ValueError(
+                    f"its output {list(type.shape)} has {type.nbytes} bytes; at most {MAX_TENSOR_BYTES} are accepted"
+                )
+        if all(type.size == 0 for type in types):
+            return tuple(self.constant(np.zeros(type.shape, type.dtype), type.quant) for type in types)
+        outputs = [Value(self.fresh_name(), type) for type in types]
+        node = Node(op, list(inputs), outputs, {**attrs}, self._node_name)
         if self._folds(node):
-            (data,) = run_node(node, [v.data for v in inputs if v.data is not None])
-            return self.constant(data)
+            return tuple(self.constant(data) for data in run_node(node, [v.data for v in inputs if v.data is not None]))
         self.nodes.append(node)
-        self._fresh.add(node.output)
-        return node.output
+        self._fresh.update(outputs)
+        return tuple(outputs)
 
     def _folds(self, node: Node) -> bool:
         """Whether `node` is evaluated now. Quantized constants keep their node: passes work on the codes."""
@@ -97,8 +116,7 @@ class Builder:
             return False
         if any(v.type.quant is not None for v in (*node.inputs, *node.outputs)):
             return False
-        cost = node.output.type.nbytes
-        self._folded_bytes += cost
+        self._folded_bytes += sum(v.type.nbytes for v in node.outputs)
         return self._folded_bytes <= MAX_FOLDED_BYTES
 
     def map(self, expr: Expr, *inputs: Value, quant: Quant | None = None, dtype: str = "int8") -> Value:

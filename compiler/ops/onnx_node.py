@@ -20,7 +20,7 @@ OnnxAttr = int | float | str | Array | Sequence[int] | Sequence[float] | Sequenc
 
 DTYPE_OF_ONNX: Mapping[int, str] = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
-    9: "bool", 10: "float32", 11: "float64", 12: "uint32",
+    9: "bool", 10: "float32", 11: "float64", 12: "uint32", 13: "uint64",
 }  # fmt: skip
 """`TensorProto.DataType` -> the dtype it has in the IR. float16 is computed in float32."""
 

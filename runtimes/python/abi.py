@@ -5,7 +5,9 @@ import ctypes as c
 from ...errors import EdgeError
 
 ABI_MAJOR = 1
-DTYPES = ("float32", "float16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool")
+DTYPES = (
+    "float32", "float16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool", "uint64",
+)  # fmt: skip
 """`edge_dtype`, by value."""
 
 PROFILE = 1

@@ -69,7 +69,8 @@ typedef enum edge_dtype {
     EDGE_INT32 = 7,
     EDGE_UINT32 = 8,
     EDGE_INT64 = 9,
-    EDGE_BOOL = 10
+    EDGE_BOOL = 10,
+    EDGE_UINT64 = 11
 } edge_dtype;
 
 /* What went wrong, in words; filled by a call that is given one and fails. Lives wherever the caller likes. */
