@@ -18,6 +18,7 @@ from .program import (
     header_source,
     program_source,
     runtime_memory,
+    step_kernel,
     weights_file,
 )
 from .toolchain import NATIVE, Triple, compile_c, link_library, link_runner
@@ -77,7 +78,7 @@ def assemble(
         memory=m.Memory.of(plan.arena_size, len(weights), runtime_memory(plan)),
         code_bytes=len(files[m.library_name(plan.name, "linux")]),
         macs=sum(s.macs for s in plan.steps),
-        steps=tuple(m.StepInfo(s.name, s.kernel, s.macs) for s in plan.steps),
+        steps=tuple(m.StepInfo(s.name, step_kernel(s), s.macs) for s in plan.steps),
     )  # fmt: skip
     return files, manifest
 

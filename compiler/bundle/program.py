@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import EdgeError
 from ..ir.types import DTYPES
-from ..lower.plan import MAX_OPERANDS, Operand, Plan, Port, Space, Step
+from ..lower.plan import MAX_OPERANDS, Control, Operand, Plan, Port, Space, Step
 
 WEIGHTS_ALIGNMENT = 64
 WEIGHTS_TRAILER = 64
@@ -93,10 +93,10 @@ def runtime_memory(plan: Plan, threads: int = 1) -> int:
 
     It follows the layout in `session.c` and `pool.c` (LP64); a test compares the two.
     """
-    model, session, pool, ticket, phase, thread, stack, slack = 40, 400, 128, 64, 64, 48, 128 << 10, 64 + 128
+    model, session, pool, ticket, thread, stack, slack = 40, 400, 192, 64, 48, 128 << 10, 64 + 128
     block = _align(session) + 8 * (len(plan.inputs) + len(plan.outputs))
     if threads > 1:
-        block = _align(block) + pool + (ticket * threads + phase) * len(plan.steps) + thread * threads
+        block = _align(block) + pool + ticket * threads * len(plan.steps) + thread * threads
     return model + _align(block) + slack + stack * (threads - 1)
 
 
@@ -110,10 +110,12 @@ def program_source(plan: Plan, variants: Sequence[Variant], io_alignment: int | 
     Addresses that users bind must be multiples of `io_alignment` bytes, or else of the element's size.
     """
     _check_plan(plan)
-    kernels = list(dict.fromkeys(step.kernel for step in plan.steps))
+    kernels = list(dict.fromkeys(step.kernel for step in plan.steps if not step.control))
     _check_variants(variants, kernels)
     pools = _Pools()
-    steps = [_step(step, kernels.index(step.kernel), pools) for step in plan.steps]
+    steps = [
+        _control(step, pools) if step.control else _step(step, kernels.index(step.kernel), pools) for step in plan.steps
+    ]
     kernel_names = [str(pools.text_at(kernel)) for kernel in kernels]
     symbols = sorted({variant.symbols[kernel] for variant in variants for kernel in kernels})
     name = c_identifier(plan.name)
@@ -185,10 +187,24 @@ class _Pools:
 
 
 def _step(step: Step, kernel: int, pools: _Pools) -> str:
-    operands = [*step.operands, *[Operand(Space.NONE)] * (MAX_OPERANDS - len(step.operands))]
-    at = ", ".join(f"EDGE_AT({_SPACES[o.space]}, {o.index}, {o.offset})" for o in operands)
     params, name = pools.params_at(step.params), pools.text_at(step.name)
-    return f"{{{{{at}}}, {step.macs}u, {kernel}, {params}, {name}, {step.tiles}, {int(step.barrier)}}}"
+    return f"{{{_operands(step)}, {step.macs}u, {kernel}, {params}, {name}, {step.tiles}, {int(step.barrier)}, 0}}"
+
+
+def _control(step: Step, pools: _Pools) -> str:
+    """A control step has no tiles; its target is where others have their kernel."""
+    control, name = pools.text_at(step_kernel(step)), pools.text_at(step.name)
+    return f"{{{_operands(step)}, 0u, {step.target}, {control}, {name}, 0, 1, EDGE_{step.control.name}}}"
+
+
+def _operands(step: Step) -> str:
+    operands = [*step.operands, *[Operand(Space.NONE)] * (MAX_OPERANDS - len(step.operands))]
+    return "{" + ", ".join(f"EDGE_AT({_SPACES[o.space]}, {o.index}, {o.offset})" for o in operands) + "}"
+
+
+def step_kernel(step: Step) -> str:
+    """What computes the step, as profiles and manifests say it: its kernel, or what it does to the order of steps."""
+    return step.control.name.lower() if step.control else step.kernel
 
 
 def _variant(index: int, variant: Variant) -> str:
@@ -255,28 +271,51 @@ def _check_plan(plan: Plan) -> None:
     for port in (*plan.inputs, *plan.outputs):
         if "\0" in port.name:
             raise EdgeError(f"the name {port.name!r} of an input or output contains a NUL character; rename it")
-    for step in plan.steps:
-        where = f"step {step.name!r} ({step.kernel})"
-        if not 0 < step.tiles < 2**31:
-            raise ValueError(f"{where} has {step.tiles} tiles")
+    for index, step in enumerate(plan.steps):
+        where = f"step {step.name!r} ({step_kernel(step)})"
         if len(step.operands) > MAX_OPERANDS:
             raise ValueError(f"{where} has {len(step.operands)} operands, a kernel takes {MAX_OPERANDS}")
-        if any(not -(2**31) <= value < 2**31 for value in step.params):
-            raise ValueError(f"{where} has a parameter beyond int32: {step.params}")
         for operand in step.operands:
             _check_operand(plan, operand, where)
+        if step.control:
+            _check_control(plan, index, where)
+        elif not 0 < step.tiles < 2**31:
+            raise ValueError(f"{where} has {step.tiles} tiles")
+        if any(not -(2**31) <= value < 2**31 for value in step.params):
+            raise ValueError(f"{where} has a parameter beyond int32: {step.params}")
+
+
+_CONTROL_READS = {Control.BRANCH: 1, Control.JUMP: 0}
+"""Bytes at operand 0 of each control step that the runtime knows."""
+
+
+def _check_control(plan: Plan, index: int, where: str) -> None:
+    step = plan.steps[index]
+    nbytes = _CONTROL_READS.get(step.control)
+    if nbytes is None:
+        raise ValueError(f"{where} is not implemented")
+    room = [_space_size(plan, operand) - operand.offset for operand in step.operands if operand.space]
+    if len(room) != min(nbytes, 1) or any(left < nbytes for left in room):
+        raise ValueError(f"{where} reads {nbytes} bytes, but its operands are {step.operands}")
+    if not 0 <= step.target <= len(plan.steps) or (step.control == Control.JUMP and step.target == index):
+        raise ValueError(f"{where} goes to step {step.target} of {len(plan.steps)}")
 
 
 def _check_operand(plan: Plan, operand: Operand, where: str) -> None:
-    ports = {Space.INPUT: plan.inputs, Space.OUTPUT: plan.outputs}.get(operand.space)
-    if ports is None:
-        sizes = {Space.NONE: 0, Space.ARENA: plan.arena_size, Space.WEIGHTS: len(plan.weights)}
-        size, indices = sizes[operand.space], 1
-    else:
-        indices = len(ports)
-        size = ports[operand.index].type.nbytes if operand.index < indices else 0
-    if not 0 <= operand.index < min(indices, 2**12) or not 0 <= operand.offset <= min(size, 2**48 - 1):
+    indices = len(_ports_in(plan, operand.space)) if operand.space in (Space.INPUT, Space.OUTPUT) else 1
+    known = 0 <= operand.index < min(indices, 2**12)
+    if not known or not 0 <= operand.offset <= min(_space_size(plan, operand), 2**48 - 1):
         raise ValueError(f"{where} has an operand outside of its space: {operand}")
+
+
+def _ports_in(plan: Plan, space: Space) -> Sequence[Port]:
+    return plan.inputs if space == Space.INPUT else plan.outputs
+
+
+def _space_size(plan: Plan, operand: Operand) -> int:
+    """Bytes of the memory that the operand lies in."""
+    sizes = {Space.NONE: 0, Space.ARENA: plan.arena_size, Space.WEIGHTS: len(plan.weights)}
+    return sizes[operand.space] if operand.space in sizes else _ports_in(plan, operand.space)[operand.index].type.nbytes
 
 
 def header_source(plan: Plan) -> str:

@@ -1,7 +1,7 @@
 """A small model with hand-written C kernels, whose right answer numpy knows, built in every form of the runtime."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +9,14 @@ import pytest
 
 from edgec.compiler.bundle import program, toolchain
 from edgec.compiler.ir.types import Quant, TensorType
-from edgec.compiler.lower.plan import Operand, Plan, Port, Space, Step
+from edgec.compiler.lower.plan import Control, Operand, Plan, Port, Space, Step
 from edgec.tests import native_build
 
 ELEMENTS = 4096
 NBYTES = ELEMENTS * 4
 ROUNDS = 6
 KERNELS = (Path(__file__).parent / "native" / "kernels.c").read_text()
-SYMBOLS = {"mix": "toy_mix", "reverse": "toy_reverse", "poke": "toy_poke", "spin": "toy_spin"}
+SYMBOLS = {"mix": "toy_mix", "reverse": "toy_reverse", "poke": "toy_poke", "spin": "toy_spin", "count": "toy_count"}
 
 
 WRAPPED = [
@@ -30,10 +30,10 @@ def tensor_at(space: Space, number: int = 0, index: int = 0) -> Operand:
     return Operand(space, number * NBYTES, index)
 
 
-def make_toy_plan() -> Plan:
-    """Rounds of two steps that overlap and two that need all of both: wrong order or a lost tile changes the result."""
-    plan = Plan(
-        name="toy net",
+def make_io_plan(name: str) -> Plan:
+    """A plan without steps, and room for four tensors in its arena."""
+    return Plan(
+        name=name,
         inputs=[
             Port("x", TensorType((1, ELEMENTS), "int32")),
             Port('odd "name"/=\\', TensorType((ELEMENTS,), "int32")),
@@ -45,6 +45,11 @@ def make_toy_plan() -> Plan:
         arena_size=4 * NBYTES,
         weights=np.arange(ELEMENTS, dtype="<i4").tobytes(),
     )
+
+
+def make_toy_plan() -> Plan:
+    """Rounds of two steps that overlap and two that need all of both: wrong order or a lost tile changes the result."""
+    plan = make_io_plan("toy net")
     x, odd, weights = tensor_at(Space.INPUT), tensor_at(Space.INPUT, index=1), tensor_at(Space.WEIGHTS)
     a, b, c, d = (tensor_at(Space.ARENA, i) for i in range(4))
     y, z = tensor_at(Space.OUTPUT), tensor_at(Space.OUTPUT, index=1)
@@ -82,6 +87,67 @@ def compute_toy(x: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         c, d = reverse(a, b), reverse(b, a)
         a, b = mix(c, d), mix(d, c)
     return reverse(a, b).view(np.int32), mix(a, b).view(np.int32).reshape(64, 64)
+
+
+TURNS = 9
+
+
+def make_loop_plan() -> Plan:
+    """A loop of `TURNS` turns, odd ones by another way than even ones: the steps are few, and soon run again."""
+    plan = make_io_plan("loop net")
+    plan.arena_size += 8
+    x, odd, weights = tensor_at(Space.INPUT), tensor_at(Space.INPUT, index=1), tensor_at(Space.WEIGHTS)
+    a, b, c, d, counter = (tensor_at(Space.ARENA, i) for i in range(5))
+    y, z = tensor_at(Space.OUTPUT), tensor_at(Space.OUTPUT, index=1)
+    turning, is_odd = (replace(counter, offset=counter.offset + i) for i in (4, 5))
+
+    def mix(first: Operand, second: Operand, out: Operand, tiles: int, barrier: bool, kernel: str = "mix") -> None:
+        params = (ELEMENTS, tiles, len(plan.steps))
+        plan.steps.append(Step(kernel, (first, second, out), params, tiles, barrier, f"{kernel}{len(plan.steps)}", 7))
+
+    def count(start: int) -> None:
+        plan.steps.append(Step("count", (counter, turning), (start,), 1, name="count"))
+
+    def control(kind: Control, *operands: Operand) -> int:
+        plan.steps.append(Step("", operands, (), 0, name=f"{kind.name} at {len(plan.steps)}", control=kind))
+        return len(plan.steps) - 1
+
+    def land(index: int) -> None:
+        plan.steps[index] = replace(plan.steps[index], target=len(plan.steps))
+
+    mix(x, weights, a, 64, True)
+    mix(odd, weights, b, 3, False)
+    count(TURNS)
+    head = control(Control.BRANCH, turning)
+    mix(a, b, c, 5, True, "reverse")
+    mix(b, a, d, 512, False, "reverse")
+    skip = control(Control.BRANCH, is_odd)
+    mix(c, d, a, 7, True)
+    mix(d, c, b, 33, False)
+    over = control(Control.JUMP)
+    land(skip)
+    mix(d, c, a, 1, True)
+    mix(c, d, b, 2, True)
+    land(over)
+    count(0)
+    back = control(Control.JUMP)
+    plan.steps[back] = replace(plan.steps[back], target=head)
+    land(head)
+    mix(a, b, y, 33, True, "reverse")
+    mix(a, b, z, 3, False)
+    return plan
+
+
+def compute_loop(x: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def mix(first: np.ndarray, second: np.ndarray, step: int) -> np.ndarray:
+        return first * np.uint32(31) + second + np.uint32(step)
+
+    weights = np.arange(ELEMENTS, dtype=np.uint32)
+    a, b = mix(x.reshape(-1).view(np.uint32), weights, 0), mix(odd.view(np.uint32), weights, 1)
+    for turn in range(TURNS, 0, -1):
+        c, d = mix(a[::-1], b, 4), mix(b[::-1], a, 5)
+        a, b = (mix(c, d, 7), mix(d, c, 8)) if turn % 2 else (mix(d, c, 10), mix(c, d, 11))
+    return mix(a[::-1], b, 14).view(np.int32), mix(a, b, 15).view(np.int32).reshape(64, 64)
 
 
 def make_poke_plan(offset: int, output_index: int = 0) -> Plan:
@@ -152,8 +218,19 @@ def toy(make_bundle: Callable[[Plan, toolchain.Triple], Built]) -> Built:
 
 
 @pytest.fixture(scope="session")
+def loop(make_bundle: Callable[[Plan, toolchain.Triple], Built]) -> Built:
+    """The model with a loop for this machine."""
+    return make_bundle(make_loop_plan(), toolchain.Triple.host())
+
+
+@pytest.fixture(scope="session")
 def toy_plan() -> Plan:
     return make_toy_plan()
+
+
+@pytest.fixture(scope="session")
+def loop_plan() -> Callable[[], Plan]:
+    return make_loop_plan
 
 
 @pytest.fixture(scope="session")
@@ -172,6 +249,12 @@ def toy_expected() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     return compute_toy
 
 
+@pytest.fixture(scope="session")
+def loop_expected() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """numpy's answer to the loop model's inputs, in their order."""
+    return compute_loop
+
+
 @pytest.fixture
 def toy_inputs() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
@@ -181,19 +264,21 @@ def toy_inputs() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def gcc_harness(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Builds native/harness.c with the runtime's posix form by gcc, with the given extra flags."""
+    """Builds native/harness.c, a plan, and the runtime's posix form by gcc, with the given extra flags."""
     made: dict[tuple[str, ...], Path] = {}
     here = Path(__file__).parent / "native"
 
-    def make(*flags: str) -> Path:
-        if flags in made:
-            return made[flags]
+    def make(*flags: str, make_plan: Callable[[], Plan] = make_toy_plan) -> Path:
+        plan = make_plan()
+        key = (plan.name, *flags)
+        if key in made:
+            return made[key]
         folder = tmp_path_factory.mktemp("harness")
         triple = toolchain.Triple.host()
-        (folder / "program.c").write_text(program.program_source(make_toy_plan(), variants(triple)))
-        (folder / "weights.bin").write_bytes(program.weights_file(make_toy_plan().weights))
+        (folder / "program.c").write_text(program.program_source(plan, variants(triple)))
+        (folder / "weights.bin").write_bytes(program.weights_file(plan.weights))
         files = [folder / "program.c", here / "harness.c", here / "kernels.c"]
-        made[flags] = native_build.build(folder / "harness", files, [*flags, *WRAPPED])
-        return made[flags]
+        made[key] = native_build.build(folder / "harness", files, [*flags, *WRAPPED])
+        return made[key]
 
     return make

@@ -1,16 +1,18 @@
 /* pool.c: worker threads that share the tiles of each step.
  *
- * Steps that may overlap form a *phase*; phases run one after the other. `position` counts phases over the life of the
- * pool: while it equals `base + p`, phase p of the current run is open, and at `base + phase_count` the pool is idle.
+ * Steps that may overlap form a *phase*: a step, and those that follow without a barrier. One phase is open at a time.
+ * Whoever finishes its last tile decides which one comes next (edge_session_next: conditions and loops are followed
+ * between phases) and opens it. `now` names the open phase: its first step beside a position that counts phases over
+ * the life of the pool, in one word, so that nobody can mistake one phase's steps for those of another.
  *
  * Each thread owns one part of a step's tiles, the same from step to step: what it reads is mostly what it has written
  * itself, in its own core's cache. When its part is done it helps the others. Who takes tiles takes half of what is left
  * of a part, so there are few accesses, and single tiles in the end, even if some cores are slower than others.
  *
  * A part's ticket holds the position at which tiles were last taken beside the number of the next one, in one word that
- * is only changed by compare-and-swap. A worker that overslept therefore cannot take a tile of the wrong phase or run,
- * and nobody has to wait for workers that did not take part: a phase ends when all of its tiles are done. Nothing is
- * reset between runs: a ticket from an earlier one is read as new, and finished tiles are counted for ever.
+ * is only changed by compare-and-swap. A worker that overslept therefore cannot take a tile of the wrong phase, be it the
+ * same step in a loop's next turn: when a phase ends, all parts that had tiles carry its position. And nobody has to wait
+ * for workers that did not take part. Nothing is reset between phases: a ticket from an earlier one is read as new.
  */
 #include "pool.h"
 
@@ -22,26 +24,21 @@ typedef struct edge_ticket {
     _Alignas(EDGE_ALIGNMENT) _Atomic uint64_t word; /* position << 32 | next tile */
 } edge_ticket;
 
-typedef struct edge_phase {
-    _Alignas(EDGE_ALIGNMENT) _Atomic uint64_t done; /* tiles, over all runs */
-    uint64_t tiles;
-    uint32_t first, last; /* steps [first, last) */
-} edge_phase;
+#define REFRESH (1u << 30) /* positions after which all tickets are brought up to date */
+#define FIRST_POSITION (UINT32_MAX - 15)
 
 struct edge_pool {
     edge_session *session;
     edge_ticket *tickets; /* [step][thread] */
-    edge_phase *phases;
     edge_thread *workers;
-    uint32_t phase_count;
     uint32_t worker_count; /* those that run */
     uint32_t threads;
     uint32_t spins;
     _Atomic uint32_t workers_begun;
-    _Alignas(EDGE_ALIGNMENT) _Atomic uint32_t position;
-    _Atomic uint32_t base;
+    _Alignas(EDGE_ALIGNMENT) _Atomic uint64_t now; /* first step of the open phase << 32 | position */
     _Atomic uint32_t sleepers;
     _Atomic bool stop;
+    _Alignas(EDGE_ALIGNMENT) _Atomic uint64_t remaining; /* tiles of the open phase that are not done */
 };
 
 static void relax(void) {
@@ -52,20 +49,48 @@ static void relax(void) {
 #endif
 }
 
-static void advance(edge_pool *pool, uint32_t position) {
-    atomic_store(&pool->position, position);
-    if (atomic_load(&pool->sleepers) != 0) edge_os_wake_all(&pool->position);
+static const edge_step *step_at(const edge_pool *pool, uint32_t step) {
+    return &pool->session->model->program->steps[step];
 }
 
-/* Returns when the pool has moved on from `position`. */
-static void await_change(edge_pool *pool, uint32_t position) {
+/* The step after the phase that begins with `step`; `step` itself at the end of the program. */
+static uint32_t phase_end(const edge_pool *pool, uint32_t step) {
+    uint32_t count = pool->session->model->program->step_count, end = step < count ? step + 1 : step;
+    while (end < count && step_at(pool, end)->barrier == 0) end++;
+    return end;
+}
+
+/* The half of `now` that futexes can look at: the position, on machines that are little-endian. */
+static _Atomic uint32_t *bell(edge_pool *pool) { return (_Atomic uint32_t *)(void *)&pool->now; }
+
+/* Positions are compared by their distance, as they wrap around; so none may be left behind by half of their range. */
+static void refresh(edge_pool *pool, uint32_t position) {
+    uint32_t count = pool->session->model->program->step_count * pool->threads;
+    for (uint32_t i = 0; i < count; i++) {
+        atomic_store_explicit(&pool->tickets[i].word, (uint64_t)position << 32 | INT32_MAX, memory_order_relaxed);
+    }
+}
+
+/* Opens the phase that begins with `step`, or ends the run. No phase is open, so this is one thread at a time. */
+static void advance(edge_pool *pool, uint32_t step) {
+    uint32_t position = (uint32_t)atomic_load_explicit(&pool->now, memory_order_relaxed) + 1;
+    uint64_t tiles = 0;
+    for (uint32_t i = step, end = phase_end(pool, step); i < end; i++) tiles += (uint64_t)step_at(pool, i)->tiles;
+    if (position % REFRESH == 0) refresh(pool, position - 1);
+    atomic_store_explicit(&pool->remaining, tiles, memory_order_relaxed);
+    atomic_store(&pool->now, (uint64_t)step << 32 | position);
+    if (atomic_load(&pool->sleepers) != 0) edge_os_wake_all(bell(pool));
+}
+
+/* Returns when the pool has moved on from `now`. */
+static void await_change(edge_pool *pool, uint64_t now) {
     for (uint32_t i = 0; i < pool->spins; i++) {
-        if (atomic_load_explicit(&pool->position, memory_order_acquire) != position) return;
+        if (atomic_load_explicit(&pool->now, memory_order_acquire) != now) return;
         relax();
     }
     /* Sequentially consistent, as in advance(): either it sees the sleeper, or the sleeper sees the new position. */
     atomic_fetch_add(&pool->sleepers, 1);
-    while (atomic_load(&pool->position) == position) edge_os_wait(&pool->position, position);
+    while (atomic_load(&pool->now) == now) edge_os_wait(bell(pool), (uint32_t)now);
     atomic_fetch_sub(&pool->sleepers, 1);
 }
 
@@ -76,7 +101,7 @@ static int32_t part(const edge_pool *pool, int32_t tiles, uint32_t thread) {
 
 /* Takes tiles [*begin, *end) of the owner's part of a step if `position` still is the time for it and any are left. */
 static bool take(edge_pool *pool, uint32_t step, uint32_t owner, uint32_t position, int32_t *begin, int32_t *end) {
-    int32_t tiles = pool->session->model->program->steps[step].tiles;
+    int32_t tiles = step_at(pool, step)->tiles;
     int32_t first = part(pool, tiles, owner), last = part(pool, tiles, owner + 1);
     edge_ticket *ticket = &pool->tickets[step * pool->threads + owner];
     uint64_t word = atomic_load_explicit(&ticket->word, memory_order_relaxed);
@@ -90,61 +115,50 @@ static bool take(edge_pool *pool, uint32_t step, uint32_t owner, uint32_t positi
     return true;
 }
 
-/* Works on a phase until none of its tiles is left to take; whoever finishes the last one opens the next phase. */
-static void work(edge_pool *pool, uint32_t thread, uint32_t phase_index, uint32_t position) {
-    edge_phase *phase = &pool->phases[phase_index];
+/* Works on the phase open at `now` until none of its tiles is left to take; whoever finishes the last one opens the
+ * next. */
+static void work(edge_pool *pool, uint32_t thread, uint64_t now) {
+    uint32_t first = (uint32_t)(now >> 32), last = phase_end(pool, first);
     uint64_t mine = 0;
     int32_t begin, end;
-    for (uint32_t step = phase->first; step < phase->last; step++) {
+    for (uint32_t step = first; step < last; step++) {
         for (uint32_t i = 0; i < pool->threads; i++) {
-            while (take(pool, step, (thread + i) % pool->threads, position, &begin, &end)) {
+            while (take(pool, step, (thread + i) % pool->threads, (uint32_t)now, &begin, &end)) {
                 edge_session_compute(pool->session, step, begin, end);
                 mine += (uint64_t)(end - begin);
             }
         }
     }
-    if (mine == 0) return;
-    uint64_t done = atomic_fetch_add_explicit(&phase->done, mine, memory_order_acq_rel) + mine;
-    if (done % phase->tiles == 0) advance(pool, position + 1);
+    if (mine != 0 && atomic_fetch_sub_explicit(&pool->remaining, mine, memory_order_acq_rel) == mine) {
+        advance(pool, edge_session_next(pool->session, last));
+    }
 }
 
 static void worker_main(void *argument) {
     edge_pool *pool = argument;
     uint32_t thread = 1 + atomic_fetch_add_explicit(&pool->workers_begun, 1, memory_order_relaxed);
     for (;;) {
-        uint32_t position = atomic_load_explicit(&pool->position, memory_order_acquire);
+        uint64_t now = atomic_load_explicit(&pool->now, memory_order_acquire);
         if (atomic_load_explicit(&pool->stop, memory_order_relaxed)) return;
-        uint32_t phase = position - atomic_load_explicit(&pool->base, memory_order_relaxed);
-        if (phase < pool->phase_count) work(pool, thread, phase, position);
-        await_change(pool, position);
+        work(pool, thread, now);
+        await_change(pool, now);
     }
 }
 
 void edge_pool_run(edge_pool *pool) {
-    uint32_t base = atomic_load_explicit(&pool->position, memory_order_relaxed) + 1;
-    atomic_store_explicit(&pool->base, base, memory_order_relaxed);
-    advance(pool, base);
-    for (uint32_t p = 0; p < pool->phase_count; p++) {
-        work(pool, 0, p, base + p);
-        await_change(pool, base + p);
+    uint32_t end = pool->session->model->program->step_count;
+    advance(pool, edge_session_next(pool->session, 0));
+    for (;;) {
+        uint64_t now = atomic_load_explicit(&pool->now, memory_order_acquire);
+        if (now >> 32 == end) return;
+        work(pool, 0, now);
+        await_change(pool, now);
     }
 }
 
 size_t edge_pool_size(const edge_program *program, uint32_t threads) {
-    return sizeof(edge_pool) + program->step_count * (threads * sizeof(edge_ticket) + sizeof(edge_phase)) +
+    return sizeof(edge_pool) + (size_t)program->step_count * threads * sizeof(edge_ticket) +
            threads * sizeof(edge_thread);
-}
-
-/* Groups the steps into phases. */
-static void plan(edge_pool *pool) {
-    const edge_program *program = pool->session->model->program;
-    for (uint32_t i = 0; i < program->step_count; i++) {
-        const edge_step *step = &program->steps[i];
-        if (i == 0 || step->barrier != 0) pool->phases[pool->phase_count++].first = i;
-        edge_phase *phase = &pool->phases[pool->phase_count - 1];
-        phase->last = i + 1;
-        phase->tiles += (uint64_t)step->tiles;
-    }
 }
 
 /* Starts the workers. To pin them the creator's own affinity is narrowed meanwhile, which they inherit. */
@@ -171,18 +185,18 @@ edge_status edge_pool_start(edge_pool *pool, edge_session *session, uint32_t thr
     pool->session = session;
     pool->threads = threads;
     pool->tickets = (edge_ticket *)(void *)(pool + 1);
-    pool->phases = (edge_phase *)(void *)(pool->tickets + steps * threads);
-    pool->workers = (edge_thread *)(void *)(pool->phases + steps);
+    pool->workers = (edge_thread *)(void *)(pool->tickets + (size_t)steps * threads);
     /* More threads than CPUs: whoever spins keeps the one that works from running. */
     pool->spins = (int32_t)threads <= edge_cpu_count(cpus) ? SPINS : 0;
-    plan(pool);
-    atomic_init(&pool->position, pool->phase_count); /* idle, as after a run with base 0 */
+    /* Idle, as after a run. Positions wrap around soon, so that every program has seen it. */
+    atomic_init(&pool->now, (uint64_t)steps << 32 | FIRST_POSITION);
+    refresh(pool, FIRST_POSITION);
     return start_workers(pool, threads - 1, cpus, pin, error);
 }
 
 void edge_pool_stop(edge_pool *pool) {
     atomic_store_explicit(&pool->stop, true, memory_order_relaxed);
-    advance(pool, atomic_load_explicit(&pool->position, memory_order_relaxed) + 1);
+    advance(pool, pool->session->model->program->step_count);
     for (uint32_t i = 0; i < pool->worker_count; i++) edge_os_thread_join(&pool->workers[i]);
     pool->worker_count = 0;
 }

@@ -8,7 +8,7 @@
 
 #include "edge.h"
 
-#define EDGE_PROGRAM_VERSION 1u
+#define EDGE_PROGRAM_VERSION 2u
 #define EDGE_OPERANDS 5
 
 /* Computes tiles [begin, end). Any of the pointers may be the output; unused ones are null. */
@@ -24,6 +24,12 @@ typedef uint64_t edge_operand;
 #define EDGE_AT_SPACE(operand) ((operand) >> 60)
 #define EDGE_AT_INDEX(operand) ((operand) >> 48 & 0xfff)
 #define EDGE_AT_OFFSET(operand) ((operand)&0xffffffffffffu)
+
+/* What a step does instead of calling a kernel: compiler/lower/plan.py's Control. */
+enum {
+    EDGE_BRANCH = 1, /* goes on at its target if the byte at operand 0 is 0 */
+    EDGE_JUMP = 2    /* goes on at its target */
+};
 
 /* CPU features that a variant may need. */
 enum {
@@ -43,11 +49,12 @@ enum {
 typedef struct edge_step {
     edge_operand operands[EDGE_OPERANDS];
     uint64_t macs;
-    uint32_t kernel;  /* index into the variant's table */
-    uint32_t params;  /* index into the parameter pool */
+    uint32_t kernel;  /* index into the variant's table; of a control step: its target */
+    uint32_t params;  /* index into the parameter pool; of a control step: what it does, in the text pool */
     uint32_t name;    /* offset into the text pool */
-    int32_t tiles;    /* at least 1 */
+    int32_t tiles;    /* 0: nothing to compute, as in control steps */
     uint32_t barrier; /* 1: starts when all earlier steps have finished; 0: may overlap with the step before */
+    uint32_t control; /* 0: none */
 } edge_step;
 
 typedef struct edge_variant {

@@ -11,7 +11,7 @@ edge_status edge_session_profile(edge_session *session, edge_step_profile *rows,
     for (uint32_t i = 0; i < program->step_count && i < capacity; i++) {
         const edge_step *step = &program->steps[i];
         rows[i].name = program->text + step->name;
-        rows[i].kernel = program->text + program->kernel_names[step->kernel];
+        rows[i].kernel = program->text + (step->control ? step->params : program->kernel_names[step->kernel]);
         rows[i].runs = session->runs;
         rows[i].ns = atomic_load_explicit(&session->step_ns[i], memory_order_relaxed);
         rows[i].macs = step->macs;

@@ -211,9 +211,21 @@ static edge_status check_guards(edge_session *session) {
     return EDGE_OK;
 }
 
+uint32_t edge_session_next(edge_session *session, uint32_t step) {
+    const edge_program *program = session->model->program;
+    while (step < program->step_count && program->steps[step].tiles == 0) {
+        const edge_step *at = &program->steps[step++];
+        const uint8_t *operand = resolve(session, at->operands[0]);
+        if (at->control == EDGE_JUMP || (at->control == EDGE_BRANCH && *operand == 0)) step = at->kernel;
+    }
+    return step;
+}
+
 static void run_alone(edge_session *session) {
     const edge_program *program = session->model->program;
-    for (uint32_t i = 0; i < program->step_count; i++) edge_session_compute(session, i, 0, program->steps[i].tiles);
+    for (uint32_t i = edge_session_next(session, 0); i < program->step_count; i = edge_session_next(session, i + 1)) {
+        edge_session_compute(session, i, 0, program->steps[i].tiles);
+    }
 }
 
 edge_status edge_session_run(edge_session *session) {

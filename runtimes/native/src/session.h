@@ -27,4 +27,8 @@ struct edge_session {
 /* Computes tiles [begin, end) of a step, on the calling thread. */
 void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end);
 
+/* The first step from `step` on that has tiles, after what control steps say, or the number of steps: the run's end.
+ * All earlier steps must have finished. */
+uint32_t edge_session_next(edge_session *session, uint32_t step);
+
 #endif

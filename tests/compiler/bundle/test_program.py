@@ -16,7 +16,7 @@ from edgec.compiler.bundle.program import (
     weights_file,
 )
 from edgec.compiler.ir.types import DTYPES, Quant, TensorType
-from edgec.compiler.lower.plan import Operand, Plan, Port, Space, Step
+from edgec.compiler.lower.plan import Control, Operand, Plan, Port, Space, Step
 from edgec.errors import EdgeError
 from edgec.tests import native_build
 
@@ -139,6 +139,13 @@ def test_the_header_compiles_for_every_dtype(tmp_path: Path, standard: str) -> N
         (step(tiles=2**31), "2147483648 tiles"),
         (step(params=(2**31,)), "beyond int32"),
         (step(*[Operand(Space.NONE)] * 6), "6 operands"),
+        (step(control=Control.JUMP, target=2), "goes to step 2 of 1"),
+        (step(control=Control.JUMP, target=-1), "goes to step -1 of 1"),
+        (step(control=Control.JUMP, target=0), "goes to step 0 of 1"),
+        (step(Operand(Space.ARENA), control=Control.JUMP, target=1), "reads 0 bytes"),
+        (step(control=Control.BRANCH, target=1), "reads 1 bytes"),
+        (step(Operand(Space.ARENA, 256), control=Control.BRANCH, target=1), "reads 1 bytes"),
+        (step(Operand(Space.NONE), control=Control.BRANCH, target=1), "reads 1 bytes"),
     ],
 )
 def test_steps_that_would_touch_foreign_memory_are_refused(bad: Step, message: str) -> None:

@@ -8,6 +8,8 @@ void toy_reverse(const uint32_t *a, const uint32_t *b, uint32_t *out, void *p3, 
 void toy_poke(uint8_t *arena, int32_t *out, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
               int32_t end);
 void toy_spin(int32_t *out, void *p1, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin, int32_t end);
+void toy_count(int32_t *counter, uint8_t *flags, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
+               int32_t end);
 
 void toy_mix(const uint32_t *a, const uint32_t *b, uint32_t *out, void *p3, void *p4, const int32_t *params,
              int32_t begin, int32_t end) {
@@ -37,4 +39,13 @@ void toy_spin(int32_t *out, void *p1, void *p2, void *p3, void *p4, const int32_
     for (volatile int32_t i = 0; i < params[0] * (end - begin); i = i + 1) {
     }
     if (begin == 0) *out = end > 0;
+}
+
+/* Sets a counter, or else counts it down; flags: it is not 0 yet, it is odd. */
+void toy_count(int32_t *counter, uint8_t *flags, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
+               int32_t end) {
+    (void)p2, (void)p3, (void)p4, (void)begin, (void)end;
+    *counter = params[0] != 0 ? params[0] : *counter - 1;
+    flags[0] = *counter != 0;
+    flags[1] = *counter % 2 != 0;
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgec.compiler.lower.plan import Plan
 from edgec.tests import native_build
 from edgec.tests.native_build import ADDRESS, THREAD
 
@@ -24,14 +25,25 @@ def test_many_sessions_and_threads_agree(
     run(gcc_harness(*flags), "stress", str(threads), "100", str(users))
 
 
+@pytest.mark.parametrize("threads, users", [(2, 1), (3, 2), (7, 2)])
+@pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
+def test_loops_and_branches(
+    gcc_harness: Callable[..., Path], loop_plan: Callable[..., Plan], flags: tuple[str, ...], threads: int, users: int
+) -> None:
+    run(gcc_harness(*flags, make_plan=loop_plan), "stress", str(threads), "100", str(users))
+
+
 @pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
 def test_a_session_in_use_refuses_a_second_run(gcc_harness: Callable[..., Path], flags: tuple[str, ...]) -> None:
     run(gcc_harness(*flags), "busy")
 
 
-def test_oversleeping_workers_take_no_tile_of_another_run(gcc_harness: Callable[..., Path]) -> None:
+def test_oversleeping_workers_take_no_tile_of_another_run(
+    gcc_harness: Callable[..., Path], loop_plan: Callable[..., Plan]
+) -> None:
     """With many more threads than CPUs some lose the CPU between looking at the time and taking a tile."""
     run(gcc_harness("-O2"), "stress", "16", "10000", "1")
+    run(gcc_harness("-O2", make_plan=loop_plan), "stress", "16", "3000", "1")
 
 
 def test_wrong_arguments_give_a_status(gcc_harness: Callable[..., Path]) -> None:

@@ -51,6 +51,16 @@ def test_computes_what_numpy_computes(
         assert variant is None or model.variant == variant
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_loops_and_branches(loop: Any, toy_inputs: dict[str, np.ndarray], loop_expected: Any, threads: int) -> None:
+    with Model(loop.library, loop.weights) as model, model.session(threads, profile=True) as session:
+        for _ in range(50):
+            check(session.run(toy_inputs), toy_inputs, loop_expected)
+        rows = session.profile()
+        assert session.memory().runtime == program.runtime_memory(loop.plan, threads) + 8 * len(rows)
+    assert [rows[i].kernel for i in (2, 3, 9)] == ["count", "branch", "jump"]
+
+
 def test_sessions_share_weights_and_run_at_once(
     model: Model, toy: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any
 ) -> None:
