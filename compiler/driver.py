@@ -13,7 +13,7 @@ from .bundle.manifest import Manifest
 from .bundle.toolchain import cache_dir
 from .bundle.writer import write_bundle
 from .codegen.kernels import KernelObject, compile_kernel
-from .importer import import_onnx, load_model
+from .importer import Constant, bind_constants, import_onnx, load_model
 from .ir.graph import Graph
 from .lower.lower import Lowered, lower
 from .quantize import Method, open_samples, post_training_quantization
@@ -30,6 +30,7 @@ def compile_model(
     calibrate: str | Path | None = None,
     calibration: Method = "percentile",
     shapes: Mapping[str, Sequence[int]] | None = None,
+    constants: Mapping[str, Constant] | None = None,
     output: str | Path | None = None,
     verify: bool = False,
     dump_ir: str | Path | None = None,
@@ -39,15 +40,16 @@ def compile_model(
 
     `int8` quantizes a float model with the samples in `calibrate` (.npy, .npz or images); `calibration` says whether
     int8 spans all values seen but 0.01 % at either end ("percentile") or all of them ("minmax"). `shapes` binds
-    symbolic input shapes. `verify` checks the graph after every pass, `dump_ir` writes it to that folder. Returns the
-    bundle's manifest. EdgeError says in a sentence what is wrong with the model, the samples or the machine.
+    symbolic input shapes, `constants` makes constants of inputs (arrays, or numbers that take the input's dtype and
+    shape). `verify` checks the graph after every pass, `dump_ir` writes it to that folder. Returns the bundle's
+    manifest. EdgeError says in a sentence what is wrong with the model, the samples or the machine.
     """
     device = find(target)
     path = Path(output) if output is not None else Path(Path(model).with_suffix(".edge").name)
     dump = dump_to(Path(dump_ir)) if dump_ir is not None else None
     graph = build_graph(
-        model, int8=int8, calibrate=calibrate, calibration=calibration, shapes=shapes, verify=verify, dump=dump,
-        progress=progress,
+        model, int8=int8, calibrate=calibrate, calibration=calibration, shapes=shapes, constants=constants,
+        verify=verify, dump=dump, progress=progress,
     )  # fmt: skip
     graph.name = assemble.bundle_name(path)
     progress("lower", 0, 1)
@@ -65,6 +67,7 @@ def build_graph(
     calibrate: str | Path | None = None,
     calibration: Method = "percentile",
     shapes: Mapping[str, Sequence[int]] | None = None,
+    constants: Mapping[str, Constant] | None = None,
     verify: bool = False,
     dump: Dump | None = None,
     progress: Progress = lambda stage, done, total: None,
@@ -72,7 +75,7 @@ def build_graph(
     """The graph that gets compiled: imported, quantized if asked for, after all passes. Its numpy reference
     (`ops.reference.run_graph`) is what every target computes. Arguments as in `compile_model`."""
     progress("import", 0, 1)
-    source = load_model(Path(model))
+    source = bind_constants(load_model(Path(model)), constants or {})
     graph = import_onnx(source, shapes)
     run_pipeline(graph, FLOAT, verify=verify, dump=dump)
     if int8 and not is_quantized(graph):

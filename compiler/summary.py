@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import EdgeError
-from .importer import check_support, import_onnx, load_model
+from .importer import Constant, bind_constants, check_support, import_onnx, load_model
 from .ir.cost import live_bytes, macs, parameters
 from .ir.graph import Graph, Value
 
@@ -47,15 +47,16 @@ class Summary:
     activation_bytes: int = 0
 
 
-def summarize(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Summary:
-    """The summary of the model in `path`, with `shapes` for its open inputs. EdgeError when it is no ONNX model."""
-    model = load_model(path)
+def summarize(path: Path, shapes: Mapping[str, tuple[int, ...]], constants: Mapping[str, Constant]) -> Summary:
+    """The summary of the model in `path`, with `shapes` for its open inputs and `constants` for inputs of a fixed
+    value. EdgeError when it is no ONNX model."""
+    model = bind_constants(load_model(path), constants)
     counts = Counter(node.op_type for node in model.proto.graph.node)
     onnx_ops = dict(counts.most_common())
-    if unsupported := check_support(model.proto):
+    if unsupported := check_support(model):
         return Summary(onnx_ops, tuple(f"no such op in edgec: {entry}" for entry in unsupported))
     try:
-        graph = import_onnx(path, shapes)
+        graph = import_onnx(model, shapes)
     except EdgeError as error:
         return Summary(onnx_ops, (str(error),))
     return _of_graph(onnx_ops, graph)

@@ -2,8 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from ...errors import EdgeError
+
+if TYPE_CHECKING:
+    from ..importer import Constant
 
 
 def shapes(texts: Iterable[str]) -> Mapping[str, tuple[int, ...]]:
@@ -30,3 +36,36 @@ def files(texts: Iterable[str]) -> Mapping[str, Path]:
             raise typer.BadParameter(f"{text!r} is not NAME=FILE, as in x=x.npy")
         table[name] = Path(path)
     return table
+
+
+def constants(texts: Iterable[str]) -> Mapping[str, "Constant"]:
+    """`["axes=0,-1", "w=w.npy"]` -> `{"axes": [0, -1], "w": array}`; typer.BadParameter for anything else."""
+    table: dict[str, Constant] = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        try:
+            table[name] = array(Path(value)) if value.endswith(".npy") else [_number(v) for v in value.split(",")]
+        except ValueError:
+            name = ""
+        if not name:
+            raise typer.BadParameter(f"{text!r} is not NAME=V0,V1,... or NAME=FILE.npy, as in axes=0,-1")
+    return table
+
+
+def array(path: Path) -> Any:
+    """The array in a .npy file; EdgeError for what is none."""
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False, mmap_mode="r")
+    except OSError as error:
+        raise EdgeError(f"the input {path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
+        raise EdgeError(f"the input {path} is not a .npy file ({error}); write it with numpy.save") from error
+
+
+def _number(text: str) -> float:
+    truths = {"true": True, "false": False}
+    if text.lower() in truths:
+        return truths[text.lower()]
+    return int(text) if text.lstrip("+-").isdigit() else float(text)

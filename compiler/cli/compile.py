@@ -34,6 +34,10 @@ def compile_command(
         list[str] | None,
         typer.Option(help="Fix an input's shape, as NAME=1,3,480,640. May be repeated.", show_default=False),
     ] = None,
+    const: Annotated[
+        list[str] | None,
+        typer.Option(help="Fix an input's value, as NAME=1,2,3 or NAME=FILE.npy. May be repeated.", show_default=False),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write the bundle. Default: MODEL.edge.")
     ] = None,
@@ -54,7 +58,7 @@ def compile_command(
 
     edgec compile detector.onnx --shape x=1,3,480,640
     """
-    shapes = arguments.shapes(shape or ())
+    shapes, constants = arguments.shapes(shape or ()), arguments.constants(const or ())
     from ..driver import compile_model
 
     path = output or Path(model.with_suffix(".edge").name)
@@ -66,6 +70,7 @@ def compile_command(
             calibrate=calibrate,
             calibration=calibration,
             shapes=shapes,
+            constants=constants,
             output=path,
             verify=verify,
             dump_ir=dump_ir,

@@ -25,6 +25,10 @@ def inspect_command(
         list[str] | None,
         typer.Option(help="Fix an input's shape, as NAME=1,3,480,640. May be repeated.", show_default=False),
     ] = None,
+    const: Annotated[
+        list[str] | None,
+        typer.Option(help="Fix an input's value, as NAME=1,2,3 or NAME=FILE.npy. May be repeated.", show_default=False),
+    ] = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -36,7 +40,7 @@ def inspect_command(
 
     edgec inspect model.edge
     """
-    shapes = arguments.shapes(shape or ())
+    shapes, constants = arguments.shapes(shape or ()), arguments.constants(const or ())
     if path.is_dir():
         from ..bundle.reader import open_bundle
 
@@ -45,7 +49,7 @@ def inspect_command(
         return
     from ..summary import summarize
 
-    summary = summarize(path, shapes)
+    summary = summarize(path, shapes, constants)
     emit(asdict(summary), lambda: _render_model(summary))
     if summary.problems:
         raise typer.Exit(2)

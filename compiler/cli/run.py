@@ -8,7 +8,6 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ...errors import EdgeError
 from . import arguments
 from .console import Json, Verbose, add_row, emit, note, progress, size, table
 
@@ -59,24 +58,12 @@ def run_command(
     manifest = opened.manifest
     place = open_device(device or default_device(opened))
     note(f"running on {place.name}")
-    arrays = {name: _read(path) for name, path in files.items()}
+    arrays = {name: arguments.array(path) for name, path in files.items()}
     options = RunOptions(threads=threads, repeat=repeat, warmup=1 if repeat > 1 else 0, profile=profile)
     with progress() as report:
         report(f"running on {place.name}", 0, 0)
         done = place.run(opened.path, manifest.inputs, manifest.outputs, arrays, output, options)
     emit(_data(done, place.name), lambda: _render(done, place.name))
-
-
-def _read(path: Path) -> Any:
-    """The array in a .npy file; EdgeError for what is none."""
-    import numpy as np
-
-    try:
-        return np.load(path, allow_pickle=False, mmap_mode="r")
-    except OSError as error:
-        raise EdgeError(f"the input {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise EdgeError(f"the input {path} is not a .npy file ({error}); write it with numpy.save") from error
 
 
 def _data(done: "RunReport", device: str) -> Mapping[str, Any]:

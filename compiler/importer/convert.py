@@ -10,19 +10,24 @@ from ..ir.graph import Graph, Node, Value, constant
 from ..ops.builder import Builder
 from ..ops.onnx_node import OnnxAttr, OnnxNode, find_rule
 from ..ops.qdq import interface_quant
+from .constants import Constant, bind_constants
 from .model import Model, Source, load_model
 from .shapes import input_types
 from .support import domain_of, missing_ops, node_name
 from .tensors import array_of
 
 
-def import_onnx(source: Source, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+def import_onnx(
+    source: Source,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    constants: Mapping[str, Constant] | None = None,
+) -> Graph:
     """The graph of an ONNX model, given as a path, decoded or loaded.
 
-    `shapes` gives inputs with symbolic extents their shape. Whatever is wrong with the model is an EdgeError that names
-    the node; ops without import rule are reported all at once.
+    `shapes` gives inputs with symbolic extents their shape, `constants` makes constants of inputs. Whatever is wrong
+    with the model is an EdgeError that names the node; ops without import rule are reported all at once.
     """
-    model = load_model(source)
+    model = bind_constants(load_model(source), constants or {})
     try:
         return _Conversion(model).run(shapes or {})
     except MemoryError:

@@ -23,7 +23,7 @@ def input_types(inputs: Sequence[onnx.ValueInfoProto], shapes: Mapping[str, Sequ
     for name in shapes:
         if name not in names:
             raise EdgeError(f"a shape is given for {name!r}, but the model's inputs are: {', '.join(names)}")
-    declared = {i.name: _declared(i) for i in inputs}
+    declared = {i.name: declared_dims(i) for i in inputs}
     symbols: dict[str, int] = {}
     for name, shape in shapes.items():
         _bind(name, declared[name], tuple(shape), symbols)
@@ -32,7 +32,7 @@ def input_types(inputs: Sequence[onnx.ValueInfoProto], shapes: Mapping[str, Sequ
     return {i.name: _typed(i, resolved[i.name]) for i in inputs}
 
 
-def _declared(value: onnx.ValueInfoProto) -> list[Dim] | None:
+def declared_dims(value: onnx.ValueInfoProto) -> list[Dim] | None:
     """The dimensions in the model, None for an unknown rank. Some exporters write -1 or '?' for an open one."""
     if not value.type.HasField("tensor_type"):
         raise EdgeError(f"the model's input {value.name!r} is not a tensor; only tensors are supported")

@@ -152,7 +152,7 @@ class Builder:
         if codes is not None and codes.data is not None and value.producer is not None:
             return run_node(value.producer, [codes.data])[0]
         if value.data is None or value.type.quant is not None:
-            raise ValueError(f"its {what} ({value.name!r}) must be a constant, but is computed at run time")
+            raise not_constant(value, what)
         return value.data
 
     def ints(self, value: Value, what: str) -> tuple[int, ...]:
@@ -197,6 +197,24 @@ def dequantized_constant(value: Value) -> Value | None:
         return None
     (source,) = node.inputs
     return source if source.is_const and source.type.quant is not None and value.type.quant is None else None
+
+
+def not_constant(value: Value, what: str) -> ValueError:
+    """The error of an op whose operand `what` must be a constant: it says which inputs of the model to fix."""
+    found, pending, inputs = {value}, [value], dict[str, None]()
+    while pending:
+        reached = pending.pop()
+        if reached.producer is None:
+            inputs.update({} if reached.is_const else {reached.name: None})
+            continue
+        new = [v for v in reached.producer.inputs if v not in found]
+        found.update(new)
+        pending.extend(new)
+    options = " ".join(f"--const {name}=VALUES" for name in inputs)
+    return ValueError(
+        f"its {what} ({value.name!r}) must be a constant, but is computed at run time; if it is always the same, fix "
+        f"what it depends on with {options}"
+    )
 
 
 def known(value: Value) -> bool:

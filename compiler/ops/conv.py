@@ -9,7 +9,7 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import Quant, TensorType
 from . import epilogue
-from .builder import Builder, known
+from .builder import Builder, known, not_constant
 from .onnx_node import OnnxNode, onnx_op
 from .padding import planar, unplanar, window
 from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value
@@ -94,7 +94,7 @@ def _emit(b: Builder, node: OnnxNode, x: Value, w: Value, bias: Value | None, qu
 def _conv(b: Builder, node: OnnxNode) -> Value:
     w = node.input(1)
     if not known(w):
-        raise ValueError(f"its weights ({w.name!r}) must be constant, but are computed at run time")
+        raise not_constant(w, "weights")
     return _emit(b, node, node.input(0), w, node.optional(2))
 
 

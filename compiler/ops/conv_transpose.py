@@ -9,7 +9,7 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import TensorType
 from . import epilogue
-from .builder import Builder, known
+from .builder import Builder, known, not_constant
 from .onnx_node import OnnxNode, onnx_op
 from .padding import Window, planar, split_pads, unplanar, window
 from .spatial import MAX_PLANE, from_nchw, in_layout, nchw_shape, to_nchw
@@ -88,7 +88,7 @@ CONV_TRANSPOSE2D = register(OpDef("conv_transpose2d", (2, 3), ATTRS, _infer, _re
 def _conv_transpose(b: Builder, node: OnnxNode) -> Value:
     x, w, bias = node.input(0), node.input(1), node.optional(2)
     if not known(w):
-        raise ValueError(f"its weights ({w.name!r}) must be constant, but are computed at run time")
+        raise not_constant(w, "weights")
     if not 3 <= x.type.rank <= 4 or w.type.rank != x.type.rank:
         raise ValueError(
             f"data {list(x.type.shape)} and weights {list(w.type.shape)}: 1-d and 2-d convolutions are supported"

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
+from edgec import EdgeError
 from edgec.compiler.cli import arguments
 
 
@@ -26,3 +28,21 @@ def test_files() -> None:
 def test_what_is_no_file(text: str) -> None:
     with pytest.raises(typer.BadParameter, match=r"as in x=x\.npy"):
         arguments.files([text])
+
+
+def test_constants(tmp_path: Path) -> None:
+    np.save(tmp_path / "w.npy", np.arange(3))
+    found = arguments.constants(["axes=0,-1", "a=b=1.5e3", "flag=true", f"w={tmp_path}/w.npy"])
+    assert found.pop("w").tolist() == [0, 1, 2]
+    assert found == {"axes": [0, -1], "a=b": [1500.0], "flag": [True]}
+
+
+@pytest.mark.parametrize("text", ["", "x", "x=", "=1", "x=1,", "x=a", "x=w.txt"])
+def test_what_is_no_constant(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="as in axes=0,-1"):
+        arguments.constants([text])
+
+
+def test_a_constant_without_its_file() -> None:
+    with pytest.raises(EdgeError, match=r"none\.npy cannot be read"):
+        arguments.constants(["x=none.npy"])
