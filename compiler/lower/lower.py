@@ -96,7 +96,8 @@ class _Walk:
         for index, value in enumerate(self.graph.outputs):
             self.context.name = value.name
             view = self.context.view(value)
-            if (view.storage.space, view.storage.index) != (Space.OUTPUT, index):
+            written = (view.storage.space, view.storage.index) == (Space.OUTPUT, index)
+            if not written and value.type.size:
                 self._copy(view, allocate(value.type, space=Space.OUTPUT, index=index))
 
     def _copy(self, x: View, y: View) -> None:

@@ -79,5 +79,5 @@ def test_what_does_not_fit_is_refused(constants, said) -> None:
 
 
 def test_an_operand_that_must_be_constant_is_asked_for() -> None:
-    with pytest.raises(EdgeError, match="Reshape_2.*its shape .*'wide'.* must be a constant.*--const shape=VALUES$"):
+    with pytest.raises(EdgeError, match=r"Reshape_2.*its shape .*'wide'.* must be a constant.*--const shape=VALUES$"):
         import_onnx(model(shape_type=TensorProto.INT32), {"x": (3, 4)})
