@@ -186,7 +186,7 @@ def _reason(outcome: Outcome) -> str:
     """The reason without what differs from case to case: files, nodes and their number. Wrong cases are named."""
     if outcome.status == "wrong":
         return f"WRONG {outcome.name}: {outcome.reason}"
-    return re.sub(r"\S*/model\.onnx|\bnode '[^']*'| \(opset [^)]*\)", "", outcome.reason).strip()
+    return re.sub(r"\S*/model\.onnx| ?\bnode '[^']*'| \(opset [^)]*\)", "", outcome.reason).strip()
 
 
 def main(arguments: Sequence[str]) -> int:
