@@ -80,12 +80,58 @@ def _rounded(fn: Callable[..., Array]) -> Callable[..., Array]:
     return compute
 
 
+def _is_integer(*args: Any) -> bool:
+    return np.result_type(*args).kind in "iu"
+
+
 def _div(a: Array, b: Array) -> Array:
-    """IEEE division; integers truncate towards zero, as in C and ONNX."""
-    if np.issubdtype(np.result_type(a, b), np.integer):
-        q = np.floor_divide(a, b)
-        return np.asarray(q + ((q < 0) & (q * b != a)))
-    return np.asarray(np.divide(a, b))
+    """IEEE division; integers truncate towards zero, as in C and ONNX, and the quotient by 0 is 0."""
+    if not _is_integer(a, b):
+        return np.asarray(np.divide(a, b))
+    q = np.floor_divide(a, b)
+    return np.asarray(np.where(np.equal(b, 0), q.dtype.type(0), q + ((q < 0) & (q * b != a)).astype(q.dtype)))
+
+
+_EXPONENT_BITS = 16
+
+
+def _pow(a: Array, b: Array) -> Array:
+    """Of integers modulo the type's range. An exponent counts as at most 2^16 - 1, or the type's largest number; with
+    a negative one 1 / a^|b| is rounded to zero, and 0 where a is 0."""
+    if not _is_integer(a, b):
+        return _rounded(np.power)(a, b)
+    dtype = np.result_type(a, b)
+    a, b = np.asarray(a, dtype), np.asarray(b, dtype)
+    largest = dtype.type(min(2**_EXPONENT_BITS - 1, np.iinfo(dtype).max))
+    size = np.abs(b)
+    result = np.power(a, np.where((size > largest) | (size < 0), largest, size))
+    return np.asarray(np.where((b >= 0) | (a == 1) | (a == -1), result, dtype.type(0)))
+
+
+def _shift(a: Array, b: Array, fn: Callable[..., Array], beyond: Array) -> Array:
+    """`fn` where b is one of the bits of the type of a, else `beyond`."""
+    bits = np.result_type(a, b).itemsize * 8
+    inside = np.greater_equal(b, 0) & np.less(b, bits)
+    return np.asarray(np.where(inside, fn(a, np.where(inside, b, np.zeros_like(b))), beyond))
+
+
+def _shift_left(a: Array, b: Array) -> Array:
+    return _shift(a, b, np.left_shift, np.zeros_like(a))
+
+
+def _shift_right(a: Array, b: Array) -> Array:
+    return _shift(a, b, np.right_shift, np.where(np.less(a, 0), np.invert(np.zeros_like(a)), np.zeros_like(a)))
+
+
+def convert(x: Array, dtype: str) -> Array:
+    """`x` as `dtype`. Floats become integers towards zero; out of range, the nearest that there is; NaN becomes 0."""
+    if x.dtype.kind != "f" or np.dtype(dtype).kind not in "iu":
+        return x.astype(dtype)
+    info = np.iinfo(dtype)
+    whole = np.nan_to_num(np.trunc(x.astype(np.float64)), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    high = whole >= float(info.max)  # 2^63 - 1 is 2^63 in float64
+    bounded = np.where(high, 0.0, np.maximum(whole, float(info.min)))
+    return np.asarray(np.where(high, np.array(info.max, dtype), bounded.astype(dtype)))
 
 
 FUNCTIONS: Mapping[str, tuple[int, Callable[..., Array]]] = {
@@ -95,8 +141,9 @@ FUNCTIONS: Mapping[str, tuple[int, Callable[..., Array]]] = {
     "div": (2, _div),
     "min": (2, np.minimum),
     "max": (2, np.maximum),
-    "pow": (2, _rounded(np.power)),
+    "pow": (2, _pow),
     "mod": (2, np.fmod),
+    "floor_mod": (2, np.mod),
     "neg": (1, np.negative),
     "abs": (1, np.abs),
     "exp": (1, _rounded(np.exp)),
@@ -104,16 +151,35 @@ FUNCTIONS: Mapping[str, tuple[int, Callable[..., Array]]] = {
     "sqrt": (1, np.sqrt),
     "tanh": (1, _rounded(np.tanh)),
     "erf": (1, _erf),
+    "sin": (1, _rounded(np.sin)),
+    "cos": (1, _rounded(np.cos)),
+    "tan": (1, _rounded(np.tan)),
+    "asin": (1, _rounded(np.arcsin)),
+    "acos": (1, _rounded(np.arccos)),
+    "atan": (1, _rounded(np.arctan)),
+    "sinh": (1, _rounded(np.sinh)),
+    "cosh": (1, _rounded(np.cosh)),
+    "asinh": (1, _rounded(np.arcsinh)),
+    "acosh": (1, _rounded(np.arccosh)),
+    "atanh": (1, _rounded(np.arctanh)),
     "floor": (1, np.floor),
     "ceil": (1, np.ceil),
     "round": (1, np.rint),
     "sign": (1, np.sign),
+    "isnan": (1, np.isnan),
+    "isinf": (1, np.isinf),
     "eq": (2, np.equal),
     "lt": (2, np.less),
     "le": (2, np.less_equal),
     "and": (2, np.logical_and),
     "or": (2, np.logical_or),
     "not": (1, np.logical_not),
+    "bit_and": (2, np.bitwise_and),
+    "bit_or": (2, np.bitwise_or),
+    "bit_xor": (2, np.bitwise_xor),
+    "bit_not": (1, np.bitwise_not),
+    "shift_left": (2, _shift_left),
+    "shift_right": (2, _shift_right),
     "where": (3, np.where),
 }
 """name -> (arity, numpy meaning)."""
@@ -176,7 +242,7 @@ def _evaluate(expr: Expr, inputs: Sequence[Array]) -> Any:
     weak = not any(isinstance(a, np.ndarray) for a in args)
     with np.errstate(all="ignore"):
         if expr.fn == "cast":
-            return np.asarray(args[0]).astype(expr.dtype)
+            return convert(np.asarray(args[0]), expr.dtype)
         if expr.fn == "where" and not weak and not any(isinstance(a, np.ndarray) for a in args[1:]):
             args[1:] = (np.asarray(a, _WEAK_DEFAULT[_kind_of_pair(args[1], args[2])]) for a in args[1:])
         result = FUNCTIONS[expr.fn][1](*args)
@@ -186,7 +252,14 @@ def _evaluate(expr: Expr, inputs: Sequence[Array]) -> Any:
 _WEAK_DEFAULT = {"bool": "bool", "int": "int64", "float": "float32"}
 """The dtype that a literal takes where it meets no operand."""
 
-_FLOAT_ONLY = frozenset({"exp", "log", "sqrt", "tanh", "erf", "floor", "ceil", "round"})
+_FLOAT_ONLY = frozenset(
+    {
+        "exp", "log", "sqrt", "tanh", "erf", "floor", "ceil", "round", "sin", "cos", "tan", "asin", "acos", "atan",
+        "sinh", "cosh", "asinh", "acosh", "atanh", "isnan", "isinf",
+    }
+)  # fmt: skip
+_INTEGER_ONLY = frozenset({"bit_and", "bit_or", "bit_xor", "bit_not", "shift_left", "shift_right"})
+_PREDICATES = frozenset({"eq", "lt", "le", "isnan", "isinf"})
 
 
 def _kind_of_pair(a: float, b: float) -> str:
@@ -225,15 +298,15 @@ def _infer(expr: Expr, inputs: Sequence[str]) -> str:
         _require_bool(expr.fn, args)
         return "weak bool" if all(a.startswith("weak ") for a in args) else "bool"
     joined = _join(expr, args)
-    if expr.fn in ("eq", "lt", "le"):
-        return "weak bool" if joined.startswith("weak ") else "bool"
-    if joined.endswith("bool"):
+    if joined.endswith("bool") and expr.fn not in ("eq", "lt", "le"):
         raise ValueError(f"{expr.fn} does not take bool")
-    if expr.fn in _FLOAT_ONLY and "float" not in joined:
-        if joined == "weak int":
-            return "weak float"
+    if expr.fn in _FLOAT_ONLY and "float" not in joined and joined != "weak int":
         raise ValueError(f"{expr.fn} takes a floating point operand, not {joined}")
-    return joined
+    if expr.fn in _INTEGER_ONLY and "float" in joined:
+        raise ValueError(f"{expr.fn} takes integers, not {joined}")
+    if expr.fn in _PREDICATES:
+        return "weak bool" if joined.startswith("weak ") else "bool"
+    return "weak float" if expr.fn in _FLOAT_ONLY and joined == "weak int" else joined
 
 
 def _require_bool(fn: str, dtypes: Sequence[str]) -> None:

@@ -6,8 +6,8 @@ A tile is one row of pixels.
 from dataclasses import dataclass
 
 from .builder import Builder, Register, Value, const, define, i64, splat
+from .elementary import exp, log
 from .isa import Isa
-from .scalar import exp, log
 from .tir import tirx
 
 OPERANDS = ("x", "y")

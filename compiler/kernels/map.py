@@ -21,8 +21,8 @@ MAX_INPUTS = 4
 OPERANDS = ("x0", "x1", "x2", "x3", "y")
 
 _SHORT = {
-    "float32": "f32", "float16": "f16", "int8": "s8", "uint8": "u8", "int16": "s16", "int32": "s32", "int64": "s64",
-    "bool": "b8",
+    "float32": "f32", "float16": "f16", "float64": "f64", "int8": "s8", "uint8": "u8", "int16": "s16", "uint16": "u16",
+    "int32": "s32", "uint32": "u32", "int64": "s64", "uint64": "u64", "bool": "b8",
 }  # fmt: skip
 
 DTYPES = tuple(_SHORT)

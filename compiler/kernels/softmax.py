@@ -6,10 +6,10 @@ int8 follows the arithmetic contract: `w` is the table T of int32[256] (see `qua
 from dataclasses import dataclass
 
 from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
+from .elementary import exp, log
 from .isa import Isa
 from .quantization import requantize, splat16
 from .reduce import horizontal
-from .scalar import exp, log
 from .tir import tirx
 
 OPERANDS = ("x", "w", "y")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..ir.expr import Expr, In, call, clip, hard_sigmoid, hard_swish, leaky_relu, relu, sigmoid
+from ..ir.expr import Expr, In, call, clip, hard_sigmoid, hard_swish, leaky_relu, relu, sigmoid, substitute
 from ..ir.graph import Value
 from .builder import Builder
 from .onnx_node import OnnxNode, onnx_op
@@ -37,6 +37,18 @@ def _selu(node: OnnxNode) -> Expr:
     return call("mul", _exponential_below_zero(alpha), gamma)
 
 
+def _celu(alpha: float) -> Expr:
+    """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)."""
+    below = call("mul", call("sub", call("exp", call("div", X, alpha)), 1.0), alpha)
+    return call("add", call("max", X, 0.0), call("min", below, 0.0))
+
+
+def _shrink(threshold: float, bias: float) -> Expr:
+    """x + bias below -threshold, x - bias above threshold, else 0."""
+    above = call("where", call("lt", threshold, X), call("sub", X, bias), 0.0)
+    return call("where", call("lt", X, -threshold), call("add", X, bias), above)
+
+
 _FUNCTIONS: Mapping[str, Callable[[OnnxNode], Expr]] = {
     "Relu": lambda node: relu(X),
     "LeakyRelu": lambda node: leaky_relu(X, node.number("alpha", 0.01)),
@@ -45,6 +57,9 @@ _FUNCTIONS: Mapping[str, Callable[[OnnxNode], Expr]] = {
     "HardSwish": lambda node: hard_swish(X),
     "Elu": lambda node: _exponential_below_zero(node.number("alpha", 1.0)),
     "Selu": _selu,
+    "Celu": lambda node: _celu(node.number("alpha", 1.0)),
+    "ThresholdedRelu": lambda node: call("where", call("lt", node.number("alpha", 1.0), X), X, 0.0),
+    "Shrink": lambda node: _shrink(node.number("lambd", 0.5), node.number("bias", 0.0)),
     "Softplus": lambda node: _softplus(),
     "Softsign": lambda node: call("div", X, call("add", call("abs", X), 1.0)),
     "Mish": lambda node: call("mul", X, call("tanh", _softplus())),
@@ -57,9 +72,22 @@ _FUNCTIONS: Mapping[str, Callable[[OnnxNode], Expr]] = {
 def _activation(b: Builder, node: OnnxNode) -> Value:
     x = node.input(0)
     expr = _FUNCTIONS[node.op_type](node)
-    if node.op_type == "Relu" and "float" not in x.type.dtype:
-        expr = call("max", X, 0)
-    return b.map(expr, x)
+    if "float" in x.type.dtype:
+        return b.map(expr, x)
+    if node.op_type == "Relu":
+        return b.map(call("max", X, 0), x)
+    real = substitute(expr, {0: call("cast", X, dtype="float32")})  # Shrink takes integers too
+    return b.map(call("cast", real, dtype=x.type.dtype), x)
+
+
+@onnx_op("SwiGLU")
+def _swiglu(b: Builder, node: OnnxNode) -> Value:
+    """x * sigmoid(alpha * x) * gate."""
+    x, gate = node.input(0), node.input(1)
+    if x.type.shape != gate.type.shape:
+        raise ValueError(f"its inputs have the shapes {list(x.type.shape)} and {list(gate.type.shape)}, not the same")
+    swish = call("mul", X, sigmoid(call("mul", X, node.number("alpha", 1.0))))
+    return b.map(call("mul", swish, In(1)), x, gate)
 
 
 @onnx_op("PRelu", since=7)

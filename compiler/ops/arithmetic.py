@@ -9,7 +9,10 @@ from .onnx_node import DTYPE_OF_ONNX, OnnxNode, onnx_op
 
 _UNARY = {
     "Abs": "abs", "Neg": "neg", "Exp": "exp", "Log": "log", "Sqrt": "sqrt", "Floor": "floor", "Ceil": "ceil",
-    "Round": "round", "Sign": "sign", "Erf": "erf", "Tanh": "tanh", "Not": "not",
+    "Round": "round", "Sign": "sign", "Erf": "erf", "Tanh": "tanh", "Not": "not", "IsNaN": "isnan",
+    "BitwiseNot": "bit_not",
+    "Sin": "sin", "Cos": "cos", "Tan": "tan", "Asin": "asin", "Acos": "acos", "Atan": "atan", "Sinh": "sinh",
+    "Cosh": "cosh", "Asinh": "asinh", "Acosh": "acosh", "Atanh": "atanh",
 }  # fmt: skip
 
 _BINARY: Mapping[str, Expr] = {
@@ -24,6 +27,10 @@ _BINARY: Mapping[str, Expr] = {
     "GreaterOrEqual": call("le", In(1), In(0)),
     "And": call("and", In(0), In(1)),
     "Or": call("or", In(0), In(1)),
+    "Xor": call("not", call("eq", In(0), In(1))),
+    "BitwiseAnd": call("bit_and", In(0), In(1)),
+    "BitwiseOr": call("bit_or", In(0), In(1)),
+    "BitwiseXor": call("bit_xor", In(0), In(1)),
 }
 
 _VARIADIC = {"Max": "max", "Min": "min", "Sum": "add", "Mean": "add"}
@@ -52,15 +59,51 @@ def _variadic(b: Builder, node: OnnxNode) -> Value:
     return b.map(call("div", In(0), float(len(node.inputs))), result) if node.op_type == "Mean" else result
 
 
+@onnx_op("Mod")
+def _mod(b: Builder, node: OnnxNode) -> Value:
+    """fmod: the remainder has the sign of the dividend; else that of the divisor."""
+    fn = "mod" if node.integer("fmod", 0) else "floor_mod"
+    return b.map(call(fn, In(0), In(1)), node.input(0), node.input(1))
+
+
+@onnx_op("BitShift")
+def _bit_shift(b: Builder, node: OnnxNode) -> Value:
+    direction = node.text("direction")
+    if direction not in ("LEFT", "RIGHT"):
+        raise ValueError(f"attribute 'direction' is {direction!r}; LEFT and RIGHT are accepted")
+    return b.map(call(f"shift_{direction.lower()}", In(0), In(1)), node.input(0), node.input(1))
+
+
+@onnx_op("IsInf")
+def _is_inf(b: Builder, node: OnnxNode) -> Value:
+    found: Expr = call("isinf", In(0))
+    if not node.integer("detect_negative", 1):
+        found = call("and", found, call("lt", 0.0, In(0)))
+    if not node.integer("detect_positive", 1):
+        found = call("and", found, call("lt", In(0), 0.0))
+    return b.map(found, node.input(0))
+
+
+_POWERS: Mapping[float, Expr] = {
+    1: In(0),
+    2: call("mul", In(0), In(0)),
+    3: call("mul", call("mul", In(0), In(0)), In(0)),
+}
+_FLOAT_POWERS: Mapping[float, Expr] = {
+    0.5: call("sqrt", In(0)),
+    -0.5: call("div", 1.0, call("sqrt", In(0))),
+    -1: call("div", 1.0, In(0)),
+}
+
+
 @onnx_op("Pow", since=7)
 def _pow(b: Builder, node: OnnxNode) -> Value:
-    """x ^ y, of the type of x; squares and square roots are what they are called."""
+    """x ^ y, of the type of x; squares, square roots and the like are what they are called."""
     x, y = node.input(0), node.input(1)
-    if y.data is not None and y.type.size == 1 and y.type.rank <= x.type.rank and "float" in x.type.dtype:
-        if y.data.item() == 2:
-            return b.map(call("mul", In(0), In(0)), x)
-        if y.data.item() == 0.5:
-            return b.map(call("sqrt", In(0)), x)
+    if y.data is not None and y.type.size == 1 and y.type.rank <= x.type.rank:
+        known = {**_POWERS, **_FLOAT_POWERS} if "float" in x.type.dtype else _POWERS
+        if (expr := known.get(y.data.item())) is not None:
+            return b.map(expr, x)
     base: Expr = In(0)
     exponent: Expr = In(1)
     if x.type.dtype == y.type.dtype:

@@ -4,7 +4,7 @@
 #include "../src/text.h"
 #include "runner.h"
 
-static const char *const descr[] = {"<f4", "<f2", "<f8", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "|b1"};
+static const char *const descr[] = {"<f4", "<f2", "<f8", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "|b1", "<u8"};
 
 static bool contains(const uint8_t *data, size_t size, const char *text) {
     for (size_t i = 0; i < size; i++) {
@@ -71,7 +71,7 @@ static uint64_t pseudo_random_element(edge_dtype dtype, uint64_t bits) {
 }
 
 static void fill(const edge_port *port, uint8_t *to) {
-    static const uint8_t widths[] = {4, 2, 8, 1, 1, 2, 2, 4, 4, 8, 1};
+    static const uint8_t widths[] = {4, 2, 8, 1, 1, 2, 2, 4, 4, 8, 1, 8};
     size_t width = widths[port->dtype];
     uint64_t state = 0x9e3779b97f4a7c15u;
     for (size_t i = 0; i < port->nbytes; i += width) {

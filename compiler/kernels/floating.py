@@ -1,0 +1,100 @@
+"""Vectors of floats: the few operations that every elementary function is made of.
+
+Comparisons of TIR are ordered (false for NaN), `!=` too, and TVM's simplifier takes x == x for granted: a test for NaN
+looks at the bits.
+"""
+
+from collections.abc import Sequence
+
+from .builder import BITS, Register, Value, bitcast, const, intrinsic
+from .tir import tirx
+
+INFINITY = float("inf")
+
+
+def element_type(value: Value) -> str:
+    """`float32` for a vector or scalar of float32."""
+    return str(value.ty).partition("x")[0]
+
+
+def keep(value: Value) -> Value:
+    """Computed once, however often it is used (a TIR expression is a tree)."""
+    dtype, _, lanes = str(value.ty).partition("x")
+    return Register(dtype, int(lanes or 1), value).get()
+
+
+def llvm_float(name: str, lanes: int, *args: Value) -> Value:
+    """LLVM's intrinsic `name` of float32 or float64 operands; ValueError for another type."""
+    dtype = element_type(args[0])
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"{name} has no code for {dtype}; only for float32 and float64")
+    suffix = f"f{BITS[dtype]}" if lanes == 1 else f"v{lanes}f{BITS[dtype]}"
+    return intrinsic(f"llvm.{name}.{suffix}", dtype, lanes, *args)
+
+
+def like(x: Value, value: float, lanes: int) -> Value:
+    """A literal of the type of `x`."""
+    return const(value, element_type(x), lanes)
+
+
+def fused(lanes: int, a: Value, b: Value, c: Value) -> Value:
+    """a * b + c with one rounding."""
+    return llvm_float("fma", lanes, a, b, c)
+
+
+def polynomial(lanes: int, x: Value, coefficients: Sequence[float]) -> Value:
+    """Horner's scheme, highest power first."""
+    y = like(x, coefficients[0], lanes)
+    for c in coefficients[1:]:
+        y = fused(lanes, y, x, like(x, c, lanes))
+    return y
+
+
+def floor(lanes: int, x: Value) -> Value:
+    """The largest integer not above x."""
+    return llvm_float("floor", lanes, x)
+
+
+def magnitude(lanes: int, x: Value) -> Value:
+    """|x|."""
+    return llvm_float("fabs", lanes, x)
+
+
+def with_sign(lanes: int, size: Value, sign: Value) -> Value:
+    """|size| with the sign of `sign`."""
+    return llvm_float("copysign", lanes, size, sign)
+
+
+def bits_of(lanes: int, x: Value) -> Value:
+    """The bits without the sign, as a signed integer: they order as the sizes do, infinity before NaN."""
+    width = BITS[element_type(x)]
+    return bitcast(x, f"int{width}", lanes) & const(2 ** (width - 1) - 1, f"int{width}", lanes)
+
+
+def infinite_bits(x: Value) -> int:
+    """`bits_of` infinity."""
+    return 0x7F800000 if element_type(x) == "float32" else 0x7FF0000000000000
+
+
+def is_nan(lanes: int, x: Value) -> Value:
+    """Whether x is no number."""
+    bits = bits_of(lanes, x)
+    return bits > const(infinite_bits(x), element_type(bits), lanes)
+
+
+def is_infinite(lanes: int, x: Value) -> Value:
+    """Whether x is an infinity."""
+    bits = bits_of(lanes, x)
+    return tirx.EQ(bits, const(infinite_bits(x), element_type(bits), lanes))
+
+
+def at_least(lanes: int, x: Value, bound: float) -> Value:
+    """max(x, bound); NaN stays."""
+    low = like(x, bound, lanes)
+    return tirx.Select(low > x, low, x)
+
+
+def at_most(lanes: int, x: Value, bound: float) -> Value:
+    """min(x, bound); NaN stays."""
+    high = like(x, bound, lanes)
+    return tirx.Select(high < x, high, x)
