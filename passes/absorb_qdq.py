@@ -240,12 +240,12 @@ def _is_activation(type: TensorType) -> bool:
 
 def _computes_on_integers(node: Node) -> bool:
     """Whether the float `node` computes something, and has an integer form for some types."""
-    return is_real(node.output.type) and has_integer_form(node) and not only_moves(node) and not is_dequantize(node)
+    return has_integer_form(node) and is_real(node.output.type) and not only_moves(node) and not is_dequantize(node)
 
 
 def _only_moves(node: Node) -> bool:
     """Whether the float `node` moves elements."""
-    return is_real(node.output.type) and only_moves(node)
+    return only_moves(node) and is_real(node.output.type)
 
 
 def _operands(move: Node) -> list[Value]:

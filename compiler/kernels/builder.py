@@ -160,6 +160,12 @@ class Builder:
             yield index
 
     @contextmanager
+    def loop(self, condition: Value) -> Iterator[None]:
+        """Code that runs as long as `condition`, an expression over registers, holds."""
+        with tb.While(condition):
+            yield
+
+    @contextmanager
     def when(self, condition: Value) -> Iterator[None]:
         """Code under a condition."""
         with tb.If(condition), tb.Then():

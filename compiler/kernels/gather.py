@@ -16,9 +16,11 @@ OPERANDS = ("x", "w", "y")
 
 @dataclass(frozen=True)
 class GatherSpec:
-    """`w` holds the indices, int32 or int64: weights, an input or a computed tensor."""
+    """`w` holds the indices, int32 or int64: weights, an input or a computed tensor. `element`: the bytes of a row that
+    is one element (1, 2, 4 or 8); 0 for rows of any length."""
 
     index_dtype: str
+    element: int = 0
     params: tuple[str, ...] = (
         "extent", "indices", "tile_rows", "chunks", "row_bytes", "x_outer", "x_step", "y_outer", "y_step",
     )  # fmt: skip
@@ -26,7 +28,8 @@ class GatherSpec:
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        return {"int32": "x8_gather_s32", "int64": "x8_gather_s64"}[self.index_dtype]
+        row = f"x{8 * self.element}_gather_element" if self.element else "x8_gather"
+        return row + {"int32": "_s32", "int64": "_s64"}[self.index_dtype]
 
 
 def build(spec: GatherSpec, isa: Isa) -> object:
@@ -44,4 +47,8 @@ def _body(b: Builder, spec: GatherSpec) -> None:
             index = i64(w.load(i * (BITS[spec.index_dtype] // 8), spec.index_dtype))
             index = b.let(tirx.max(tirx.min(index, b.param("extent") - 1), i64(0)))
             to, origin = b.let(target + i * b.param("y_step")), b.let(source + index * b.param("x_step"))
-            copy_run(b, y, to, x, origin, b.param("row_bytes"))
+            if spec.element:
+                dtype = f"int{8 * spec.element}"
+                y.store(to, x.load(origin, dtype), dtype)
+            else:
+                copy_run(b, y, to, x, origin, b.param("row_bytes"))

@@ -7,7 +7,16 @@ from ...errors import EdgeError
 from ...targets.target import Target
 from ..ir.graph import Graph, Node
 from ..kernels.spec import Kernel
-from . import conv, elementwise, moves, pooling, reductions, sampling  # noqa: F401  (they register the lowerings)
+from . import (  # noqa: F401  (they register the lowerings)
+    conv,
+    elementwise,
+    indexing,
+    moves,
+    ordering,
+    pooling,
+    reductions,
+    sampling,
+)
 from .buffers import Storage, View, allocate
 from .context import LOWERINGS, Context
 from .copies import copy

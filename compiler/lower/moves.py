@@ -1,19 +1,14 @@
 """Ops that only move data -> copies."""
 
 from collections.abc import Sequence
-from math import prod
 
 from ..ir.attributes import int_attr, ints_attr, str_attr
 from ..ir.graph import Node
-from ..kernels import gather
 from ..ops.pad import MODES, fill_value
 from .buffers import Fill, View
 from .context import Context, lowering
-from .copies import copy, dense, strided_copy
+from .copies import copy, strided_copy
 from .iteration import dense_strides, strides
-
-GATHERED = 16384
-"""Bytes of a tile of gathered rows, more or less."""
 
 
 @lowering("transpose")
@@ -104,22 +99,6 @@ def _mirror(
             target = source.plus((first - origin) * steps[axis])
             strided_copy(c, source, target, extents, sources, steps, y.element, barrier=i == 0)
         extents[axis], start[axis] = y.type.shape[axis], 0
-
-
-@lowering("gather")
-def lower_gather(c: Context, node: Node) -> None:
-    """Rows by number: everything inside the axis is one row."""
-    x, indices, y = dense(c, c.input(node, 0)), dense(c, c.input(node, 1)), c.output(node)
-    axis, shape = int_attr(node, "axis"), x.type.shape
-    row, count = x.element * prod(shape[axis + 1 :]), indices.type.size
-    tile_rows = max(1, min(count, GATHERED // row))
-    chunks = -(-count // tile_rows)
-    params = {
-        "extent": shape[axis], "indices": count, "tile_rows": tile_rows, "chunks": chunks, "row_bytes": row,
-        "x_outer": shape[axis] * row, "x_step": row, "y_outer": count * row, "y_step": row,
-    }  # fmt: skip
-    spec = gather.GatherSpec(indices.type.dtype)
-    c.emit(gather, spec, {"x": x.at(), "w": indices.at(), "y": y.at()}, params, prod(shape[:axis]) * chunks)
 
 
 def _dot(indices: Sequence[int], steps: Sequence[int]) -> int:

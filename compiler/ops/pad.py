@@ -9,7 +9,7 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
 from . import quantized
-from .builder import Builder
+from .builder import MAX_TENSOR_BYTES, Builder
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
 from .slice import emit_slice
 
@@ -74,11 +74,31 @@ def _pad(b: Builder, node: OnnxNode) -> Value:
 def _emit(b: Builder, node: OnnxNode, x: Value, pads: Sequence[int], value: float) -> Value:
     """Negative pads cut: they are a slice before the padding."""
     mode, rank = node.text("mode", "constant"), x.type.rank
-    if mode not in MODES:
-        raise ValueError(f"its mode is {mode!r}; {', '.join(MODES)} are supported")
+    if mode not in (*MODES, "wrap"):
+        raise ValueError(f"its mode is {mode!r}; {', '.join(MODES)} and wrap are supported")
     if len(pads) != 2 * rank:
         raise ValueError(f"it has {len(pads)} pads for {rank} dimensions")
     kept = [range(max(-pads[i], 0), max(d - max(-pads[i + rank], 0), 0)) for i, d in enumerate(x.type.shape)]
     x = emit_slice(b, x, kept)
     grown = tuple(max(p, 0) for p in pads)
+    if mode == "wrap" or (mode == "reflect" and any(p >= d for p, d in zip(grown, x.type.shape * 2, strict=True))):
+        return _periodic(b, x, grown, mode)
     return b.emit("pad", x, pads=grown, value=value, mode=mode) if any(grown) else x
+
+
+def _periodic(b: Builder, x: Value, pads: Sequence[int], mode: str) -> Value:
+    """Padding with all of the tensor, over and over, axis by axis: `wrap`, or a `reflect` wider than the tensor."""
+    for axis, extent in enumerate(x.type.shape):
+        before, after = pads[axis], pads[axis + x.type.rank]
+        if not before and not after:
+            continue
+        if not extent or before + extent + after > MAX_TENSOR_BYTES // 8:
+            raise ValueError(f"{mode} padding of {extent} elements by {before} and {after} is not possible")
+        places = np.arange(-before, extent + after)
+        if mode == "wrap":
+            places %= extent
+        else:
+            period = max(2 * extent - 2, 1)
+            places = np.minimum(places % period, -places % period)
+        x = b.emit("gather", x, b.constant(places), axis=axis)
+    return x

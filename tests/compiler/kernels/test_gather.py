@@ -27,3 +27,20 @@ def test_rows(machine: Machine, dtype: str, outer: int, extent: int, row: int, c
         "y"
     ]
     np.testing.assert_array_equal(got, reference("gather", [x, w], [None, None], axis=1))
+
+
+@on_machines
+@pytest.mark.parametrize("element", [1, 2, 4, 8])
+@examples
+@given(extent=st.integers(1, 9), count=st.integers(1, 20))
+def test_elements(machine: Machine, element: int, extent: int, count: int) -> None:
+    rng = np.random.default_rng(extent)
+    x = rng.integers(0, 100, (1, extent, 1)).astype(f"int{8 * element}")
+    w, y = rng.integers(-3, extent + 3, count).astype(np.int32), np.zeros((1, count, 1), x.dtype)
+    params = {
+        "extent": extent, "indices": count, "tile_rows": 3, "chunks": -(-count // 3), "row_bytes": element,
+        "x_outer": x.strides[0], "x_step": element, "y_outer": y.strides[0], "y_step": element,
+    }  # fmt: skip
+    operands = {"x": x, "w": w, "y": y}
+    got = run_kernel(gather, GatherSpec("int32", element), machine, operands, params, params["chunks"])["y"]
+    np.testing.assert_array_equal(got, reference("gather", [x, w], [None, None], axis=1))
