@@ -92,7 +92,7 @@ def build_graph(
 
 def is_quantized(graph: Graph) -> bool:
     """Whether the model came with quantized tensors of its own."""
-    return any(v.type.quant is not None for v in graph.values())
+    return any(v.type.quant is not None for part in graph.graphs() for v in part.values())
 
 
 def _compile_kernels(lowered: Lowered, target: Target, progress: Progress) -> dict[tuple[str, str], KernelObject]:

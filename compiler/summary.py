@@ -1,14 +1,14 @@
 """What can be said of an ONNX model before it is compiled: its ops, its cost, and what stands in the way."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import EdgeError
 from .importer import Constant, bind_constants, check_support, import_onnx, load_model
 from .ir.cost import live_bytes, macs, parameters
-from .ir.graph import Graph, Value
+from .ir.graph import Graph, Node, Value
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,10 @@ def summarize(path: Path, shapes: Mapping[str, tuple[int, ...]], constants: Mapp
 
 
 def _of_graph(onnx_ops: Mapping[str, int], graph: Graph) -> Summary:
-    ops = dict.fromkeys(node.op for node in graph.nodes)
-    rows = [_cost(graph, op) for op in ops]
-    constants = [v for v in graph.values() if v.is_const]
+    nodes = [node for part in graph.graphs() for node in part.nodes]
+    ops = dict.fromkeys(node.op for node in nodes)
+    rows = [_cost([n for n in nodes if n.op == op], op) for op in ops]
+    constants = graph.constants()
     return Summary(
         onnx_ops=onnx_ops,
         problems=(),
@@ -79,8 +80,7 @@ def _of_graph(onnx_ops: Mapping[str, int], graph: Graph) -> Summary:
     )
 
 
-def _cost(graph: Graph, op: str) -> OpCost:
-    nodes = [n for n in graph.nodes if n.op == op]
+def _cost(nodes: Sequence[Node], op: str) -> OpCost:
     return OpCost(op, len(nodes), sum(map(macs, nodes)), parameters(v for n in nodes for v in n.inputs))
 
 

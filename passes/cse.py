@@ -25,7 +25,7 @@ def run(graph: Graph) -> bool:
         inputs = [first.get(v, v) for v in node.inputs]
         if inputs != node.inputs:
             editor.set_inputs(node, inputs)
-        if len(node.outputs) != 1:
+        if len(node.outputs) != 1 or node.regions:
             continue
         key = _meaning(node)
         earlier = computed.setdefault(key, node.output)

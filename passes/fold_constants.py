@@ -32,7 +32,7 @@ def run(graph: Graph) -> bool:
 
 
 def _is_foldable(node: Node) -> bool:
-    if not all(v.is_const for v in node.inputs) or is_dequantize(node) or node.op in CONTRACTIONS:
+    if node.regions or not all(v.is_const for v in node.inputs) or is_dequantize(node) or node.op in CONTRACTIONS:
         return False
     before, after = (sum(v.type.nbytes for v in values) for values in (node.inputs, node.outputs))
     return after <= before + MAX_GROWTH

@@ -19,6 +19,7 @@ from . import (
     fuse_epilogue,
     fuse_map,
     fuse_unary,
+    narrow_regions,
     simplify,
 )
 
@@ -30,6 +31,7 @@ Dump = Callable[[str, Graph], None]
 
 FLOAT: tuple[Pass, ...] = (
     fold_constants.run,
+    narrow_regions.run,
     simplify.run,
     eliminate_copies.run,
     cse.run,
@@ -52,15 +54,18 @@ LATE: tuple[Pass, ...] = (
     simplify.run,
     eliminate_copies.run,
     cse.run,
+    narrow_regions.run,
     dce.run,
 )
 """After quantization: what makes the graph fast without changing a byte."""
 
 
 def run_pipeline(graph: Graph, passes: Sequence[Pass], *, verify: bool = False, dump: Dump | None = None) -> None:
-    """Run `passes` in order on `graph`, with `verify` the verifier after each: EdgeError if a pass broke the graph."""
+    """Run `passes` in order on `graph` and its regions, with `verify` the verifier after each: EdgeError if one broke
+    the graph."""
     for step in passes:
-        step(graph)
+        for part in list(graph.graphs()):
+            step(part)
         if verify:
             check(graph)
         if dump is not None:

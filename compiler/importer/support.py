@@ -1,12 +1,19 @@
 """Which nodes of a model cannot be imported, all at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import onnx
 
+from ...errors import EdgeError
 from ..ops.onnx_node import find_rule
 from .model import Model, Source, load_model
+
+MAX_NESTING = 8
+"""Graphs within graphs."""
+
+_CHOICE = "If"
+"""Graphs of these nodes may never be used: they are looked into when it is known that they are."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,14 @@ def node_name(node: onnx.NodeProto, index: int) -> str:
     return node.name or f"{node.op_type}_{index}"
 
 
+def subgraphs(node: onnx.NodeProto, depth: int = 0) -> list[onnx.GraphProto]:
+    """The graphs that are attributes of `node`, which is `depth` levels deep itself; EdgeError if that is too deep."""
+    graphs = [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+    if graphs and depth > MAX_NESTING:
+        raise EdgeError(f"the model nests graphs more than {MAX_NESTING} deep; export it with fewer levels")
+    return graphs
+
+
 def check_support(source: Source) -> list[Unsupported]:
     """The ops of a model that cannot be imported: one entry an op, none if all can.
 
@@ -45,11 +60,19 @@ def check_support(source: Source) -> list[Unsupported]:
 
 
 def missing_ops(model: Model, nodes: Iterable[tuple[int, onnx.NodeProto]]) -> list[Unsupported]:
-    """The ops without import rule among `nodes` (with their index in the graph), sorted."""
+    """The ops without import rule among `nodes` (with their index in the graph) and in loops among them, sorted."""
     found: dict[tuple[str, str, int], list[str]] = {}
-    for index, node in nodes:
+    for index, node in _with_inner(nodes):
         domain = domain_of(node)
         opset = model.opsets.get(domain, 1)
         if find_rule(domain, node.op_type, opset) is None:
             found.setdefault((domain, node.op_type, opset), []).append(node_name(node, index))
     return [Unsupported(*key, tuple(names)) for key, names in sorted(found.items())]
+
+
+def _with_inner(nodes: Iterable[tuple[int, onnx.NodeProto]], depth: int = 0) -> Iterator[tuple[int, onnx.NodeProto]]:
+    for index, node in nodes:
+        yield index, node
+        if node.op_type != _CHOICE:
+            for graph in subgraphs(node, depth):
+                yield from _with_inner(enumerate(graph.node), depth + 1)

@@ -39,13 +39,18 @@ class Value:
 
 @dataclass(eq=False)
 class Node:
-    """One operation. `name` is the ONNX node it came from (for errors, profiles and reports)."""
+    """One operation. `name` is the ONNX node it came from (for errors, profiles and reports).
+
+    `regions` are the graphs that a control flow op runs. They read nothing of the graph around them but what the node
+    hands to their inputs, and constants. Their names are their own.
+    """
 
     op: str
     inputs: list[Value]
     outputs: list[Value]
     attrs: dict[str, Attr] = field(default_factory=dict)
     name: str = ""
+    regions: list["Graph"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for out in self.outputs:
@@ -71,7 +76,7 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
 
     def uses(self) -> dict[Value, list[Node]]:
-        """Value -> nodes that read it, one entry per node; graph outputs don't count. O(nodes)."""
+        """Value -> nodes that read it, one entry per node; graph outputs and nodes in regions don't count. O(nodes)."""
         table: dict[Value, list[Node]] = {}
         for node in self.nodes:
             for value in dict.fromkeys(node.inputs):
@@ -79,13 +84,24 @@ class Graph:
         return table
 
     def values(self) -> Iterator[Value]:
-        """Every value once: inputs, then constants and node outputs in the order of the nodes."""
+        """Every value once: inputs, then constants and node outputs in the order of the nodes; not those of regions."""
         seen: dict[Value, None] = dict.fromkeys(self.inputs)
         for node in self.nodes:
             seen.update(dict.fromkeys(node.inputs))
             seen.update(dict.fromkeys(node.outputs))
         seen.update(dict.fromkeys(self.outputs))
         yield from seen
+
+    def graphs(self) -> Iterator["Graph"]:
+        """The graph itself and, depth first, the regions of its nodes."""
+        yield self
+        for node in self.nodes:
+            for region in node.regions:
+                yield from region.graphs()
+
+    def constants(self) -> dict[Value, None]:
+        """Every constant once, those of regions included."""
+        return {v: None for graph in self.graphs() for v in graph.values() if v.is_const}
 
     def fresh_name(self, hint: str) -> str:
         """A value name that is not taken yet, `hint` itself if possible."""

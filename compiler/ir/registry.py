@@ -23,7 +23,7 @@ class OpDef:
     output types from its input types and attributes; ValueError says what does not fit, without saying where.
     `reference`: (node, input arrays) -> output arrays. With `requantizes` the op computes numbers, so that where
     `infer` says float32 the output may carry a quantization of its own; otherwise it moves elements and its
-    output has exactly the type that `infer` gives, quantization included.
+    output has exactly the type that `infer` gives, quantization included. `regions`: how many graphs a node holds.
     """
 
     name: str
@@ -33,6 +33,7 @@ class OpDef:
     reference: Callable[[Node, Sequence[Array]], tuple[Array, ...]]
     requantizes: bool = False
     doc: str = ""
+    regions: int = 0
 
 
 _OPS: dict[str, OpDef] = {}

@@ -6,6 +6,8 @@
       %y: int8[1,16,8,8] q(0.02, -3) = conv2d(%x, %w, %b) {pads=(1, 1, 1, 1), activation=max(%0, 0.0)} "Conv_0"
     }
 
+A node's regions follow it, each as `region @name(...) -> (...) { ... }`.
+
 Constants of up to 16 elements stand in the text, larger ones (`@w`) are passed to the parser by name. Attributes that
 have the default of the op's schema are not printed. Names that are not made of letters, digits and `_ . / -` are quoted
 as in JSON. `#` starts a comment.
@@ -34,19 +36,42 @@ _NAME = re.compile(r"[\w./-]+", re.ASCII)
 
 def print_graph(graph: Graph) -> str:
     """The graph as text, ending in a newline."""
+    return "\n".join(_lines(graph, "graph", "")) + "\n"
+
+
+def _lines(graph: Graph, what: str, path: str) -> Iterator[str]:
+    """The graph's lines; `path` is what the names of constants begin with."""
     inputs = ", ".join(f"{_value(v)}: {_type(v.type)}" for v in graph.inputs)
     outputs = ", ".join(_value(v) for v in graph.outputs)
-    lines = [f"graph @{_name(graph.name)}({inputs}) -> ({outputs}) {{"]
-    lines += [
-        f"  const {_value(v)}: {_type(v.type)} = {_data(v, v.data)}" for v in graph.values() if v.data is not None
-    ]
-    lines += ["  " + _node(node) for node in graph.nodes]
-    return "\n".join([*lines, "}"]) + "\n"
+    yield f"{what} @{_name(graph.name)}({inputs}) -> ({outputs}) {{"
+    for v in graph.values():
+        if v.data is not None:
+            yield f"  const {_value(v)}: {_type(v.type)} = {_data(path + v.name, v.data)}"
+    for node in graph.nodes:
+        yield "  " + _node(node)
+        for region, inner in _regions(node, path):
+            yield from ("    " + line for line in _lines(region, "region", inner))
+    yield "}"
+
+
+def _regions(node: Node, path: str) -> Iterator[tuple[Graph, str]]:
+    """The node's regions, and what the names of their constants begin with: those in the text are unique."""
+    for index, region in enumerate(node.regions):
+        yield region, f"{path}{node.outputs[0].name}/{index}/"
 
 
 def named_constants(graph: Graph) -> dict[str, Array]:
     """The constants that are too large for the text: what `parse_graph` needs beside it."""
-    return {v.name: v.data for v in graph.values() if v.data is not None and v.data.size > INLINE_ELEMENTS}
+    return dict(_named_constants(graph, ""))
+
+
+def _named_constants(graph: Graph, path: str) -> Iterator[tuple[str, Array]]:
+    for v in graph.values():
+        if v.data is not None and v.data.size > INLINE_ELEMENTS:
+            yield path + v.name, v.data
+    for node in graph.nodes:
+        for region, inner in _regions(node, path):
+            yield from _named_constants(region, inner)
 
 
 def _name(name: str) -> str:
@@ -69,9 +94,9 @@ def _quant(q: Quant) -> str:
     return f"q(scale=[{', '.join(scales)}], zero=[{', '.join(map(str, q.zero_point))}], axis={q.axis})"
 
 
-def _data(value: Value, data: Array) -> str:
+def _data(name: str, data: Array) -> str:
     if data.size > INLINE_ELEMENTS:
-        return "@" + _name(value.name)
+        return "@" + _name(name)
     return f"[{', '.join(str(e) for e in data.reshape(-1))}]"
 
 
@@ -186,14 +211,23 @@ _Item = TypeVar("_Item")
 class _Parser:
     """One method a construct of the grammar; each consumes it from the scanner."""
 
-    def __init__(self, scanner: _Scanner, constants: Mapping[str, Array]) -> None:
+    def __init__(self, scanner: _Scanner, constants: Mapping[str, Array], depth: int = 0) -> None:
         self.s = scanner
         self.constants = constants
+        self.depth = depth
         self.values: dict[str, Value] = {}
 
     def graph(self) -> Graph:
+        self.s.expect("graph")
+        graph = self.body()
+        self.s.skip()
+        if self.s.at != len(self.s.text):
+            self.s.fail(f"unexpected {self.s.ahead()!r} after the graph")
+        return graph
+
+    def body(self) -> Graph:
+        """What follows `graph` or `region`."""
         s = self.s
-        s.expect("graph")
         s.expect("@")
         name = s.name()
         s.expect("(")
@@ -203,11 +237,7 @@ class _Parser:
         output_names = self.items(self.value_name, ")")
         s.expect("{")
         nodes = list(self.statements())
-        outputs = [self.known(n) for n in output_names]
-        s.skip()
-        if s.at != len(s.text):
-            s.fail(f"unexpected {s.ahead()!r} after the graph")
-        return Graph(name, inputs, outputs, nodes)
+        return Graph(name, inputs, [self.known(n) for n in output_names], nodes)
 
     def statements(self) -> Iterator[Node]:
         while not self.s.accept("}"):
@@ -314,7 +344,14 @@ class _Parser:
         if any(v in outputs for v in inputs):
             s.fail(f"{op} reads its own output")
         attrs = dict(self.items(self.attribute, "}")) if s.accept("{") else {}
-        return Node(op, inputs, outputs, attrs, s.string() or "")
+        name = s.string() or ""
+        return Node(op, inputs, outputs, attrs, name, list(self.regions()))
+
+    def regions(self) -> Iterator[Graph]:
+        while self.s.accept("region"):
+            if self.depth == _MAX_NESTING:
+                self.s.fail(f"regions are nested more than {_MAX_NESTING} deep")
+            yield _Parser(self.s, self.constants, self.depth + 1).body()
 
     def attribute(self) -> tuple[str, Attr]:
         name = self.s.word()

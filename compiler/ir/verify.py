@@ -16,7 +16,8 @@ def verify(graph: Graph) -> None:
     """Raise VerifyError unless `graph` is well formed.
 
     Names are unique; every value is an input, a constant or the output of one earlier node; ops and attributes exist
-    and the ops' own checks hold; output types are those that the ops infer; constants hold what their type says.
+    and the ops' own checks hold; output types are those that the ops infer; constants hold what their type says. All
+    that holds within regions too, each of which has names and values of its own.
     """
     _check_names(graph)
     defined = set(graph.inputs)
@@ -26,6 +27,7 @@ def verify(graph: Graph) -> None:
     for node in graph.nodes:
         _check_links(node, defined)
         _check_schema(node)
+        _check_regions(node)
         _check_types(node)
         defined.update(node.outputs)
     for value in graph.outputs:
@@ -99,6 +101,17 @@ def _check_schema(node: Node) -> None:
     for name, default in op.attrs.items():
         if default is REQUIRED and name not in node.attrs:
             raise _fail(node, f"its attribute {name!r} is missing")
+
+
+def _check_regions(node: Node) -> None:
+    count = lookup(node.op).regions
+    if len(node.regions) != count:
+        raise _fail(node, f"it has {len(node.regions)} regions, but takes {count}")
+    for region in node.regions:
+        try:
+            verify(region)
+        except VerifyError as e:
+            raise _fail(node, f"in its region {region.name!r}, {e}") from None
 
 
 def _check_types(node: Node) -> None:

@@ -1,12 +1,14 @@
 """Emits IR nodes: types inferred, constants folded, scalar operands written into expressions."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
 
 from ..ir.expr import Const, Expr, In, substitute
-from ..ir.graph import Array, Attr, Node, Value, constant
+from ..ir.graph import Array, Attr, Graph, Node, Value, constant
 from ..ir.registry import lookup
 from ..ir.types import Quant, TensorType
 from .reference import run_node
@@ -17,8 +19,18 @@ MAX_TENSOR_BYTES = 2**31
 MAX_FOLDED_BYTES = 2**31
 """What constant folding may compute in all; beyond it nodes stay in the graph."""
 
-_NOT_FOLDED = frozenset({"conv2d", "conv_transpose2d", "matmul"})
+_NOT_FOLDED = frozenset({"conv2d", "conv_transpose2d", "matmul", "if", "loop"})
 """Too expensive to run in the importer on untrusted input."""
+
+
+@dataclass
+class _Shared:
+    """What the builders of a graph and of its regions have in common: names that are taken, the last number given out
+    for each name, and the bytes that were folded."""
+
+    taken: set[str]
+    numbers: dict[str, int] = field(default_factory=dict)
+    folded_bytes: int = 0
 
 
 class Builder:
@@ -30,11 +42,10 @@ class Builder:
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.nodes: list[Node] = []
-        self._taken = set(taken)
+        self._shared = _Shared(set(taken))
         self._fresh: set[Value] = set()
         self._node_name = ""
         self._hint = ""
-        self._folded_bytes = 0
 
     def begin(self, node_name: str, hint: str) -> None:
         """Nodes emitted from now on are called `node_name`, their values after `hint`."""
@@ -47,13 +58,32 @@ class Builder:
             value.name = name
             self._fresh.discard(value)
 
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """What is emitted inside belongs to other source nodes; after it, the present one goes on. `bind` may name what
+        they made anew."""
+        saved, made = (self._node_name, self._hint, set(self._fresh)), len(self.nodes)
+        yield
+        self._node_name, self._hint, self._fresh = saved
+        self._fresh.update(v for node in self.nodes[made:] for v in node.outputs)
+
     def fresh_name(self) -> str:
         """A value name that is not taken."""
-        n = 1
-        while (name := f"{self._hint}.{n}") in self._taken:
-            n += 1
-        self._taken.add(name)
+        return self.claim(self._hint, first=False)
+
+    def claim(self, name: str, first: bool = True) -> str:
+        """A value name that is not taken: `name` itself, unless `first` forbids it, or `name.1`, `name.2` ..."""
+        shared, hint = self._shared, name
+        while not first or name in shared.taken:
+            first = True
+            shared.numbers[hint] = shared.numbers.get(hint, 0) + 1
+            name = f"{hint}.{shared.numbers[hint]}"
+        shared.taken.add(name)
         return name
+
+    def capture(self, value: Value) -> Value:
+        """`value`, as nodes of this graph read it."""
+        return value
 
     def constant(self, data: Array, quant: Quant | None = None) -> Value:
         """A constant; `data` holds the codes where `quant` is given."""
@@ -78,22 +108,25 @@ class Builder:
         result = TensorType(inferred.shape, dtype, quant) if quant is not None else inferred
         return self._add(op, inputs, attrs, (result,))[0]
 
-    def emit_all(self, op: str, *inputs: Value, **attrs: Attr) -> tuple[Value, ...]:
+    def emit_all(self, op: str, *inputs: Value, regions: Sequence[Graph] = (), **attrs: Attr) -> tuple[Value, ...]:
         """The outputs of a new node of an op with several, or constants when all inputs are."""
-        return self._add(op, inputs, attrs, self._infer(op, inputs, attrs, ()))
+        return self._add(op, inputs, attrs, self._infer(op, inputs, attrs, (), regions), regions)
 
     def _infer(
-        self, op: str, inputs: Sequence[Value], attrs: Mapping[str, Attr], given: Sequence[TensorType]
-    ) -> tuple[TensorType, ...]:
+        self, op: str, inputs: Sequence[Value], attrs: Mapping[str, Attr], given: Sequence[TensorType],
+        regions: Sequence[Graph] = (),
+    ) -> tuple[TensorType, ...]:  # fmt: skip
         opdef = lookup(op)
         least, most = opdef.inputs
         if not least <= len(inputs) <= most:
             raise ValueError(f"{op} takes {least} to {most} inputs, not {len(inputs)}")
-        return opdef.infer(Node(op, list(inputs), [Value("", t) for t in given], {**attrs}, self._node_name))
+        outputs = [Value("", t) for t in given]
+        return opdef.infer(Node(op, list(inputs), outputs, {**attrs}, self._node_name, list(regions)))
 
     def _add(
-        self, op: str, inputs: Sequence[Value], attrs: Mapping[str, Attr], types: Sequence[TensorType]
-    ) -> tuple[Value, ...]:
+        self, op: str, inputs: Sequence[Value], attrs: Mapping[str, Attr], types: Sequence[TensorType],
+        regions: Sequence[Graph] = (),
+    ) -> tuple[Value, ...]:  # fmt: skip
         """The outputs, of `types`. A tensor without elements is a constant, whatever computes it."""
         for type in types:
             if type.nbytes > MAX_TENSOR_BYTES:
@@ -103,7 +136,7 @@ class Builder:
         if all(type.size == 0 for type in types):
             return tuple(self.constant(np.zeros(type.shape, type.dtype), type.quant) for type in types)
         outputs = [Value(self.fresh_name(), type) for type in types]
-        node = Node(op, list(inputs), outputs, {**attrs}, self._node_name)
+        node = Node(op, list(inputs), outputs, {**attrs}, self._node_name, list(regions))
         if self._folds(node):
             return tuple(self.constant(data) for data in run_node(node, [v.data for v in inputs if v.data is not None]))
         self.nodes.append(node)
@@ -116,8 +149,8 @@ class Builder:
             return False
         if any(v.type.quant is not None for v in (*node.inputs, *node.outputs)):
             return False
-        self._folded_bytes += sum(v.type.nbytes for v in node.outputs)
-        return self._folded_bytes <= MAX_FOLDED_BYTES
+        self._shared.folded_bytes += sum(v.type.nbytes for v in node.outputs)
+        return self._shared.folded_bytes <= MAX_FOLDED_BYTES
 
     def map(self, expr: Expr, *inputs: Value, quant: Quant | None = None, dtype: str = "int8") -> Value:
         """An elementwise node, quantized to `dtype` codes if `quant` is given.
@@ -188,6 +221,51 @@ class Builder:
             return None
         codes = self.constant(move(source.data), quant)
         return codes if source is value else self.map(In(0), codes)
+
+
+class RegionBuilder(Builder):
+    """Collects the nodes of a region for a node that `outer` will emit. `parameters` are the region's own inputs, those
+    that come with each run of it; `captured` maps values of `outer` to the inputs that stand for them."""
+
+    def __init__(self, outer: Builder) -> None:
+        super().__init__()
+        self.parameters: list[Value] = []
+        self.captured: dict[Value, Value] = {}
+        self._shared, self._node_name, self._hint = outer._shared, outer._node_name, outer._hint
+
+    def parameter(self, type: TensorType) -> Value:
+        """A new input of the region."""
+        self.parameters.append(Value(self.fresh_name(), type))
+        return self.parameters[-1]
+
+    def capture(self, value: Value) -> Value:
+        """What stands for `value`, of the graph around the region, inside: constants themselves, others an input."""
+        if value.is_const:
+            return value
+        if value not in self.captured:
+            codes = dequantized_constant(value)
+            inner = Value(self.claim(value.name), value.type) if codes is None else self.map(In(0), codes)
+            self.captured[value] = inner
+        return self.captured[value]
+
+    def graph(self, outputs: Sequence[Value], captured: Sequence[Value]) -> Graph:
+        """The region: its parameters and what stands for the values `captured` -> `outputs`.
+
+        Outputs are distinct; a node computes each, or it is a constant, or the parameter that stands in its place.
+        """
+        inputs = [*self.parameters, *(self.captured.get(v) or Value(self.claim(v.name), v.type) for v in captured)]
+        given: list[Value] = []
+        for place, value in enumerate(outputs):
+            own = place < len(self.parameters) and value is self.parameters[place]
+            copied = value in given or (value in inputs and not own)
+            given.append(self.map(In(0), value, quant=value.type.quant, dtype=value.type.dtype) if copied else value)
+        return Graph(self._node_name, inputs, given, self.nodes)
+
+
+def captures(*regions: RegionBuilder) -> list[Value]:
+    """The values that any of the regions reads of the graph around them."""
+    found = dict.fromkeys(v for region in regions for v, inner in region.captured.items() if inner.producer is None)
+    return list(found)
 
 
 def dequantized_constant(value: Value) -> Value | None:

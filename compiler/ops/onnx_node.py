@@ -6,7 +6,7 @@ outputs. It raises ValueError where a model asks for something that cannot be ha
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -15,8 +15,32 @@ from ..ir.graph import Array, Value
 if TYPE_CHECKING:
     from .builder import Builder
 
-OnnxAttr = int | float | str | Array | Sequence[int] | Sequence[float] | Sequence[str] | None
-"""A decoded attribute; None stands for kinds that no rule reads (graphs, types, sparse tensors)."""
+
+class Subgraph(Protocol):
+    """A graph that is an attribute of a node, and may read the tensors around that."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The names of its inputs."""
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """The names of its outputs."""
+
+    @property
+    def size(self) -> int:
+        """How many ONNX nodes it has, those of graphs within it included."""
+
+    def rank(self, index: int) -> int | None:
+        """The rank that it declares for its input number `index`, if it does."""
+
+    def emit(self, b: "Builder", inputs: Sequence[Value]) -> list[Value]:
+        """Its outputs for the values `inputs`, of what `b` collects; its nodes are emitted there. EdgeError names the
+        node inside that cannot be."""
+
+
+OnnxAttr = int | float | str | Array | Subgraph | Sequence[int] | Sequence[float] | Sequence[str] | None
+"""A decoded attribute; None stands for kinds that no rule reads (types, sparse tensors, lists of graphs)."""
 
 DTYPE_OF_ONNX: Mapping[int, str] = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
@@ -38,6 +62,8 @@ class OnnxNode:
     inputs: Sequence[Value | None]
     outputs: Sequence[str]
     attrs: Mapping[str, OnnxAttr] = field(default_factory=dict)
+    declared: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """The shapes of those outputs for which the model states all extents."""
 
     def input(self, index: int) -> Value:
         """The input number `index`; ValueError if the model leaves it out."""
@@ -75,12 +101,19 @@ class OnnxNode:
             raise ValueError(f"attribute {name!r} must be a string")
         return value
 
+    def graph(self, name: str) -> Subgraph:
+        """A graph attribute; required."""
+        value = self._get(name, None)
+        if value is None or isinstance(value, int | float | str | np.ndarray | Sequence):
+            raise ValueError(f"attribute {name!r} must be a graph")
+        return value
+
     def integers(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...]:
         """A list of integers; required when `default` is None."""
         value = self._get(name, default)
         if (
-            isinstance(value, int | float | str | np.ndarray)
-            or value is None
+            not isinstance(value, Sequence)
+            or isinstance(value, str)
             or not all(isinstance(v, int) for v in value)
         ):
             raise ValueError(f"attribute {name!r} must be a list of integers")

@@ -9,7 +9,7 @@ import numpy as np
 from ..ir.expr import Call, In, call, leaky_relu, sigmoid
 from ..ir.graph import Array, Value
 from ..ir.types import Quant, TensorType
-from .builder import Builder
+from .builder import Builder, RegionBuilder
 from .onnx_node import DTYPE_OF_ONNX, MICROSOFT, OnnxNode, onnx_op
 
 _UINT8_OFFSET = 128
@@ -64,7 +64,8 @@ def attach(b: Builder, value: Value, quant: Quant) -> Value:
 
 
 def _is_read(b: Builder, value: Value) -> bool:
-    return any(value in node.inputs for node in b.nodes)
+    """Whether something relies on the type that the graph's input `value` has."""
+    return isinstance(b, RegionBuilder) or any(value in node.inputs for node in b.nodes)
 
 
 def interface_quant(quant: Quant, dtype: str) -> Quant:

@@ -1,6 +1,6 @@
 """Runs a graph with the numpy references: slow, and right by definition."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,7 +20,19 @@ def run_graph(graph: Graph, inputs: Mapping[str, Array], all_values: bool = Fals
 
     `inputs` holds an array for each graph input, of exactly its shape and dtype; EdgeError otherwise.
     """
-    env: dict[Value, Array] = {v: _checked(v, inputs) for v in graph.inputs}
+    env = _run(graph, {v: _checked(v, inputs) for v in graph.inputs}, all_values)
+    wanted = graph.values() if all_values else graph.outputs
+    return {v.name: v.data if v.data is not None else env[v] for v in wanted}
+
+
+def run_region(graph: Graph, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    """The outputs of a region, in order."""
+    env = _run(graph, dict(zip(graph.inputs, inputs, strict=True)), False)
+    return tuple(v.data if v.data is not None else env[v] for v in graph.outputs)
+
+
+def _run(graph: Graph, env: dict[Value, Array], all_values: bool) -> dict[Value, Array]:
+    """The values of `graph`, given those of its inputs; without `all_values` only those that are still needed."""
     last_use = {value: node for node in graph.nodes for value in node.inputs}
     keep = set(graph.outputs)
     for node in graph.nodes:
@@ -30,8 +42,7 @@ def run_graph(graph: Graph, inputs: Mapping[str, Array], all_values: bool = Fals
             for value in node.inputs:
                 if last_use[value] is node and value not in keep:
                     env.pop(value, None)
-    wanted = graph.values() if all_values else graph.outputs
-    return {v.name: v.data if v.data is not None else env[v] for v in wanted}
+    return env
 
 
 def _checked(value: Value, inputs: Mapping[str, Array]) -> Array:

@@ -1,0 +1,219 @@
+"""Names of an ONNX graph while its nodes are imported, and the graphs inside of nodes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from ...errors import EdgeError
+from ..ir.graph import Value, constant
+from ..ops.builder import Builder
+from ..ops.onnx_node import OnnxAttr, OnnxNode, find_rule
+from .model import Model
+from .shapes import declared_dims
+from .support import MAX_NESTING, domain_of, missing_ops, node_name, subgraphs
+from .tensors import array_of
+
+MAX_INNER_NODES = 2**16
+"""Nodes of subgraphs that are imported in all, each time that one is."""
+
+
+@dataclass
+class Import:
+    """One import: the model, and how many nodes of subgraphs have been imported."""
+
+    model: Model
+    inner_nodes: int = 0
+
+
+class Scope:
+    """The tensors of one ONNX graph by name, and those of the graphs around it."""
+
+    def __init__(self, context: Import, graph: onnx.GraphProto, builder: Builder, outer: "Scope | None" = None) -> None:
+        self.context, self.graph, self.builder, self.outer = context, graph, builder, outer
+        self.depth: int = 0 if outer is None else outer.depth + 1
+        self.values: dict[str, Value] = {}
+        self._declared: dict[str, Sequence[int]] | None = None
+        if self.depth > MAX_NESTING:
+            raise EdgeError(f"the model nests graphs more than {MAX_NESTING} deep; export it with fewer levels")
+        if graph.sparse_initializer:
+            raise EdgeError("the model holds sparse initializers; store them dense")
+        self._nodes = needed_nodes(graph)
+        self._read = {name for _, node in self._nodes for name in reads(node)} | {o.name for o in graph.output}
+        if unsupported := missing_ops(context.model, self._nodes):
+            listed = "; ".join(str(u) for u in unsupported)
+            raise EdgeError(f"the model uses ops that edgec does not support: {listed}")
+        self._initializers()
+
+    def run(self) -> None:
+        """Import the nodes that the graph's outputs depend on."""
+        for index, node in self._nodes:
+            self._node(node_name(node, index), node)
+
+    def lookup(self, name: str) -> Value | None:
+        """The tensor called `name`, here or further out, as nodes emitted here read it."""
+        if name in self.values or self.outer is None:
+            return self.values.get(name)
+        value = self.outer.lookup(name)
+        if value is None or self.builder is self.outer.builder:
+            return value
+        return self.builder.capture(value)
+
+    def define(self, name: str, value: Value, where: str) -> None:
+        """Call `value` `name`; a name is given once."""
+        if name in self.values:
+            raise EdgeError(f"{where} computes {name!r}, which is also an input or initializer; names must be unique")
+        self.values[name] = value
+
+    def _initializers(self) -> None:
+        for tensor in self.graph.initializer:
+            if tensor.name in self.values:
+                raise EdgeError(f"two initializers are called {tensor.name!r}; names must be unique")
+            if tensor.name in self._read:
+                data = array_of(tensor, self.context.model.folder, f"the initializer {tensor.name!r}")
+                name = tensor.name if self.outer is None else self.builder.claim(tensor.name)
+                self.values[tensor.name] = constant(name, data)
+
+    def _node(self, name: str, proto: onnx.NodeProto) -> None:
+        """Import one node; whatever its rule objects to is reported with the node's name."""
+        where = f"{proto.op_type} node {name!r}"
+        outputs = [name if name in self._read else "" for name in proto.output]
+        domain = domain_of(proto)
+        opset = self.context.model.opsets.get(domain, 1)
+        rule = find_rule(domain, proto.op_type, opset)
+        assert rule is not None
+        inputs = [self._operand(i, where) for i in proto.input]
+        if not rule.takes_codes and any(v is not None and v.type.quant is not None for v in inputs):
+            raise EdgeError(
+                f"{where} takes a quantized tensor as it is; put DequantizeLinear before and QuantizeLinear after it"
+            )
+        attributes = {a.name: self._attribute(a, where) for a in proto.attribute}
+        node = OnnxNode(proto.op_type, name, opset, inputs, outputs, attributes, self._shapes(outputs))
+        self.builder.begin(name, next(filter(None, outputs), name))
+        try:
+            result = rule.import_node(self.builder, node)
+        except (ValueError, TypeError, IndexError, ArithmeticError) as e:
+            raise EdgeError(f"{where}: {e}") from None
+        values = [result] if isinstance(result, Value) else list(result)
+        for output, value in zip(outputs, values, strict=False):
+            if output:
+                self.define(output, value, where)
+                self.builder.bind(value, output if self.outer is None else self.builder.claim(output))
+
+    def _operand(self, name: str, where: str) -> Value | None:
+        if not name:
+            return None
+        value = self.lookup(name)
+        if value is None:
+            raise EdgeError(
+                f"{where} reads {name!r}, which no input, initializer or earlier node provides; "
+                "nodes must be in topological order"
+            )
+        return value
+
+    def _shapes(self, outputs: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        if self._declared is None:
+            self._declared = dict(_static_shapes((*self.graph.value_info, *self.graph.output)))
+        return {name: self._declared[name] for name in outputs if name in self._declared}
+
+    def _attribute(self, a: onnx.AttributeProto, where: str) -> OnnxAttr:
+        kinds = onnx.AttributeProto
+        if a.type == kinds.TENSOR:
+            return array_of(a.t, self.context.model.folder, f"attribute {a.name!r} of {where}")
+        if a.type == kinds.GRAPH:
+            return InnerGraph(self, a.g)
+        if a.type == kinds.STRING:
+            return _text(a.s)
+        if a.type == kinds.STRINGS:
+            return tuple(_text(s) for s in a.strings)
+        plain: dict[int, OnnxAttr] = {
+            kinds.FLOAT: a.f,
+            kinds.INT: a.i,
+            kinds.FLOATS: tuple(a.floats),
+            kinds.INTS: tuple(a.ints),
+        }
+        return plain.get(a.type)
+
+
+class InnerGraph:
+    """A graph attribute of a node in `scope` (a `Subgraph`)."""
+
+    def __init__(self, scope: Scope, graph: onnx.GraphProto) -> None:
+        self._scope, self._graph = scope, graph
+        self.inputs = [i.name for i in graph.input]
+        self.outputs = [o.name for o in graph.output]
+        self.size = _size(graph, scope.depth)
+
+    def rank(self, index: int) -> int | None:
+        """The rank that is declared for an input."""
+        type = self._graph.input[index].type.tensor_type
+        return len(type.shape.dim) if type.HasField("shape") else None
+
+    def emit(self, b: Builder, inputs: Sequence[Value]) -> list[Value]:
+        """Import it into `b`."""
+        context = self._scope.context
+        context.inner_nodes += self.size
+        if context.inner_nodes > MAX_INNER_NODES:
+            raise EdgeError(
+                f"the model's subgraphs come to more than {MAX_INNER_NODES} nodes where loops are unrolled; "
+                "nest fewer loops"
+            )
+        with b.inside():
+            inner = Scope(context, self._graph, b, self._scope)
+            for name, value in zip(self.inputs, inputs, strict=True):
+                inner.values[name] = value
+            inner.run()
+            return [self._output(inner, name) for name in self.outputs]
+
+    def _output(self, inner: Scope, name: str) -> Value:
+        value = inner.lookup(name)
+        if value is None:
+            raise EdgeError(f"nothing computes the output {name!r} of the subgraph {self._graph.name!r}")
+        return value
+
+
+def needed_nodes(graph: onnx.GraphProto) -> list[tuple[int, onnx.NodeProto]]:
+    """The nodes that the graph's outputs depend on, in order, with their index."""
+    producers: dict[str, int] = {}
+    for index, node in enumerate(graph.node):
+        for name in filter(None, node.output):
+            if name in producers:
+                raise EdgeError(
+                    f"two nodes compute the tensor {name!r} (the second is {node_name(node, index)!r}); "
+                    "names must be unique"
+                )
+            producers[name] = index
+    needed: set[int] = set()
+    pending = [o.name for o in graph.output]
+    while pending:
+        producer = producers.get(pending.pop())
+        if producer is not None and producer not in needed:
+            needed.add(producer)
+            pending.extend(reads(graph.node[producer]))
+    return [(i, graph.node[i]) for i in sorted(needed)]
+
+
+def reads(node: onnx.NodeProto, depth: int = 0) -> Iterable[str]:
+    """The names that a node reads; those that its graphs read, which may be their own."""
+    yield from node.input
+    for graph in subgraphs(node, depth):
+        yield from (o.name for o in graph.output)
+        for inner in graph.node:
+            yield from reads(inner, depth + 1)
+
+
+def _size(graph: onnx.GraphProto, depth: int) -> int:
+    return sum(1 + sum(_size(g, depth + 1) for g in subgraphs(node, depth)) for node in graph.node)
+
+
+def _static_shapes(infos: Iterable[onnx.ValueInfoProto]) -> Iterable[tuple[str, Sequence[int]]]:
+    for info in infos:
+        if info.type.HasField("tensor_type"):
+            dims = declared_dims(info)
+            static = [d for d in dims or () if isinstance(d, int)]
+            if dims is not None and len(static) == len(dims):
+                yield info.name, static
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
