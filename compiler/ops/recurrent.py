@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan, nan
 
 import numpy as np
 
@@ -30,14 +31,14 @@ _ACTIVATIONS: Mapping[str, tuple[float | None, float | None, _Function]] = {
     "sigmoid": (None, None, lambda a, b: sigmoid(X)),
     "softsign": (None, None, lambda a, b: call("div", X, call("add", call("abs", X), 1.0))),
     "softplus": (None, None, lambda a, b: call("log", call("add", call("exp", X), 1.0))),
-    "affine": (1.0, 0.0, lambda a, b: call("add", call("mul", X, a), b)),
+    "affine": (nan, nan, lambda a, b: call("add", call("mul", X, a), b)),
     "leakyrelu": (0.01, None, lambda a, b: leaky_relu(X, a)),
     "thresholdedrelu": (1.0, None, lambda a, b: call("where", call("lt", a, X), X, 0.0)),
-    "scaledtanh": (1.0, 1.0, lambda a, b: call("mul", call("tanh", call("mul", X, b)), a)),
+    "scaledtanh": (nan, nan, lambda a, b: call("mul", call("tanh", call("mul", X, b)), a)),
     "hardsigmoid": (0.2, 0.5, lambda a, b: hard_sigmoid(X, a, b)),
     "elu": (1.0, None, lambda a, b: call("where", call("lt", X, 0.0), _below_zero(a), X)),
 }
-"""name -> (default alpha, default beta, function); None where it has no such parameter."""
+"""name -> (default alpha, default beta, function); None where it has no such parameter, NaN where it must be given."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,10 @@ def _functions(node: OnnxNode, kind: _Kind, directions: int) -> list[list[Expr]]
             raise ValueError(f"it has the activation {name!r}; supported are {', '.join(_ACTIVATIONS)}")
         alpha, beta, function = _ACTIVATIONS[str(name).lower()]
         a = 0.0 if alpha is None else alphas.pop(0) if alphas else alpha
-        functions.append(function(a, 0.0 if beta is None else betas.pop(0) if betas else beta))
+        b = 0.0 if beta is None else betas.pop(0) if betas else beta
+        if isnan(a) or isnan(b):
+            raise ValueError(f"its activation {name!r} needs activation_alpha and activation_beta")
+        functions.append(function(a, b))
     return [functions[i * count : (i + 1) * count] for i in range(directions)]
 
 

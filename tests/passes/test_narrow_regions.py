@@ -19,6 +19,7 @@ def test_constants_and_unread_values_stay_outside(golden):
         """,
         """
         graph @g(%c: bool[], %x: float32[2], %z: float32[2]) -> (%y) {
+          %u: float32[2] = map(%z) {expr=neg(%0)}
           %y: float32[2] = if(%c, %x)
             region @then(%a: float32[2]) -> (%t) {
               const %k: float32[2] = [1.0, 2.0]

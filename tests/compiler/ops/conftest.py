@@ -56,6 +56,12 @@ def run_ort(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Array]:
 
 
 @pytest.fixture(scope="session")
+def onnxruntime() -> Callable[[onnx.ModelProto, Mapping[str, Array]], list[Array]]:
+    """`run_ort`."""
+    return run_ort
+
+
+@pytest.fixture(scope="session")
 def against_ort() -> Check:
     """check(nodes, inputs, constants, outputs, opset): shapes, dtypes and values are ONNX Runtime's; gives the graph.
 

@@ -4,7 +4,6 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
-from conftest import run_ort
 
 from edgec import EdgeError
 from edgec.compiler.importer import import_onnx
@@ -19,8 +18,13 @@ def model(text, opset=17):
     return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{text}')
 
 
-def check(proto, *feeds) -> Graph:
-    """The imported graph: ONNX Runtime's results for each of `feeds`, before and after all passes, and as text."""
+@pytest.fixture
+def check(onnxruntime):
+    """check(model, *feeds): the imported graph, whose results, before and after all passes, are ONNX Runtime's."""
+    return lambda proto, *feeds: _checked(onnxruntime, proto, feeds)
+
+
+def _checked(onnxruntime, proto, feeds) -> Graph:
     graph = import_onnx(proto)
     verify(graph)
     text = print_graph(graph)
@@ -28,7 +32,7 @@ def check(proto, *feeds) -> Graph:
     run_pipeline(optimized := parse_graph(text, named_constants(graph)), FLOAT, verify=True)
     run_pipeline(optimized, LATE, verify=True)
     for feed in feeds:
-        expected = run_ort(proto, feed)
+        expected = onnxruntime(proto, feed)
         for program in (graph, optimized):
             for got, want in zip(run_graph(program, feed).values(), expected, strict=True):
                 assert (got.shape, got.dtype) == (want.shape, want.dtype)
@@ -55,7 +59,7 @@ BRANCHES = """
 WEIGHTS = "<float[4] w = {1.0, 2.0, 3.0, 4.0}>"
 
 
-def test_if_at_run_time_captures_what_it_reads():
+def test_if_at_run_time_captures_what_it_reads(check):
     proto = model(f"""
         g (float[3,4] x, bool c) => (float[3,4] y) {WEIGHTS} {{
             h = Relu(x)
@@ -67,19 +71,19 @@ def test_if_at_run_time_captures_what_it_reads():
     assert [v.name for v in node.inputs] == ["c", "x", "h"]  # the weights are read as they are
 
 
-def test_if_of_shapes_takes_one_branch():
+def test_if_of_shapes_takes_one_branch(check):
     proto = model(f"""
         g (float[3,4] x) => (float[3,4] y) {WEIGHTS} {{
             h = Relu(x)
             s = Size(x)
-            k = Constant<value = int64 {{12}}>()
-            c = Equal(s, k)
+            twelve = Constant<value = int64 {{12}}>()
+            c = Equal(s, twelve)
             y = If(c) <{BRANCHES}>
         }}""")
     assert ops(check(proto, {"x": X})) == ["map"]  # and the other branch's part is gone with it
 
 
-def test_branches_may_return_what_is_around_them():
+def test_branches_may_return_what_is_around_them(check):
     proto = model("""
         g (float[3,4] x, bool c) => (float[3,4] y, float[3,4] z) {
             y, z = If(c) <
@@ -90,7 +94,7 @@ def test_branches_may_return_what_is_around_them():
     check(proto, {"x": X, "c": np.array(True)}, {"x": X, "c": np.array(False)})
 
 
-def test_nested_branches():
+def test_nested_branches(check):
     proto = model("""
         g (float[3,4] x, bool c, bool d) => (float[3,4] y) {
             h = Relu(x)
@@ -139,19 +143,19 @@ def loop(trips, condition, body="s2 = Add(s, x) ", out="d = Identity(c)", head="
 GO = "go = Constant<value = bool {1}>()"
 
 
-def test_short_loops_are_written_out_and_long_ones_loop():
+def test_short_loops_are_written_out_and_long_ones_loop(check):
     assert "loop" not in ops(check(loop(5, GO), {"x": X}))
     long = check(loop(500, GO), {"x": X / 100})
     assert ops(long).count("loop") == 1 and ops(long).count("insert") == 1
     assert long.outputs[1].type.shape == (500, 3, 4)
 
 
-def test_loops_without_a_turn():
+def test_loops_without_a_turn(check):
     check(loop(0, GO), {"x": X})
     check(loop(500, "go = Constant<value = bool {0}>()"), {"x": X})
 
 
-def test_loop_until_a_computed_condition():
+def test_loop_until_a_computed_condition(check):
     text = """
         g (float[3,4] x, int64 m) => (float[3,4] y, int64 steps) {
             go = Constant<value = bool {1}>()
@@ -172,7 +176,7 @@ def test_loop_until_a_computed_condition():
     check(endless, {"x": X, "m": np.array(0)})
 
 
-def test_states_may_change_places():
+def test_states_may_change_places(check):
     proto = model("""
         g (float[3,4] x, int64 m) => (float[3,4] y, float[3,4] z) {
             h = Neg(x)
@@ -183,7 +187,7 @@ def test_states_may_change_places():
     check(proto, *({"x": X, "m": np.array(m)} for m in (0, 1, 2)))
 
 
-def test_a_state_that_grows_is_written_out():
+def test_a_state_that_grows_is_written_out(check):
     proto = model("""
         g (float[3,4] x) => (float[N,4] y) {
             n = Constant<value = int64 {40}>()
@@ -233,9 +237,10 @@ SCAN = """
 
 @pytest.mark.parametrize("length", [3, 60])
 @pytest.mark.parametrize("attributes", ["", ", scan_input_directions = [1, 0], scan_output_directions = [0, 1]"])
-def test_scan(length, attributes):
+def test_scan(check, length, attributes):
     proto = model(f"""
-        g (float[4] s, float[{length},4] p, float[{length},4] q) => (float[4] t, float[{length},4] u, float[{length},4] v) {{
+        g (float[4] s, float[{length},4] p, float[{length},4] q)
+        => (float[4] t, float[{length},4] u, float[{length},4] v) {{
             t, u, v = Scan<{SCAN.format()}{attributes}>(s, p, q)
         }}""")
     rng = np.random.default_rng(1)
@@ -244,7 +249,7 @@ def test_scan(length, attributes):
     assert ("loop" in ops(check(proto, feed))) == (length == 60)
 
 
-def test_scan_along_other_axes():
+def test_scan_along_other_axes(check):
     proto = model(f"""
         g (float[4] s, float[4,60] p, float[60,4] q) => (float[4] t, float[4,60] u, float[60,4] v) {{
             t, u, v = Scan<{SCAN.format()}, scan_input_axes = [1, 0], scan_output_axes = [-1, 0]>(s, p, q)
@@ -254,7 +259,7 @@ def test_scan_along_other_axes():
                   (("s", (4,)), ("p", (4, 60)), ("q", (60, 4)))})  # fmt: skip
 
 
-def test_scan_of_opset_8_goes_through_a_batch():
+def test_scan_of_opset_8_goes_through_a_batch(check):
     proto = model("""
         g (float[2,4] s, float[2,5,4] p) => (float[2,4] t, float[2,5,4] u) {
             t, u = Scan<num_scan_inputs = 1, body = b (float[4] s, float[4] p) => (float[4] t, float[4] u) {

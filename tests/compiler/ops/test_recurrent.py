@@ -7,7 +7,9 @@ from onnx import helper
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
-def case(op, steps=3, batch=2, depth=5, hidden=4, directions=1, bias=True, initial=False, lengths=None, peepholes=False):
+def case(
+    op, steps=3, batch=2, depth=5, hidden=4, directions=1, bias=True, initial=False, lengths=None, peepholes=False
+):
     """(inputs, constants) of a node, by the names x, w, r, b, lengths, h, c, p."""
     rng = np.random.default_rng(7)
     gates = GATES[op]
@@ -81,13 +83,18 @@ def test_linear_before_reset(against_ort, bias):
 
 @pytest.mark.parametrize(
     "names",
-    [["Relu", "Tanh", "Softsign"], ["HardSigmoid", "ScaledTanh", "Elu"], ["Sigmoid", "Affine", "LeakyRelu"]],
+    [
+        ["Relu", "Tanh", "Softsign"],
+        ["HardSigmoid", "ScaledTanh", "Elu"],
+        ["Softplus", "Affine", "LeakyRelu"],
+        ["Sigmoid", "ThresholdedRelu", "Tanh"],
+    ],
 )
 def test_activations(against_ort, names):
     inputs, constants = case("LSTM", initial=True)
     attrs = {"activation_alpha": [0.3, 0.7, 0.2], "activation_beta": [0.4, 0.6]}
     against_ort(node("LSTM", inputs, constants, activations=names, **attrs), inputs, constants)
-    against_ort(node("LSTM", inputs, constants, activations=[n.lower() for n in names]), inputs, constants)
+    against_ort(node("LSTM", inputs, constants, activations=[n.lower() for n in names], **attrs), inputs, constants)
 
 
 def test_only_the_last_output_is_computed(against_ort):
