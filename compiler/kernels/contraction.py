@@ -6,18 +6,22 @@ from dataclasses import dataclass
 
 from ..ir.expr import Expr, to_text
 from .builder import Builder, Pointer, Value, i64
-from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue, Store
+from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue, Store, SumsEpilogue
 from .isa import Isa
 from .naming import digest
 
 OPERANDS = ("x", "w", "residual", "y")
+
+DTYPE_LABELS = {"int8": "qs8", "float32": "f32"}
+"""What names of kernels call dtypes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContractionSpec:
     """`residual`: it is added. `clamped`: int8 results have bounds tighter than saturation. `full_range`: weights may
     be -128. `narrow`: fewer output channels than a block has columns. `parts`: weights come as the sum of so many
-    numbers, two or three where 8 bits do not hold them, run after run. The activations are those of float32."""
+    numbers, two or three where 8 bits do not hold them, run after run. `sums`: the result is the int32 sums of int8 as
+    they are. The activations are those of float32."""
 
     dtype: str
     residual: bool = False
@@ -25,14 +29,16 @@ class ContractionSpec:
     full_range: bool = False
     narrow: bool = False
     parts: int = 1
+    sums: bool = False
     activation: Expr | None = None
     residual_activation: Expr | None = None
 
     def name(self, *shape: str) -> str:
         """A symbol: dtype, what the family says of `shape`, then what this spec says."""
-        words = [{"int8": "qs8", "float32": "f32"}[self.dtype], *shape]
+        words = [DTYPE_LABELS[self.dtype], *shape]
         words += ["clamp"] * (self.clamped and self.dtype == "int8") + ["add"] * self.residual
-        words += ["w8"] * self.full_range + ["narrow"] * self.narrow + [f"parts{self.parts}"] * (self.parts > 1)
+        words += ["sums"] * self.sums + ["w8"] * self.full_range + ["narrow"] * self.narrow
+        words += [f"parts{self.parts}"] * (self.parts > 1)
         for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
             if expr is not None:
                 words.append(f"{role}{digest(to_text(expr))}")
@@ -41,12 +47,19 @@ class ContractionSpec:
     @property
     def epilogue_params(self) -> tuple[str, ...]:
         """Names of the epilogue's parameters, in order."""
-        if self.dtype != "int8":
+        if self.dtype != "int8" or self.sums:
             return ()
         return INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
 
-    def epilogue(self, b: Builder, isa: Isa) -> Int8Epilogue | FloatEpilogue:
+    @property
+    def y_dtype(self) -> str:
+        """The result's dtype."""
+        return "int32" if self.sums else self.dtype
+
+    def epilogue(self, b: Builder, isa: Isa) -> Int8Epilogue | FloatEpilogue | SumsEpilogue:
         """What emits the epilogue's code."""
+        if self.sums:
+            return SumsEpilogue(isa)
         if self.dtype == "int8":
             return Int8Epilogue(b, isa, clamped=self.clamped, residual=self.residual)
         return FloatEpilogue(isa, self.activation, self.residual_activation)

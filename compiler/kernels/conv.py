@@ -7,17 +7,21 @@ tap. Weights are packed by `lower/pack.py`, block by block of `Tile.columns` out
 
     bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), taps x groups x [columns][group]
 
-A last block that is not full starts at channels - columns instead and computes some channels twice; only the `narrow`
-kernels, for fewer channels than columns, copy their results element by element.
+Computed weights are packed at run time, by `kernels/pack.py`. A last block that is not full starts at
+channels - columns instead and computes some channels twice; only the `narrow` kernels, for fewer channels than columns,
+copy their results element by element.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .builder import BITS, Builder, Pointer, Value, define, i64
-from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
+from .builder import BITS, Builder, Pointer, Value, define, i64, splat
+from .contraction import OPERANDS as SHARED_OPERANDS
+from .contraction import ContractionSpec, header_bytes, store_partial
 from .isa import Isa, Tile
 from .tir import tirx
+
+OPERANDS = (*SHARED_OPERANDS, "rows")
 
 PARAMS = (
     "m_begin", "m_end", "m_tiles", "out_width",  # output pixels [m_begin, m_end) of this step, in tiles of rows
@@ -27,27 +31,36 @@ PARAMS = (
     "channels", "blocks", "blocks_per_tile", "block_bytes",
 )  # fmt: skip
 
+BATCH = ("parts", "batch_1", "x_0", "x_1", "w_0", "w_1", "y_0", "y_1", "r_0", "r_1")
+"""Of a batch of products: ranges of blocks in each, inner extent, bytes from one to the next (outer, inner)."""
+
+ROWS = ("rows_0", "rows_1", "rows_row", "rows_pixel")
+"""Where the number of a pixel that is added to all its sums lies."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConvSpec(ContractionSpec):
     """Which member of the family. `tile_rows`: output pixels in one scheduling tile, the same for all variants of a
     bundle; an ISA whose register tile is smaller covers it in several passes. `pointwise`: a single tap, so no loops
-    over taps. `whole`: runs are whole steps of the register tile."""
+    over taps. `whole`: runs are whole steps of the register tile. `batched`: tiles of several products, of which each
+    has its own data and weights. `rows`: each pixel has an int32 (operand "rows") that is added to all its sums."""
 
     tile_rows: int
     pointwise: bool = False
     whole: bool = False
+    batched: bool = False
+    rows: bool = False
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
         shape = ["gemm" if self.pointwise else "conv", f"m{self.tile_rows}"]
-        return self.name(*shape, *["whole"] * self.whole)
+        return self.name(*shape, *["whole"] * self.whole, *["batch"] * self.batched, *["rows"] * self.rows)
 
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        return PARAMS + self.epilogue_params
+        return PARAMS + BATCH * self.batched + ROWS * self.rows + self.epilogue_params
 
     def tile(self, isa: Isa) -> Tile:
         """The register tile that `isa` uses for this kernel."""
@@ -69,55 +82,85 @@ def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
     tile = spec.tile(isa)
     with b.tiles() as t:
         pixels = b.let(tirx.truncmod(t, b.param("m_tiles")) * spec.tile_rows + b.param("m_begin"))
-        first_block = b.let(tirx.truncdiv(t, b.param("m_tiles")) * b.param("blocks_per_tile"))
+        part = b.let(tirx.truncdiv(t, b.param("m_tiles")))
+        bases = dict.fromkeys(_BASES, i64(0))
+        if spec.batched:
+            bases = _batch(b, spec, b.let(tirx.truncdiv(part, b.param("parts"))))
+            part = b.let(tirx.truncmod(part, b.param("parts")))
+        first_block = b.let(part * b.param("blocks_per_tile"))
         last_block = b.let(tirx.min(first_block + b.param("blocks_per_tile"), b.param("blocks")))
         if tile.rows == spec.tile_rows:
-            _rows(b, spec, isa, pixels, first_block, last_block)
+            _rows(b, spec, isa, bases, pixels, first_block, last_block)
             return
-        with b.range(0, spec.tile_rows // tile.rows) as part:
-            first = b.let(pixels + part * tile.rows)
+        with b.range(0, spec.tile_rows // tile.rows) as run:
+            first = b.let(pixels + run * tile.rows)
             with b.when(first < b.param("m_end")):
-                _rows(b, spec, isa, first, first_block, last_block)
+                _rows(b, spec, isa, bases, first, first_block, last_block)
 
 
-def _rows(b: Builder, spec: ConvSpec, isa: Isa, first: Value, first_block: Value, last_block: Value) -> None:
+_BASES = ("x", "y", "r", "rows", "w")
+
+
+def _batch(b: Builder, spec: ConvSpec, number: Value) -> dict[str, Value]:
+    """Where the operands of product `number` begin."""
+    outer = b.let(tirx.truncdiv(number, b.param("batch_1")))
+    inner = b.let(tirx.truncmod(number, b.param("batch_1")))
+
+    def base(name: str) -> Value:
+        if f"{name}_0" not in spec.params:
+            return i64(0)
+        return b.let(outer * b.param(f"{name}_0") + inner * b.param(f"{name}_1"))
+
+    return {name: base(name) for name in _BASES}
+
+
+def _rows(
+    b: Builder, spec: ConvSpec, isa: Isa, bases: Mapping[str, Value], first: Value, first_block: Value,
+    last_block: Value,
+) -> None:  # fmt: skip
     """`tile.rows` output pixels from `first` on, over a range of channel blocks."""
     tile = spec.tile(isa)
-    x, w, residual, y = (b.pointer(name) for name in OPERANDS)
-    places = [("x_row", "x_pixel"), ("y_row", "y_pixel")] + [("r_row", "r_pixel")] * spec.residual
-    offsets = pixel_offsets(b, first, tile.rows, places)
+    x, w, residual, y, rows = (b.pointer(name) for name in OPERANDS)
+    places = ["x", "y", *["r"] * spec.residual, *["rows"] * spec.rows]
+    table = pixel_offsets(b, first, tile.rows, [(bases[p], f"{p}_row", f"{p}_pixel") for p in places])
+    offsets = dict(zip(places, table, strict=True))
+    terms = [b.let(splat(rows.load(o, "int32"), isa.lanes)) for o in offsets.get("rows", [])]
     epilogue = spec.epilogue(b, isa)
-    element = BITS[spec.dtype] // 8
+    element, y_element = BITS[spec.dtype] // 8, BITS[spec.y_dtype] // 8
     columns = i64(tile.columns)
     with b.range(first_block, last_block) as block:
-        w_block = b.let(block * b.param("block_bytes"))
+        w_block = b.let(bases["w"] + block * b.param("block_bytes"))
         channel = b.let(tirx.max(tirx.min(block * columns, b.param("channels") - columns), i64(0)))
         bias_dtype = "int32" if spec.dtype == "int8" else spec.dtype
         tile.start([w.load(w_block + h * isa.lanes * 4, bias_dtype, isa.lanes) for h in range(2)])
-        _accumulate(b, spec, tile, x, offsets[0], w, b.let(w_block + header_bytes(spec.dtype, tile.columns)))
+        _accumulate(b, spec, tile, x, offsets["x"], w, b.let(w_block + header_bytes(spec.dtype, tile.columns)))
         epilogue.prepare(w, w_block)
-        y_offsets = [b.let(o + channel * element) for o in offsets[1]]
-        r_offsets = [b.let(o + channel * element) for o in offsets[2]] if spec.residual else [None] * tile.rows
-        results = [
-            epilogue.finish(tile.row(r), residual, r_offsets[r] if spec.residual else None) for r in range(tile.rows)
-        ]
+        y_offsets = [b.let(o + channel * y_element) for o in offsets["y"]]
+        r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
+        results = []
+        for r in range(tile.rows):
+            low, high = tile.row(r)
+            sums = (low + terms[r], high + terms[r]) if spec.rows else (low, high)
+            results.append(epilogue.finish(sums, residual, r_offsets[r]))
         if spec.narrow:
-            store_partial(b, y, y_offsets, results, tile.columns * element, element)
+            store_partial(b, y, y_offsets, results, tile.columns * y_element, y_element)
         else:
             for offset, store in zip(y_offsets, results, strict=True):
                 store(y, offset)
 
 
-def pixel_offsets(b: Builder, first: Value, count: int, strides: Sequence[tuple[str, str]]) -> list[list[Value]]:
-    """Byte offsets of `count` consecutive output pixels from number `first`, for each (row, pixel) stride pair.
+def pixel_offsets(
+    b: Builder, first: Value, count: int, places: Sequence[tuple[Value, str, str]]
+) -> list[list[Value]]:
+    """Byte offsets of `count` consecutive output pixels from number `first`, for each (base, row and pixel stride).
 
     Pixels beyond `m_end` repeat the last one: they are computed again, to the same bytes. One division a tile.
     """
     width = b.param("out_width")
     row = b.let(tirx.truncdiv(first, width))
     column = b.let(tirx.truncmod(first, width))
-    steps = [(b.let(b.param(r) - (width - 1) * b.param(p)), b.param(p)) for r, p in strides]
-    current = [b.let(row * b.param(r) + column * b.param(p)) for r, p in strides]
+    steps = [(b.let(b.param(r) - (width - 1) * b.param(p)), b.param(p)) for _, r, p in places]
+    current = [b.let(base + row * b.param(r) + column * b.param(p)) for base, r, p in places]
     table = [[offset] for offset in current]
     for i in range(1, count):
         wraps = column + 1 == width

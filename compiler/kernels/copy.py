@@ -21,6 +21,7 @@ from .builder import Builder, Register, Value, define, i64, shuffle
 from .isa import Isa
 from .memory import copy_run
 from .tir import tirx
+from .transposition import transposed
 
 OPERANDS = ("x", "y")
 
@@ -132,9 +133,7 @@ class _Copy:
             Register(self.dtype, BLOCK, self.x.load(x + self.b.param("x_3") * r, self.dtype, BLOCK)).get()
             for r in range(BLOCK)
         ]
-        for distance in (4, 2, 1):
-            lines = _exchange(self.dtype, lines, distance)
-        for r, line in enumerate(lines):
+        for r, line in enumerate(transposed(self.dtype, lines)):
             self.y.store(y + self.b.param("y_4") * r, line, self.dtype, BLOCK)
 
     def _interleave(self, x: Value, y: Value, begin: Value, end: Value) -> None:
@@ -180,17 +179,3 @@ class _Copy:
             vector(b.let(begin + tirx.min(i * width, length - width)))
         with b.when(length < width), b.range(begin, end) as i:
             single(i)
-
-
-def _exchange(dtype: str, lines: list[Value], distance: int) -> list[Value]:
-    """One stage of a transpose by halving: line r swaps with line r + distance what is off the diagonal."""
-    result = list(lines)
-    for r in range(BLOCK):
-        if r & distance:
-            continue
-        low, high = lines[r], lines[r + distance]
-        first = [c if not c & distance else BLOCK + c - distance for c in range(BLOCK)]
-        second = [c + distance if not c & distance else BLOCK + c for c in range(BLOCK)]
-        result[r] = Register(dtype, BLOCK, shuffle([low, high], first)).get()
-        result[r + distance] = Register(dtype, BLOCK, shuffle([low, high], second)).get()
-    return result

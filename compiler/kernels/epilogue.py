@@ -77,3 +77,24 @@ class FloatEpilogue:
                 p.store(offset + half * lanes * 4, value.get(), "float32", lanes)
 
         return store
+
+
+class SumsEpilogue:
+    """int32 sums as they are."""
+
+    def __init__(self, isa: Isa) -> None:
+        self._lanes = isa.lanes
+
+    def prepare(self, w: Pointer, w_block: Value) -> None:
+        """Nothing: the bias is in the sums."""
+
+    def finish(self, sums: tuple[Value, Value], residual: Pointer, r_offset: Value | None) -> Store:
+        """The row's int32 channels, ready to be stored."""
+        lanes = self._lanes
+        values = [Register("int32", lanes, value) for value in sums]
+
+        def store(p: Pointer, offset: Value) -> None:
+            for half, value in enumerate(values):
+                p.store(offset + half * lanes * 4, value.get(), "int32", lanes)
+
+        return store

@@ -1,8 +1,4 @@
-"""conv2d, conv_transpose2d and matmul -> the convolution kernels."""
-
-from dataclasses import replace
-
-import numpy as np
+"""conv2d and conv_transpose2d -> the convolution kernels."""
 
 from ..ir.attributes import int_attr
 from ..ir.graph import Array, Node
@@ -12,8 +8,7 @@ from .context import Context, lowering, require
 from .depthwise import depthwise
 from .epilogue import Epilogue, constant_weights, epilogue_of
 from .gemm import dense
-from .iteration import broadcast_strides, strides
-from .windows import POINT, Window, bands, pair, transposed_phases
+from .windows import Window, bands, pair, transposed_phases
 
 
 @lowering("conv2d")
@@ -74,36 +69,3 @@ def lower_conv_transpose2d(c: Context, node: Node) -> None:
                 plane = target.pixels((py.first, px.first), steps, (rows, columns))
                 dense(c, source, plane, taps, window, epilogue.channels(part), barrier=first)
                 first = False
-
-
-@lowering("matmul")
-def lower_matmul(c: Context, node: Node) -> None:
-    """A convolution with one tap. Where stack multiplies stack, each matrix is a row of pixels of its own."""
-    require(node, "float32", "int8")
-    x, y, w = c.input(node, 0), c.output(node), constant_weights(node)
-    epilogue = epilogue_of(node, w.shape[-1])
-    residual = c.input(node, op.RESIDUAL) if epilogue.residual else None
-    if w.size == w.shape[-2] * w.shape[-1] and x.dims[:3] == y.dims[:3]:
-        dense(c, x, y, w.reshape(w.shape[-2:]).T[:, :, None, None], POINT, epilogue, residual)
-        return
-    batch = y.type.shape[:-2]
-    stack = np.broadcast_to(w, (*batch, *w.shape[-2:]))
-    for number, index in enumerate(np.ndindex(batch)):
-        _matrix(c, x, y, stack[index], index, epilogue, residual, barrier=number == 0)
-
-
-def _matrix(
-    c: Context, x: View, y: View, w: Array, index: tuple[int, ...], epilogue: Epilogue, residual: View | None, *,
-    barrier: bool,
-) -> None:  # fmt: skip
-    """One matrix [M, K] of a stack times w [K, N]."""
-    rows = y.type.shape[-2]
-    batch = y.type.shape[:-2]
-
-    def matrix(view: View) -> View:
-        steps = broadcast_strides(view, (*batch, *view.type.shape[-2:]))
-        offset = view.offset + sum(i * s for i, s in zip(index, steps, strict=False))
-        return replace(view, dims=(1, 1, rows, view.dims[3]), strides=(0, 0, strides(view)[-2]), offset=offset)
-
-    beside = matrix(residual) if residual else None
-    dense(c, matrix(x), matrix(y), w.T[:, :, None, None], POINT, epilogue, beside, barrier=barrier)

@@ -20,8 +20,8 @@ class Epilogue:
     """The epilogue of a node, for all its output channels or a range of them.
 
     `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for float32. `x_zero`: the
-    zero point of the data. `clamped`: int8 results lie in less than [-128, 127]. `activation`, `residual_activation`:
-    of float32. `params`: the kernel's parameters.
+    zero point of the data. `clamped`: int8 results lie in less than [-128, 127]. `sums`: the result is the int32 sums
+    of int8. `activation`, `residual_activation`: of float32. `params`: the kernel's parameters.
     """
 
     dtype: str
@@ -30,6 +30,7 @@ class Epilogue:
     multiplier: Array = field(default_factory=lambda: np.zeros(0, np.float32))
     x_zero: int = 0
     clamped: bool = False
+    sums: bool = False
     activation: Expr | None = None
     residual_activation: Expr | None = None
     params: Mapping[str, int] = field(default_factory=dict)
@@ -41,15 +42,22 @@ class Epilogue:
     def header(self, w: Array) -> Sequence[Array]:
         """What precedes a block's weights: bias, into which the data's zero point is folded, and multipliers.
         w: the channels' weights (first dimension), as they are multiplied."""
-        if self.dtype != "int8":
-            return [self.bias]
-        sums = w.astype(np.int64).sum(tuple(range(1, w.ndim)))
-        return [(self.bias - self.x_zero * sums).astype(np.int32), self.multiplier]
+        bias, *multiplier = self.bare_header
+        if self.dtype == "int8":
+            sums = w.astype(np.int64).sum(tuple(range(1, w.ndim)))
+            bias = (bias - self.x_zero * sums).astype(np.int32)
+        return [bias, *multiplier]
+
+    @property
+    def bare_header(self) -> Sequence[Array]:
+        """What precedes a block's weights where they are 0, or become known at run time."""
+        return [self.bias, self.multiplier] if self.dtype == "int8" else [self.bias]
 
 
 def epilogue_of(node: Node, channels: int) -> Epilogue:
     """The epilogue of a conv2d, conv_transpose2d or matmul with `channels` output channels."""
-    x, dtype = node.inputs[op.X].type, "int8" if node.inputs[op.X].type.quant is not None else "float32"
+    x = node.inputs[op.X].type
+    dtype = "int8" if x.dtype == "int8" else "float32"
     residual = len(node.inputs) > op.RESIDUAL
     bias = np.zeros(channels, np.int32 if dtype == "int8" else np.float32)
     if len(node.inputs) > op.BIAS:
@@ -61,6 +69,8 @@ def epilogue_of(node: Node, channels: int) -> Epilogue:
             )
         bias = given.data.astype(bias.dtype)
     activation = activation_attr(node, "activation")
+    if x.quant is None and dtype == "int8":
+        return Epilogue(dtype, bias, residual, np.zeros(channels, np.float32), sums=True)
     if x.quant is None:
         after = activation_attr(node, "residual_activation") if residual else None
         return Epilogue(dtype, bias, residual, activation=activation, residual_activation=after)
@@ -100,5 +110,5 @@ def constant_weights(node: Node) -> Array:
             "only constant weights are supported: fold them into a constant"
         )
     if w.type.quant is None:
-        return w.data.astype(np.float32)
+        return w.data.astype(np.int64 if w.type.dtype == "int8" else np.float32)
     return np.asarray(w.data.astype(np.int64) - w.type.quant.broadcast(w.data.ndim)[1])

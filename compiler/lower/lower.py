@@ -11,6 +11,7 @@ from . import (  # noqa: F401  (they register the lowerings)
     conv,
     elementwise,
     indexing,
+    matmul,
     moves,
     ordering,
     pooling,

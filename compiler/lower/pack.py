@@ -32,6 +32,11 @@ def pack_dense(taps: Array, columns: int, group: int, header: Sequence[Array]) -
     return b"".join(blocks)
 
 
+def pack_headers(channels: int, columns: int, header: Sequence[Array]) -> bytes:
+    """The headers of all blocks: what the blocks are without weights."""
+    return b"".join(p for start in _block_starts(channels, columns) for p in _header(header, start, columns))
+
+
 def pack_depthwise(taps: Array, columns: int, header: Sequence[Array]) -> bytes:
     """Blocks for a depthwise convolution. taps: [taps, channels]; header as in `pack_dense`."""
     count, channels = taps.shape

@@ -19,10 +19,6 @@ class Window:
     origin: tuple[int, int]
 
 
-POINT = Window((1, 1), (1, 1), (1, 1), (0, 0))
-"""The window of a 1 x 1 convolution, or of a matrix product."""
-
-
 def pair(node: Node, name: str) -> tuple[int, int]:
     """An attribute of two integers, (y, x)."""
     y, x = ints_attr(node, name, 2)

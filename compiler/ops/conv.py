@@ -1,10 +1,12 @@
 """`conv2d`, and ONNX's Conv and QLinearConv (1-d convolutions have height 1)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..ir.attributes import int_attr, ints_attr
+from ..ir.expr import In, call
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import Quant, TensorType
@@ -27,7 +29,7 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     if w.quant is not None and w.quant.axis not in (None, 0):
         raise ValueError("its weights must be quantized per tensor or per output channel (axis 0)")
     oh, ow = window_extents(node, (height, width), w.shape[2:], ints_attr(node, "dilations", 2, least=1))
-    y = TensorType(in_layout(node, n, w.shape[0], oh, ow), "float32" if x.quant else x.dtype)
+    y = TensorType(in_layout(node, n, w.shape[0], oh, ow), epilogue.sums_dtype(x))
     epilogue.check(node, channels=w.shape[0])
     epilogue.check_residual(node, y)
     return (y,)
@@ -54,7 +56,7 @@ def sums_of_products(node: Node, x: Array, w: Array) -> Array:
 
 def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     x, w = to_nchw(node, inputs[0]), inputs[1]
-    if node.inputs[0].type.quant is None:
+    if node.inputs[0].type.dtype != "int8":
         acc = sums_of_products(node, x, w)
     else:
         x, w = epilogue.integer_operands(node, x, w, products=w[0].size)
@@ -64,6 +66,14 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
 
 
 CONV2D = register(OpDef("conv2d", (2, 4), ATTRS, _infer, _reference, requantizes=True, doc=__doc__))
+
+
+def biased(b: Builder, op: str, operands: Sequence[Value], bias: Value | None, **more: Any) -> Value:
+    """A convolution with a bias [O], which is added in a node of its own where it is computed."""
+    if bias is None or known(bias):
+        return b.emit(op, *operands, *([] if bias is None else [bias]), **more)
+    y = b.emit(op, *operands, **more)
+    return b.map(call("add", In(0), In(1)), y, b.reshape(bias, (bias.type.size, 1, 1)))
 
 
 def _emit(b: Builder, node: OnnxNode, x: Value, w: Value, bias: Value | None, quant: Quant | None = None) -> Value:
@@ -77,10 +87,11 @@ def _emit(b: Builder, node: OnnxNode, x: Value, w: Value, bias: Value | None, qu
             f"kernel_shape {list(node.integers('kernel_shape'))} contradicts weights of shape {list(w.type.shape)}"
         )
     where = window(node, x.type.shape[2:], w.type.shape[2:]).planar()
-    inputs = [planar(b, x), planar(b, w)] + ([] if bias is None else [bias])
-    y = b.emit(
+    y = biased(
+        b,
         "conv2d",
-        *inputs,
+        (planar(b, x), planar(b, w)),
+        bias,
         quant=quant,
         strides=where.strides,
         pads=where.pads,

@@ -10,6 +10,7 @@ from ..ir.registry import OpDef, register
 from ..ir.types import TensorType
 from . import epilogue
 from .builder import Builder, known, not_constant
+from .conv import biased
 from .onnx_node import OnnxNode, onnx_op
 from .padding import Window, planar, split_pads, unplanar, window
 from .spatial import MAX_PLANE, from_nchw, in_layout, nchw_shape, to_nchw
@@ -44,7 +45,7 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     if oh < 1 or ow < 1:
         raise ValueError(f"its pads {list(pads)} leave nothing of the {list(full)} result")
     channels = w.shape[1] * groups
-    y = TensorType(in_layout(node, n, channels, oh, ow), "float32" if x.quant else x.dtype)
+    y = TensorType(in_layout(node, n, channels, oh, ow), epilogue.sums_dtype(x))
     epilogue.check(node, channels)
     return (y,)
 
@@ -73,7 +74,7 @@ def sums_of_products(node: Node, x: Array, w: Array) -> Array:
 
 def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     x, w = to_nchw(node, inputs[0]), inputs[1]
-    if node.inputs[0].type.quant is None:
+    if node.inputs[0].type.dtype != "int8":
         acc = sums_of_products(node, x, w)
     else:
         x, w = epilogue.integer_operands(node, x, w, products=w.size // w.shape[1])
@@ -94,9 +95,9 @@ def _conv_transpose(b: Builder, node: OnnxNode) -> Value:
             f"data {list(x.type.shape)} and weights {list(w.type.shape)}: 1-d and 2-d convolutions are supported"
         )
     where, more = _window(node, x.type.shape[2:], w.type.shape[2:])
-    inputs = [planar(b, x), planar(b, w)] + ([] if bias is None else [bias])
-    y = b.emit(
-        "conv_transpose2d", *inputs, strides=where.strides, pads=where.pads, dilations=where.dilations,
+    y = biased(
+        b, "conv_transpose2d", (planar(b, x), planar(b, w)), bias,
+        strides=where.strides, pads=where.pads, dilations=where.dilations,
         output_padding=more, groups=node.integer("group", 1),
     )  # fmt: skip
     return unplanar(b, y, x.type.rank)

@@ -27,14 +27,19 @@ def check(node: Node, channels: int) -> None:
         quantized.scalar(x.quant)
         if (x.dtype, w.dtype) != ("int8", "int8"):
             raise ValueError(f"quantized data and weights must be int8, not {x.dtype} and {w.dtype}")
-    elif x.dtype != w.dtype or "float" not in x.dtype:
-        raise ValueError(f"its data and weights must have one floating point dtype, not {x.dtype} and {w.dtype}")
+    elif x.dtype != w.dtype or ("float" not in x.dtype and x.dtype != "int8"):
+        raise ValueError(f"its data and weights must both be floating point or both int8, not {x.dtype} and {w.dtype}")
     if len(node.inputs) > BIAS:
         bias = node.inputs[BIAS].type
-        wanted = "int32" if x.quant else x.dtype
+        wanted = "int32" if x.dtype == "int8" else x.dtype
         if bias.shape != (channels,) or bias.dtype != wanted:
             raise ValueError(f"its bias is {bias.dtype}{list(bias.shape)}, but must be {wanted}[{channels}]")
     _check_activation(node, "activation")
+
+
+def sums_dtype(x: TensorType) -> str:
+    """The dtype of the op's result before it is quantized: int8 without quantization gives its int32 sums."""
+    return "float32" if x.quant else "int32" if x.dtype == "int8" else x.dtype
 
 
 def _check_activation(node: Node, name: str) -> None:
@@ -44,6 +49,8 @@ def _check_activation(node: Node, name: str) -> None:
         return
     x = node.inputs[X].type
     real = "float32" if x.quant else x.dtype
+    if real == "int8":
+        raise ValueError(f"sums of int8 products have no {name}")
     if infer_dtype(activation, [real]) != real:
         raise ValueError(f"its {name} must be a function from {real} to {real}")
     if x.quant is not None:
@@ -58,6 +65,8 @@ def check_residual(node: Node, y: TensorType) -> None:
         raise ValueError(
             f"its residual has the shape {list(node.inputs[RESIDUAL].type.shape)}, the output {list(y.shape)}"
         )
+    if has_residual and y.dtype == "int32":
+        raise ValueError("sums of int8 products have no residual")
     if (quant is not None) != (has_residual and node.inputs[X].type.quant is not None):
         raise ValueError("conv_quant must be given with a quantized residual, and only then")
     if not has_residual and activation_attr(node, "residual_activation") is not None:
@@ -103,17 +112,19 @@ def _finish_quantized(node: Node, acc: Array, inputs: Sequence[Array], channels:
 
 
 def integer_operands(node: Node, x: Array, w: Array, products: int) -> tuple[Array, Array]:
-    """Codes of data and weights minus their zero points, as floats in which sums of `products` products are exact.
+    """int8 data and weights minus their zero points, as floats in which sums of `products` products are exact.
 
     (numpy multiplies integer matrices slowly, floating point ones by BLAS.)
     """
-    x_quant, w_quant = node.inputs[X].type.quant, node.inputs[W].type.quant
-    assert x_quant is not None and w_quant is not None
-    a = x.astype(np.int16) - x_quant.broadcast(x.ndim)[1]
-    b = w.astype(np.int16) - w_quant.broadcast(w.ndim)[1]
+    a, b = (_integers(array, node.inputs[i].type) for i, array in ((X, x), (W, w)))
     largest = int(np.abs(a).max(initial=0)) * int(np.abs(b).max(initial=0)) * products
     dtype = np.float32 if largest < 2**24 else np.float64
     return a.astype(dtype), b.astype(dtype)
+
+
+def _integers(codes: Array, type: TensorType) -> Array:
+    wide = codes.astype(np.int16)
+    return wide if type.quant is None else wide - type.quant.broadcast(codes.ndim)[1]
 
 
 def to_int32(acc: Array) -> Array:

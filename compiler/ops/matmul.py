@@ -9,7 +9,7 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import TensorType
 from . import epilogue
-from .builder import Builder
+from .builder import Builder, known
 from .map import broadcast_shapes
 from .onnx_node import MICROSOFT, OnnxNode, onnx_op
 from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value
@@ -22,14 +22,14 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     if w.quant is not None and w.quant.axis not in (None, w.rank - 1):
         raise ValueError("its second matrix must be quantized per tensor or per column")
     batch = broadcast_shapes([a.shape[:-2], w.shape[:-2]])
-    y = TensorType((*batch, a.shape[-2], w.shape[-1]), "float32" if a.quant else a.dtype)
+    y = TensorType((*batch, a.shape[-2], w.shape[-1]), epilogue.sums_dtype(a))
     epilogue.check(node, channels=w.shape[-1])
     epilogue.check_residual(node, y)
     return (y,)
 
 
 def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
-    if node.inputs[0].type.quant is None:
+    if node.inputs[0].type.dtype != "int8":
         acc = np.matmul(inputs[0], inputs[1])
     else:
         x, w = epilogue.integer_operands(node, inputs[0], inputs[1], products=inputs[0].shape[-1])
@@ -87,7 +87,9 @@ def _gemm(b: Builder, node: OnnxNode) -> Value:
 
 
 def _as_bias(b: Builder, c: Value, columns: int) -> Value | None:
-    """`c` as a vector with an element a column, or None if it is a matrix with several rows."""
+    """`c` as a constant vector with an element a column, or None if it is a matrix of several rows or computed."""
+    if not known(c):
+        return None
     if c.type.size == columns:
         return b.reshape(c, (columns,)) if c.type.shape[-1:] == (columns,) else None
     if c.data is None or c.type.size != 1:

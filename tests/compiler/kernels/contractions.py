@@ -22,7 +22,8 @@ ACTIVATIONS: tuple[Expr | None, ...] = (*CLAMPS, hard_swish(In(0)), sigmoid(In(0
 @dataclass(frozen=True)
 class Case:
     """A node: its op, shapes and attributes. `weights`: "symmetric" per channel in [-127, 127], "full" with -128, or
-    "wide" (codes minus a zero point far from the middle: 9 bits). `clamp`: an index of `CLAMPS` or `ACTIVATIONS`."""
+    "wide" (codes minus a zero point far from the middle: 9 bits). `computed`: weights are an input, not a constant.
+    `activation`: an index of `CLAMPS` or `ACTIVATIONS`."""
 
     op: str
     x: tuple[int, ...]
@@ -34,6 +35,7 @@ class Case:
     residual: bool = False
     activation: int = 0
     seed: int = 0
+    computed: bool = False
 
 
 def graph_of(cases: Sequence[Case], *, int8: bool) -> tuple[Graph, dict[str, Array]]:
@@ -89,6 +91,9 @@ class _Builder:
 
     def w(self, case: Case) -> Value:
         name, shape = f"w{self.number}", case.w
+        if case.computed:
+            zero = {"symmetric": 0, "full": int(self.rng.integers(-128, 128)), "wide": -128}[case.weights]
+            return self.data("w", shape, Quant.per_tensor(0.01, zero))
         if not self.int8:
             return constant(name, self.rng.normal(size=shape).astype(np.float32))
         codes = self.rng.integers(-127 if case.weights == "symmetric" else -128, 128, shape).astype(np.int8)
@@ -106,7 +111,7 @@ class _Builder:
         """A scale that spreads the results over the codes, some of them beyond."""
         node.output.type = TensorType(node.output.type.shape, "int8", Quant.per_tensor(1.0))
         x = self.inputs[node.inputs[0]]
-        arrays = [x, *(v.data for v in node.inputs[1:] if v.data is not None)]
+        arrays = [x, *(self.inputs[v] if v.data is None else v.data for v in node.inputs[1:])]
         scale = 0.01
         while scale < 1e6 and np.mean(np.abs(self._codes(node, arrays, scale).astype(int)) >= 127) > 0.1:
             scale *= 1.5

@@ -71,13 +71,14 @@ def transposed(draw: st.DrawFn) -> Case:
 
 @st.composite
 def products(draw: st.DrawFn) -> Case:
-    """Vectors, matrices and stacks of them; a stack may be multiplied by one matrix or by as many."""
+    """Vectors, matrices and stacks of them; a stack may be multiplied by one matrix or by as many, on both sides."""
     rows, depth, columns = draw(st.sampled_from([1, 1, 3, 8, 21])), draw(CHANNELS), draw(CHANNELS)
-    stack = draw(st.sampled_from([(), (), (2,), (2, 3), (1, 2, 2)]))
-    other = draw(st.sampled_from([(), (), stack, stack[-1:]]))
+    stack = draw(st.sampled_from([(), (), (2,), (2, 3), (1, 2, 2), (2, 1, 3), (2, 1, 2, 1, 2)]))
+    other = draw(st.sampled_from([(), (), stack, stack[-1:], tuple(1 if n > 1 else 3 for n in stack)]))
     more = common(draw)
-    w = (*other, depth, columns)
-    return Case("matmul", (*stack, rows, depth), w, len(w) - 1, residual=draw(st.booleans()), **more)
+    w, computed = (*other, depth, columns), draw(st.booleans())
+    x = (*stack, rows, depth)
+    return Case("matmul", x, w, len(w) - 1, residual=draw(st.booleans()), computed=computed, **more)
 
 
 STRATEGIES = {"conv2d": convolutions(), "conv_transpose2d": transposed(), "matmul": products()}

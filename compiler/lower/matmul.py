@@ -1,0 +1,161 @@
+"""matmul -> the convolution kernels: the rows of a matrix are pixels, and a product is a convolution of one tap."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import NamedTuple
+
+from ..ir.graph import Node
+from ..ir.types import TensorType
+from ..kernels import conv, rowsums
+from ..ops import epilogue as op
+from .buffers import Ref
+from .context import Context, lowering, require
+from .copies import permuted
+from .epilogue import Epilogue, constant_weights, epilogue_of
+from .gemm import blocks_per_tile
+from .iteration import broadcast_strides, collapse, dense_strides, strides
+from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
+
+OVER_READ = 64
+"""Bytes that kernels may read behind an operand."""
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """Where an operand of all products begins, and its strides over [*batch, M]."""
+
+    where: Ref
+    strides: Sequence[int]
+
+
+@lowering("matmul")
+def lower_matmul(c: Context, node: Node) -> None:
+    """One step for all products of a batch, after one that packs the second operand where that is computed."""
+    require(node, "float32", "int8")
+    shape = node.output.type.shape
+    epilogue = epilogue_of(node, shape[-1])
+    space, own = shape[:-1], node.inputs[op.W].type.shape[:-2]
+    x, y = _data(c, node), c.output(node)
+    w = node.inputs[op.W]
+    if w.data is not None:
+        matrices = constant_weights(node)
+        packed = pack_constant(c, matrices.reshape(-1, 1, *matrices.shape[-2:]), epilogue)
+    else:
+        packed = pack_computed(c, _source(c, node), epilogue)
+    operands = {
+        "x": _Operand(x.where, x.strides[:-1]),
+        "w": _Operand(packed.where, (*_over(own, packed.matrix_bytes, space[:-1]), 0)),
+        "y": _Operand(y.at(), strides(y)[:-1]),
+    }
+    if epilogue.residual:
+        residual = c.input(node, op.RESIDUAL)
+        operands["r"] = _Operand(residual.at(), strides(residual)[:-1])
+    if w.data is None and w.type.quant is not None and w.type.quant.zero_point[0]:
+        operands["rows"] = _row_sums(c, node, w.type.quant.zero_point[0], epilogue.x_zero)
+    _products(c, node, packed, epilogue, operands)
+
+
+def _data(c: Context, node: Node) -> _Operand:
+    """The first operand, with strides over [*batch, M, K]."""
+    x, value = c.input(node, op.X), node.inputs[op.X]
+    where = x.at() if value.data is None else c.weights.add(value.data.tobytes() + bytes(OVER_READ))
+    return _Operand(where, broadcast_strides(x, (*node.output.type.shape[:-1], value.type.shape[-1])))
+
+
+def _over(own: Sequence[int], size: int, batch: Sequence[int]) -> tuple[int, ...]:
+    """Strides over `batch` of things of `size` bytes that exist for each index of the shape `own`, one after the
+    other."""
+    steps = [0 if extent == 1 else step for extent, step in zip(own, dense_strides(own, size), strict=True)]
+    return (*[0] * (len(batch) - len(own)), *steps)
+
+
+def _source(c: Context, node: Node) -> Source:
+    """The second operand's matrices, copied where their strides are more than the packing takes."""
+    w = c.input(node, op.W)
+    space = collapse(w.type.shape[:-2], [strides(w)[:-2]])
+    if len(space.extents) > MAX_BATCH:
+        w = permuted(c, w, range(w.type.rank))
+        space = collapse(w.type.shape[:-2], [strides(w)[:-2]])
+    depth, outputs = w.type.shape[-2:]
+    depth_step, output_step = strides(w)[-2:]
+    return Source(w.at(), space.extents, space.strides[0], (1, depth, outputs), (0, depth_step, output_step))
+
+
+def _row_sums(c: Context, node: Node, w_zero: int, x_zero: int) -> _Operand:
+    """-w_zero * (sum of the row - K * x_zero) of each row of the data: int32, over [*batch, M]."""
+    x = c.input(node, op.X)
+    space = collapse(x.type.shape[:-1], [strides(x)[:-1]])
+    if len(space.extents) > MAX_BATCH + 1:
+        x = permuted(c, x, range(x.type.rank))
+        space = collapse(x.type.shape[:-1], [strides(x)[:-1]])
+    missing = MAX_BATCH + 1 - len(space.extents)
+    outer, inner, rows = (1,) * missing + space.extents
+    x_0, x_1, x_row = (0,) * missing + space.strides[0]
+    depth, shape = x.type.shape[-1], node.output.type.shape[:-1]
+    params = {
+        "length": depth, "rows": rows, "x_row": x_row, "batch_1": inner, "x_0": x_0, "x_1": x_1,
+        "factor": -w_zero, "offset": depth * x_zero,
+    }  # fmt: skip
+    sums = c.scratch(TensorType(x.type.shape[:-1], "int32"))
+    with c.part("row sums"):
+        c.emit(rowsums, rowsums.RowSumsSpec(), {"x": x.at(), "y": sums.at()}, params, outer * inner * rows)
+    return _Operand(sums.at(), _over(x.type.shape[:-1], 4, shape))
+
+
+def _products(
+    c: Context, node: Node, packed: Packed, epilogue: Epilogue, operands: Mapping[str, _Operand]
+) -> None:
+    """Steps that compute all products: one, unless there are more batch dimensions than a kernel walks."""
+    outputs, depth = node.output.type.shape[-1], node.inputs[op.X].type.shape[-1]
+    space = collapse(node.output.type.shape[:-1], [o.strides for o in operands.values()])
+    dims = [_Dim(e, dict(zip(operands, s, strict=True))) for e, *s in zip(space.extents, *space.strides, strict=True)]
+    pixels: list[_Dim] = []
+    while dims and len(pixels) < 2 and dims[-1].strides["w"] == 0:
+        pixels.insert(0, dims.pop())
+    height, width = [_ONE] * (2 - len(pixels)) + pixels
+    loops, batch = dims[:-MAX_BATCH], [_ONE] * (MAX_BATCH - len(dims)) + dims[-MAX_BATCH:]
+    count, columns = height.extent * width.extent, c.target.columns
+    rows = (c.target.int8_rows if epilogue.dtype == "int8" else c.target.float_rows) if count > 1 else 1
+    spec = conv.ConvSpec(
+        dtype=epilogue.dtype, tile_rows=rows, residual=epilogue.residual, pointwise=True,
+        whole=packed.groups % conv.STEP == 0, batched=bool(dims), rows="rows" in operands, clamped=epilogue.clamped,
+        narrow=outputs < columns, parts=packed.parts, full_range=packed.full_range, sums=epilogue.sums,
+        activation=epilogue.activation, residual_activation=epilogue.residual_activation,
+    )  # fmt: skip
+    m_tiles, products = -(-count // rows), prod(d.extent for d in batch)
+    per_tile = blocks_per_tile(packed.matrix_bytes, packed.blocks, m_tiles * products)
+    parts = -(-packed.blocks // per_tile)
+    params = {
+        "m_begin": 0, "m_end": count, "m_tiles": m_tiles, "out_width": width.extent,
+        "taps_y": 1, "tap_y": 0, "taps_x": 1, "tap_x": 0, "groups": packed.groups,
+        "channels": outputs, "blocks": packed.blocks, "blocks_per_tile": per_tile, "block_bytes": packed.block_bytes,
+        "parts": parts, "batch_1": batch[1].extent, **epilogue.params,
+    }  # fmt: skip
+    for name in ("x", "w", "y", "r", "rows"):
+        params |= {f"{name}_{i}": batch[i].strides.get(name, 0) for i in range(MAX_BATCH)}
+        params |= {f"{name}_row": height.strides.get(name, 0), f"{name}_pixel": width.strides.get(name, 0)}
+    chosen = {name: params[name] for name in spec.params}
+    for number, index in enumerate(product(*(range(d.extent) for d in loops))):
+        at = {
+            _NAMES.get(name, name): o.where.plus(sum(i * d.strides[name] for i, d in zip(index, loops, strict=True)))
+            for name, o in operands.items()
+        }
+        c.emit(
+            conv, spec, at, chosen, m_tiles * parts * products, barrier=number == 0,
+            macs=count * products * depth * outputs,
+        )  # fmt: skip
+
+
+class _Dim(NamedTuple):
+    """A dimension that operands walk: its extent, and the bytes between neighbours in each."""
+
+    extent: int
+    strides: Mapping[str, int]
+
+
+_ONE = _Dim(1, {})
+
+_NAMES = {"r": "residual"}
+"""What the kernel's operands are called where that differs from their parameters."""

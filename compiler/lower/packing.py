@@ -1,0 +1,104 @@
+"""Weights as the kernels of `kernels/conv.py` read them: packed by the compiler or, if computed, by a step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from ..ir.graph import Array
+from ..ir.types import TensorType
+from ..kernels import conv, pack
+from .buffers import Ref
+from .context import Context
+from .epilogue import Epilogue
+from .pack import int8_parts, pack_dense, pack_headers
+
+MAX_BATCH = 2
+"""Batch dimensions that a kernel walks."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Equally shaped matrices one after the other, each `blocks` of `block_bytes`. A run has `groups` groups; a weight
+    is the sum of `parts` numbers; with `full_range` some are -128."""
+
+    where: Ref
+    blocks: int
+    block_bytes: int
+    groups: int
+    parts: int = 1
+    full_range: bool = False
+
+    @property
+    def matrix_bytes(self) -> int:
+        """Bytes of one matrix."""
+        return self.blocks * self.block_bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where computed matrices lie: a batch of [taps, length, channels], and the bytes between neighbours along each
+    dimension. Channels or the elements of a run are contiguous."""
+
+    where: Ref
+    batch: Sequence[int]
+    batch_strides: Sequence[int]
+    extents: tuple[int, int, int]
+    strides: tuple[int, int, int]
+
+
+def group_of(dtype: str) -> int:
+    """Elements that the kernels multiply and add at once."""
+    return 4 if dtype == "int8" else 1
+
+
+def groups_of(length: int, dtype: str) -> int:
+    """Groups that hold a run of `length` elements; or as many as whole steps of the kernel have, where these cost no
+    more: a whole step takes as long as two single groups."""
+    groups = -(-length // group_of(dtype))
+    return groups + -groups % conv.STEP if dtype == "int8" and groups % conv.STEP >= conv.STEP // 2 else groups
+
+
+def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
+    """taps: [matrices, taps, length, channels], as they are multiplied."""
+    dtype, columns = epilogue.dtype, c.target.columns
+    parts = int8_parts(taps) if dtype == "int8" else [taps]
+    matrices, count, length, channels = taps.shape
+    stacked = np.stack(parts, axis=2).reshape(matrices, count * len(parts), length, channels)
+    groups, group = groups_of(length, dtype), group_of(dtype)
+    padded = np.pad(stacked, ((0, 0), (0, 0), (0, groups * group - length), (0, 0)))
+    blocks = [
+        pack_dense(matrix, columns, group, epilogue.header(whole.transpose(2, 0, 1)))
+        for matrix, whole in zip(padded, taps, strict=True)
+    ]
+    count = -(-channels // columns)
+    full_range = dtype == "int8" and bool((stacked == -128).any())
+    return Packed(c.weights.add(b"".join(blocks)), count, len(blocks[0]) // count, groups, len(parts), full_range)
+
+
+def pack_computed(c: Context, source: Source, epilogue: Epilogue, *, barrier: bool = True) -> Packed:
+    """A step that packs all matrices. `source.batch` has at most `MAX_BATCH` dimensions."""
+    dtype, columns = epilogue.dtype, c.target.columns
+    element = 1 if dtype == "int8" else 4
+    taps, length, channels = source.extents
+    tap_step, length_step, channel_step = source.strides
+    blocks, groups = -(-channels // columns), groups_of(length, dtype)
+    header = pack_headers(channels, columns, epilogue.bare_header)
+    block_bytes = len(header) // blocks + taps * groups * columns * 4
+    spec = pack.PackSpec(dtype, "rows" if channel_step == element else "columns")
+    extents = (1,) * (MAX_BATCH - len(source.batch)) + tuple(source.batch)
+    steps = (0,) * (MAX_BATCH - len(source.batch)) + tuple(source.batch_strides)
+    params = {
+        "blocks": blocks, "block_bytes": block_bytes, "channels": channels, "taps": taps, "x_tap": tap_step,
+        "length": length, "groups": groups, "x_step": length_step if spec.form == "rows" else channel_step,
+        "batch_1": extents[1], "x_0": steps[0], "x_1": steps[1],
+    }  # fmt: skip
+    if dtype == "int8":
+        params["x_zero"] = epilogue.x_zero
+    tiles = prod(extents) * blocks
+    target = c.scratch(TensorType((tiles * block_bytes,), "int8")).at()
+    with c.part("pack"):
+        operands = {"x": source.where, "header": c.weights.add(header), "y": target}
+        c.emit(pack, spec, operands, params, tiles, barrier=barrier)
+    return Packed(target, blocks, block_bytes, groups, full_range=dtype == "int8")
