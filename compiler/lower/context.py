@@ -17,7 +17,7 @@ from .layout import Layout
 from .plan import MAX_OPERANDS, Operand, Space, Step
 from .weights import WeightsBlob
 
-MAX_STEPS = 2**14
+MAX_STEPS = 2**15
 """Steps of a plan: more stem from a malformed model (thousands of groups, images or phases)."""
 
 

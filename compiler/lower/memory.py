@@ -8,10 +8,16 @@ again.
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
+from ..ir.graph import Array
 from .buffers import ALIGNMENT, Storage
 
 ROUNDS = 200
 """Placements that are tried for a plan."""
+
+MAX_PAIRS = 2**29
+"""Pairs of storages that they look at in all: fewer are tried for plans of thousands of storages."""
 
 _Order = Callable[[Storage], tuple[int, ...]]
 
@@ -26,11 +32,12 @@ _ORDERS: tuple[_Order, ...] = (
 def plan_arena(storages: Sequence[Storage]) -> int:
     """Assign offsets; returns the arena's size in bytes, the smallest of what was tried."""
     least = _aligned(lower_bound(storages))
+    rounds = min(ROUNDS, MAX_PAIRS // (len(storages) ** 2 + 1)) // len(_ORDERS)
     starts = [sorted(storages, key=order) for order in _ORDERS]
     best, offsets = min(((_size(placed), placed) for placed in map(_place, starts)), key=lambda plan: plan[0])
     for start in starts:
         order = list(start)
-        for _ in range(ROUNDS // len(starts)):
+        for _ in range(rounds):
             if best <= least:
                 break
             placed = _place(order)
@@ -70,13 +77,20 @@ def _size(placed: dict[Storage, int]) -> int:
 
 def _place(order: Sequence[Storage]) -> dict[Storage, int]:
     """Each storage at the lowest offset where those before it leave room while it is in use."""
-    offsets: dict[Storage, int] = {}
-    for storage in order:
-        at = 0
-        meets = [s for s in offsets if s.first <= storage.last and storage.first <= s.last]
-        for begin, size in sorted((offsets[s], _aligned(s.size)) for s in meets):
-            if begin - at >= _aligned(storage.size):
-                break
-            at = max(at, begin + size)
-        offsets[storage] = at
-    return offsets
+    first, last = np.array([s.first for s in order]), np.array([s.last for s in order])
+    sizes = np.array([_aligned(s.size) for s in order], np.int64)
+    begins = np.zeros(len(order), np.int64)
+    for i, storage in enumerate(order):
+        meets = np.flatnonzero((first[:i] <= storage.last) & (last[:i] >= storage.first))
+        if len(meets):
+            begins[i] = _lowest_gap(begins[meets], sizes[meets], sizes[i])
+    return dict(zip(order, begins.tolist(), strict=True))
+
+
+def _lowest_gap(begins: Array, sizes: Array, size: int) -> int:
+    """The lowest offset with `size` free bytes beside the ranges that begin at `begins`."""
+    by_offset = np.argsort(begins, kind="stable")
+    begins = begins[by_offset]
+    free_from = np.maximum.accumulate(np.append(0, begins + sizes[by_offset]))
+    fits = np.flatnonzero(begins - free_from[:-1] >= size)
+    return int(free_from[fits[0] if len(fits) else -1])

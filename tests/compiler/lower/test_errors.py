@@ -66,7 +66,7 @@ def test_numbers_beyond_32_bits() -> None:
 
 
 def test_very_many_steps() -> None:
-    channels = 40000
+    channels = 80000
     graph = graph_of(
         "conv2d", value("x", 1, 1, 1, channels), weights(channels, 2, 1, 1), groups=channels // 2, layout="NHWC"
     )
