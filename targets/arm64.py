@@ -20,7 +20,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
             Variant(
                 "dotprod",
                 frozenset({"dotprod"}),
-                _llvm(triple, mcpu="cortex-a76", mattr=["-fullfp16", "-lse", "-rdm"]),
+                _llvm(triple, mcpu="generic", mattr=["+neon", "+dotprod"]),
                 lambda: Neon(dotprod=True),
             ),
             # not cortex-a53: for in-order cores LLVM unrolls every loop at run time, which triples the code
