@@ -23,7 +23,8 @@ class Target:
     has a library for, "linux" always among them.
 
     `columns`: output channels of a packed weight block (2 * lanes of every variant's ISA). `int8_rows`,
-    `float_rows`: output pixels of a scheduling tile.
+    `float_rows`: output pixels of a scheduling tile. `offset_sums`: conversions between integers and floats are slow,
+    so small sums are kept as `kernels.quantization.OFFSET` says.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Target:
     columns: int
     int8_rows: int
     float_rows: int
+    offset_sums: bool = False
 
     @property
     def triple(self) -> str:

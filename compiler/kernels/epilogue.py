@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ..ir.expr import Expr
 from .builder import Builder, Pointer, Register, Value
 from .isa import Isa
-from .quantization import fixed_point_add, requantize, splat16
+from .quantization import fixed_point_add, requantize, requantize_small, splat16
 from .scalar import emit
 from .tir import tirx
 
@@ -23,11 +23,12 @@ class Int8Epilogue:
     """int32 sums -> int8: saturate(rne(float32(acc) * m) + zero_point), then, optionally, the residual add.
 
     `clamped`: the result is confined to [low, high], which is less than int8. A residual add needs these bounds in any
-    case, for its first operand is an int8 code.
+    case, for its first operand is an int8 code. `small`: the sums come with `OFFSET`.
     """
 
-    def __init__(self, b: Builder, isa: Isa, *, clamped: bool, residual: bool) -> None:
+    def __init__(self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, small: bool) -> None:
         self._b, self._isa, self._residual = b, isa, residual
+        self._requantize = requantize_small if small else requantize
         self._columns = 2 * isa.lanes
         self._zero_point = splat16(b, isa, "zero_point")
         self._bounds = [splat16(b, isa, name) for name in ("low", "high")] if clamped or residual else None
@@ -40,7 +41,7 @@ class Int8Epilogue:
 
     def finish(self, sums: tuple[Value, Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's int8 channels, ready to be stored."""
-        quantized = requantize(self._isa, sums, self._multipliers, self._zero_point)
+        quantized = self._requantize(self._isa, sums, self._multipliers, self._zero_point)
         if self._bounds is not None:
             low, high = self._bounds
             quantized = tirx.max(tirx.min(quantized, high), low)

@@ -16,7 +16,7 @@ def lower_conv2d(c: Context, node: Node) -> None:
     """Groups of one channel are depthwise, other groups are convolutions of their own."""
     require(node, "float32", "int8")
     x, y, w = c.input(node, 0), c.output(node), constant_weights(node)
-    epilogue = epilogue_of(node, w.shape[0])
+    epilogue = epilogue_of(c, node, w.shape[0])
     residual = c.input(node, op.RESIDUAL) if epilogue.residual else None
     strides, dilations = pair(node, "strides"), pair(node, "dilations")
     first = True
@@ -54,7 +54,7 @@ def lower_conv_transpose2d(c: Context, node: Node) -> None:
     require(node, "float32", "int8")
     x, y, w, groups = c.input(node, 0), c.output(node), constant_weights(node), int_attr(node, "groups")
     depth, outputs = w.shape[0] // groups, w.shape[1]
-    epilogue, steps = epilogue_of(node, groups * outputs), pair(node, "strides")
+    epilogue, steps = epilogue_of(c, node, groups * outputs), pair(node, "strides")
     first = True
     for g in range(groups):
         part = slice(g * outputs, (g + 1) * outputs)

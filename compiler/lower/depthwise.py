@@ -24,13 +24,14 @@ def depthwise(
     flat = w.reshape(channels, window.taps[0] * window.taps[1]).T
     parts = int8_parts(flat) if dtype == "int8" else [flat]
     taps = np.stack(parts, axis=1).reshape(len(flat) * len(parts), channels)
+    small = epilogue.is_small(w)
     spec = kernels.DepthwiseSpec(
         dtype=dtype, kernel=_unrolled(window, height) if len(parts) == 1 else None, residual=epilogue.residual,
-        clamped=epilogue.clamped, full_range=dtype == "int8" and bool((taps == -128).any()), narrow=channels < columns,
-        parts=len(parts),
+        clamped=epilogue.clamped, full_range=dtype == "int8" and bool((taps == -128).any()),
+        small=small, narrow=channels < columns, parts=len(parts),
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
-    packed = pack_depthwise(taps, columns, epilogue.header(w))
+    packed = pack_depthwise(taps, columns, epilogue.header(w, small=small))
     blocks = -(-channels // columns)
     params = {
         "out_height": height, "out_width": width,

@@ -10,8 +10,10 @@ from ..ir.attributes import activation_attr, quant_attr
 from ..ir.expr import Expr
 from ..ir.graph import Array, Node
 from ..ir.types import Quant
+from ..kernels.quantization import OFFSET
 from ..ops import epilogue as op
 from ..ops import quantized
+from .context import Context
 from .pack import float_bits
 
 
@@ -21,7 +23,8 @@ class Epilogue:
 
     `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for float32. `x_zero`: the
     zero point of the data. `clamped`: int8 results lie in less than [-128, 127]. `sums`: the result is the int32 sums
-    of int8. `activation`, `residual_activation`: of float32. `params`: the kernel's parameters.
+    of int8. `activation`, `residual_activation`: of float32. `params`: the kernel's parameters. `offset_sums`:
+    of the target, for int8.
     """
 
     dtype: str
@@ -34,19 +37,32 @@ class Epilogue:
     activation: Expr | None = None
     residual_activation: Expr | None = None
     params: Mapping[str, int] = field(default_factory=dict)
+    offset_sums: bool = False
 
     def channels(self, part: slice) -> "Epilogue":
         """The same for a range of the output channels."""
         return replace(self, bias=self.bias[part], multiplier=self.multiplier[part])
 
-    def header(self, w: Array) -> Sequence[Array]:
-        """What precedes a block's weights: bias, into which the data's zero point is folded, and multipliers.
-        w: the channels' weights (first dimension), as they are multiplied."""
+    def header(self, w: Array, *, small: bool = False) -> Sequence[Array]:
+        """What precedes a block's weights: bias, into which the data's zero point (and `OFFSET`, if the sums are
+        `small`) is folded, and multipliers. w: the channels' weights (first dimension), as they are multiplied."""
         bias, *multiplier = self.bare_header
         if self.dtype == "int8":
             sums = w.astype(np.int64).sum(tuple(range(1, w.ndim)))
-            bias = (bias - self.x_zero * sums).astype(np.int32)
+            bias = (bias - self.x_zero * sums + OFFSET * small).astype(np.int32)
         return [bias, *multiplier]
+
+    def is_small(self, w: Array) -> bool:
+        """Whether the sums may carry `kernels.quantization.OFFSET`: the target gains by it, and no data can bring the
+        sums with `w` to 2^22 or the results to 2^15."""
+        if not self.offset_sums:
+            return False
+        rows = w.astype(np.int64).reshape(len(w), -1)
+        positive, negative = np.maximum(rows, 0).sum(1), np.minimum(rows, 0).sum(1)
+        low, high = -128 - self.x_zero, 127 - self.x_zero
+        ends = positive * high + negative * low + self.bias, positive * low + negative * high + self.bias
+        largest = np.maximum(*map(np.abs, ends))
+        return bool((largest < 2**22).all() and (largest * self.multiplier < 2**15 - 1).all())
 
     @property
     def bare_header(self) -> Sequence[Array]:
@@ -54,7 +70,7 @@ class Epilogue:
         return [self.bias, self.multiplier] if self.dtype == "int8" else [self.bias]
 
 
-def epilogue_of(node: Node, channels: int) -> Epilogue:
+def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
     """The epilogue of a conv2d, conv_transpose2d or matmul with `channels` output channels."""
     x = node.inputs[op.X].type
     dtype = "int8" if x.dtype == "int8" else "float32"
@@ -86,7 +102,10 @@ def epilogue_of(node: Node, channels: int) -> Epilogue:
         params |= residual_params(conv, other, y, *quantized.saturation(after, y))
     multiplier = np.broadcast_to(quantized.requant_multiplier(x.quant, w, conv), (channels,)).astype(np.float32)
     clamped = residual or (low, high) != (-128, 127)
-    return Epilogue(dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, params=params)
+    return Epilogue(
+        dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, params=params,
+        offset_sums=c.target.offset_sums,
+    )  # fmt: skip
 
 
 def residual_params(a: Quant, b: Quant, y: Quant, low: int, high: int) -> dict[str, int]:

@@ -44,7 +44,7 @@ def dense(
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, residual=epilogue.residual, pointwise=runs.y * runs.x == 1,
         whole=packed.groups % conv.STEP == 0, clamped=epilogue.clamped, narrow=outputs < columns,
-        parts=packed.parts, full_range=packed.full_range, sums=epilogue.sums,
+        parts=packed.parts, full_range=packed.full_range, small=packed.small, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles = -(-pixels // rows)

@@ -35,7 +35,7 @@ def lower_matmul(c: Context, node: Node) -> None:
     """One step for all products of a batch, after one that packs the second operand where that is computed."""
     require(node, "float32", "int8")
     shape = node.output.type.shape
-    epilogue = epilogue_of(node, shape[-1])
+    epilogue = epilogue_of(c, node, shape[-1])
     space, own = shape[:-1], node.inputs[op.W].type.shape[:-2]
     x, y = _data(c, node), c.output(node)
     w = node.inputs[op.W]
@@ -121,7 +121,8 @@ def _products(
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, residual=epilogue.residual, pointwise=True,
         whole=packed.groups % conv.STEP == 0, batched=bool(dims), rows="rows" in operands, clamped=epilogue.clamped,
-        narrow=outputs < columns, parts=packed.parts, full_range=packed.full_range, sums=epilogue.sums,
+        narrow=outputs < columns, parts=packed.parts, full_range=packed.full_range, small=packed.small,
+        sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles, products = -(-count // rows), prod(d.extent for d in batch)

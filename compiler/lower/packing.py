@@ -21,7 +21,7 @@ MAX_BATCH = 2
 @dataclass(frozen=True)
 class Packed:
     """Equally shaped matrices one after the other, each `blocks` of `block_bytes`. A run has `groups` groups; a weight
-    is the sum of `parts` numbers; with `full_range` some are -128."""
+    is the sum of `parts` numbers; with `full_range` some are -128. `small`: of all sums (`Epilogue.is_small`)."""
 
     where: Ref
     blocks: int
@@ -29,6 +29,7 @@ class Packed:
     groups: int
     parts: int = 1
     full_range: bool = False
+    small: bool = False
 
     @property
     def matrix_bytes(self) -> int:
@@ -68,13 +69,16 @@ def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
     stacked = np.stack(parts, axis=2).reshape(matrices, count * len(parts), length, channels)
     groups, group = groups_of(length, dtype), group_of(dtype)
     padded = np.pad(stacked, ((0, 0), (0, 0), (0, groups * group - length), (0, 0)))
+    channels_first = taps.transpose(0, 3, 1, 2)
+    small = all(map(epilogue.is_small, channels_first))
     blocks = [
-        pack_dense(matrix, columns, group, epilogue.header(whole.transpose(2, 0, 1)))
-        for matrix, whole in zip(padded, taps, strict=True)
+        pack_dense(matrix, columns, group, epilogue.header(whole, small=small))
+        for matrix, whole in zip(padded, channels_first, strict=True)
     ]
     count = -(-channels // columns)
     full_range = dtype == "int8" and bool((stacked == -128).any())
-    return Packed(c.weights.add(b"".join(blocks)), count, len(blocks[0]) // count, groups, len(parts), full_range)
+    where, block_bytes = c.weights.add(b"".join(blocks)), len(blocks[0]) // count
+    return Packed(where, count, block_bytes, groups, len(parts), full_range, small)
 
 
 def pack_computed(c: Context, source: Source, epilogue: Epilogue, *, barrier: bool = True) -> Packed:
