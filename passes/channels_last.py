@@ -16,6 +16,7 @@ within the stored order stays one: channel shuffles and flattened 1x1 planes nee
 from collections.abc import Callable, Mapping
 
 from ..compiler.ir.attributes import bool_attr, int_attr, ints_attr, layout_attr
+from ..compiler.ir.extent import Undecided, largest
 from ..compiler.ir.graph import Graph, Node, Value
 from ..compiler.ir.types import Quant, TensorType
 from .editor import Editor
@@ -104,7 +105,7 @@ def _vote(layouts: Layouts, operands: list[Value]) -> Perm:
     for value in operands:
         if not value.is_const:
             for perm in layouts.perms(value):
-                votes[perm] = votes.get(perm, 0) + value.type.size
+                votes[perm] = votes.get(perm, 0) + largest(value.type.size)
     rank = operands[0].type.rank if operands else 0
     return max(votes, key=lambda perm: (votes[perm], perm != identity(rank)), default=identity(rank))
 
@@ -196,9 +197,17 @@ Group = tuple[list[int], list[int]]
 
 
 def _groups(before: tuple[int, ...], after: tuple[int, ...]) -> list[Group] | None:
-    """The smallest groups of dimensions between which elements do not move; None for tensors without elements."""
+    """The smallest groups of dimensions between which elements do not move; None for tensors without elements, or where
+    the groups differ from run to run."""
     if 0 in before:
         return None
+    try:
+        return _matched(before, after)
+    except Undecided:
+        return None
+
+
+def _matched(before: tuple[int, ...], after: tuple[int, ...]) -> list[Group]:
     left = [axis for axis, extent in enumerate(before) if extent != 1]
     right = [axis for axis, extent in enumerate(after) if extent != 1]
     groups: list[Group] = []

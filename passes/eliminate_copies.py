@@ -6,10 +6,10 @@ concat(slice(x, 0..k), slice(x, k..n))     ->    x
 map(broadcast_to(x), y)                    ->    map(x, y), as a map broadcasts by itself
 """
 
-import numpy as np
-
 from ..compiler.ir.attributes import int_attr, ints_attr
+from ..compiler.ir.extent import always_less
 from ..compiler.ir.graph import Graph, Node, Value
+from ..compiler.ir.types import broadcast_shapes
 from .editor import Editor
 
 
@@ -69,10 +69,10 @@ def _slice_operand(editor: Editor, node: Node) -> None:
     extent = node.output.type.shape[axis]
     if extent == 0:
         return
-    ends = sorted((starts[axis], starts[axis] + (extent - 1) * steps[axis]))
+    first, last = (starts[axis], starts[axis] + (extent - 1) * steps[axis])[:: 1 if steps[axis] > 0 else -1]
     begin = 0
     for operand in concat.inputs:
-        if begin <= ends[0] and ends[1] < begin + operand.type.shape[axis]:
+        if always_less(begin - 1, first) and always_less(last, begin + operand.type.shape[axis]):
             editor.set_inputs(node, [operand])
             editor.set_attrs(node, starts=tuple(s - begin if i == axis else s for i, s in enumerate(starts)))
             return
@@ -84,7 +84,7 @@ def _drop_broadcasts(editor: Editor, node: Node) -> None:
     for i, value in enumerate(inputs):
         if value.producer is not None and value.producer.op == "broadcast_to":
             narrow = [*inputs[:i], value.producer.inputs[0], *inputs[i + 1 :]]
-            if np.broadcast_shapes(*(v.type.shape for v in narrow)) == node.output.type.shape:
+            if broadcast_shapes([v.type.shape for v in narrow]) == node.output.type.shape:
                 inputs = narrow
     if inputs != node.inputs:
         editor.set_inputs(node, inputs)

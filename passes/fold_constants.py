@@ -10,6 +10,7 @@ to write, and sums of products, whose cost here an untrusted model decides.
 from ..compiler.ir.graph import Graph, Node, constant
 from ..compiler.ir.integer import CONTRACTIONS
 from ..compiler.ir.registry import lookup
+from ..compiler.ir.specialize import is_dynamic
 from .editor import Editor
 from .patterns import is_dequantize
 
@@ -32,7 +33,9 @@ def run(graph: Graph) -> bool:
 
 
 def _is_foldable(node: Node) -> bool:
-    if node.regions or not all(v.is_const for v in node.inputs) or is_dequantize(node) or node.op in CONTRACTIONS:
+    if node.regions or is_dynamic(node) or is_dequantize(node) or node.op in CONTRACTIONS:
+        return False
+    if not all(v.is_const for v in node.inputs):
         return False
     before, after = (sum(v.type.nbytes for v in values) for values in (node.inputs, node.outputs))
     return after <= before + MAX_GROWTH

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import onnx
 
 from ...errors import EdgeError
+from ..ir.extent import largest
 from ..ir.types import TensorType
 from ..ops.builder import MAX_TENSOR_BYTES
 from ..ops.onnx_node import DTYPE_OF_ONNX
@@ -98,7 +99,7 @@ def _typed(value: onnx.ValueInfoProto, dims: list[Dim] | None) -> TensorType:
             f"the model's input {value.name!r} has {type_name(elem_type)} elements, which are not supported"
         )
     type = TensorType(tuple(d for d in dims or () if isinstance(d, int)), dtype)
-    if type.nbytes > MAX_TENSOR_BYTES:
+    if largest(type.nbytes) > MAX_TENSOR_BYTES:
         raise EdgeError(
             f"the model's input {value.name!r} has the shape {list(type.shape)}; "
             f"at most {MAX_TENSOR_BYTES} bytes are accepted"

@@ -1,6 +1,7 @@
 """Tensor types. Quantization is part of the type, so a `conv2d` over quantized types *is* the integer
 convolution and no second family of ops exists."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,4 +87,18 @@ class TensorType:
 
     def with_shape(self, shape: tuple[int, ...]) -> "TensorType":
         """The same elements' type in another shape (not for per-channel types whose axis would move)."""
-        return TensorType(tuple(int(d) for d in shape), self.dtype, self.quant)
+        return TensorType(tuple(shape), self.dtype, self.quant)
+
+
+def broadcast_shapes(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The numpy broadcast of `shapes`, also of symbolic extents, which count as larger than 1; ValueError names them if
+    there is none."""
+    rank = max((len(s) for s in shapes), default=0)
+    padded = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
+    result = []
+    for dims in zip(*padded, strict=True):
+        extents = [d for d in dims if d != 1] or [1]
+        if any(d != extents[0] for d in extents):
+            raise ValueError("the shapes " + " and ".join(str(list(s)) for s in shapes) + " do not broadcast")
+        result.append(extents[0])
+    return tuple(result)

@@ -14,7 +14,7 @@ from typing import Literal
 from .blocks import channel_blocks, store_channels
 from .builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, splat
 from .isa import Isa
-from .quantization import requantize, splat16, splat_float
+from .quantization import requantize, splat16
 from .tir import tirx
 from .window import Window, fold_in_runs, int8_sums
 
@@ -24,14 +24,14 @@ Kind = Literal["sum", "mean", "max", "min", "prod", "l1", "l2"]
 
 _INNER = ("rows", "x_row", "columns", "x_column", "x_outer", "y_outer", "inner", "chunk", "chunks")
 _ROW = ("rows", "x_row", "columns", "x_outer", "y_outer")
-_QUANTIZED_MEAN = ("offset", "multiplier", "zero_point")
+_QUANTIZED_MEAN = ("count", "x_scale", "y_scale", "x_zero_point", "zero_point")
 
 
 @dataclass(frozen=True)
 class ReduceSpec:
     """Which member of the family: any kind of float32; mean, max and min of int8.
 
-    Parameters of a mean: `count` (float32), or for int8 `offset` = -zx * count, `multiplier` and `zero_point`.
+    Parameters of a mean: `count`, the number of elements, and for int8 the scales (float32) and zero points.
     """
 
     kind: Kind
@@ -94,7 +94,7 @@ def _float_function(name: str, lanes: int, x: Value) -> Value:
 def _finish(b: Builder, spec: ReduceSpec, lanes: int, value: Value) -> Value:
     """What happens to a float32 result at last."""
     if spec.kind == "mean":
-        return value / splat(b.param_float("count"), lanes)
+        return value / splat(cast(b.param("count"), "float32", 1), lanes)
     return _float_function("sqrt", lanes, value) if spec.kind == "l2" else value
 
 
@@ -128,9 +128,12 @@ def _inner(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
 
 
 def _requantized(b: Builder, isa: Isa, sums: tuple[Value, Value]) -> Value:
-    offset, multiplier = splat(b.param32("offset"), isa.lanes), splat_float(b, isa, "multiplier")
-    low, high = (s + offset for s in sums)
-    return isa.narrow8(requantize(isa, (low, high), [multiplier] * 2, splat16(b, isa, "zero_point")))
+    """The codes of means: multiplier = float32(sx / (sy * count)), computed in float64."""
+    x_scale, y_scale = (cast(b.param_float(f"{name}_scale"), "float64", 1) for name in "xy")
+    multiplier = b.let(cast(x_scale / (y_scale * cast(b.param("count"), "float64", 1)), "float32", 1))
+    offset = b.let(splat(cast(b.param("x_zero_point") * b.param("count"), "int32", 1), isa.lanes))
+    low, high = (s - offset for s in sums)
+    return isa.narrow8(requantize(isa, (low, high), [splat(multiplier, isa.lanes)] * 2, splat16(b, isa, "zero_point")))
 
 
 def _row(b: Builder, spec: ReduceSpec, isa: Isa) -> None:

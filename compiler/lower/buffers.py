@@ -5,6 +5,7 @@ from math import prod
 
 import numpy as np
 
+from ..ir.extent import largest, least, most
 from ..ir.types import TensorType
 from .plan import Operand, Space
 
@@ -19,8 +20,8 @@ ALIGNMENT = 64
 
 @dataclass(eq=False)
 class Storage:
-    """One allocation of `size` bytes. In the arena, `offset` is assigned by `memory.py` from the phases in which it is
-    in use.
+    """One allocation of `size` bytes, the most that any run needs. In the arena, `offset` is assigned by `memory.py`
+    from the phases in which it is in use.
 
     A phase is a stretch of steps without a barrier between them; steps of one phase may run at the same time.
     """
@@ -155,9 +156,9 @@ def allocate(type_: TensorType, halo: Halo = NO_HALO, space: Space = Space.ARENA
     dims = n, h, w, c = image_dims(type_.shape)
     top, left, bottom, right = halo
     pixel = c * element_size(type_)
-    row = (w + max(left, right)) * pixel
+    row = (w + most(left, right)) * pixel
     image = (top + h + bottom) * row
-    storage = Storage(n * image + min(left, right) * pixel, space, index)
+    storage = Storage(largest(n * image + least(left, right) * pixel), space, index)
     return View(storage, type_, dims, (image, row, pixel), top * row + left * pixel)
 
 

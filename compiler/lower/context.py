@@ -7,6 +7,7 @@ from types import ModuleType
 
 from ...errors import EdgeError
 from ...targets.target import Target
+from ..ir.extent import bounds_of, largest
 from ..ir.graph import Node, Value
 from ..ir.types import TensorType
 from ..kernels import fill
@@ -92,9 +93,10 @@ class Context:
         barrier: bool, macs: int,
     ) -> None:  # fmt: skip
         for name, value in (*params.items(), ("number of tiles", tiles)):
-            if not -(2**31) <= value < 2**31:
+            low, high = bounds_of(value)
+            if not -(2**31) <= low <= high < 2**31:
                 raise EdgeError(
-                    f"node {self.name!r} is too large: its {name}, {value}, exceeds 32 bits; use a smaller input"
+                    f"node {self.name!r} is too large: its {name}, {high}, exceeds 32 bits; use a smaller input"
                 )
         if len(self.steps) == MAX_STEPS:
             raise EdgeError(
@@ -108,7 +110,7 @@ class Context:
         self.kernels.setdefault(spec.symbol, Kernel(family.__name__, spec))
         placed = tuple(operands.get(name) for name in family.OPERANDS)
         values = tuple(params[name] for name in spec.params)
-        self.steps.append(PendingStep(spec.symbol, placed, values, tiles, barrier, self.name, macs))
+        self.steps.append(PendingStep(spec.symbol, placed, values, tiles, barrier, self.name, largest(macs)))
 
     @contextmanager
     def part(self, what: str) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """conv2d and conv_transpose2d -> the convolution kernels."""
 
 from ..ir.attributes import int_attr
+from ..ir.extent import ceil_div
 from ..ir.graph import Array, Node
 from ..ops import epilogue as op
 from .buffers import View
@@ -65,7 +66,7 @@ def lower_conv_transpose2d(c: Context, node: Node) -> None:
                 taps = kernel[:, :, list(py.taps)][:, :, :, list(px.taps)]
                 extents, dilations = (len(py.taps), len(px.taps)), (py.dilation, px.dilation)
                 window = Window(extents, (1, 1), dilations, (py.origin, px.origin))
-                rows, columns = -(-(y.dims[1] - py.first) // steps[0]), -(-(y.dims[2] - px.first) // steps[1])
+                rows, columns = ceil_div(y.dims[1] - py.first, steps[0]), ceil_div(y.dims[2] - px.first, steps[1])
                 plane = target.pixels((py.first, px.first), steps, (rows, columns))
                 dense(c, source, plane, taps, window, epilogue.channels(part), barrier=first)
                 first = False

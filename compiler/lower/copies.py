@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..ir.extent import always_less, ceil_div, least, most
 from ..ir.types import TensorType
 from ..kernels import copy as kernels
 from .buffers import Ref, View
 from .context import Context
-from .iteration import broadcast_strides, collapse, strides
+from .iteration import broadcast_strides, collapse, each, strides
 
 CHUNK = 16384
 """Bytes of a tile, more or less."""
@@ -68,30 +69,31 @@ def dense(c: Context, x: View) -> View:
 
 def strided_copy(
     c: Context, x: Ref, y: Ref, extents: Sequence[int], x_strides: Sequence[int], y_strides: Sequence[int],
-    element: int, barrier: bool = True,
+    element: int, barrier: bool = True, present: int = 1,
 ) -> None:  # fmt: skip
-    """y[i] := x[i] over an index space; strides in bytes, `element` bytes each. Strides of x may be 0 or negative."""
+    """y[i] := x[i] over an index space; strides in bytes, `element` bytes each. Strides of x may be 0 or negative.
+    Nothing is done in runs in which `present` is 0."""
     space = collapse(extents, [x_strides, y_strides])
     dims = [_Dim(*d) for d in zip(space.extents, *space.strides, strict=True)] or [_Dim(1, element, element)]
     form = _form(dims, element)
     if len(form.outer) > _OUTER:
         (extent, x_step, y_step), rest = dims[0], dims[1:]
         lengths, x_rest, y_rest = ([d[i] for d in rest] for i in range(3))
-        for i in range(extent):
+        for i, inside in each(extent):
             source, target = x.plus(i * x_step), y.plus(i * y_step)
-            strided_copy(c, source, target, lengths, x_rest, y_rest, element, barrier and i == 0)
+            strided_copy(c, source, target, lengths, x_rest, y_rest, element, barrier and i == 0, present * inside)
         return
     walked, inner = form.walked(), form.inner
     lines = form.outer[-1].extent if form.is_planar else 1
-    chunk = min(inner.extent, max(kernels.BLOCK, CHUNK // (lines * form.spec.element) // 64 * 64))
-    chunks = -(-inner.extent // chunk)
+    chunk = least(inner.extent, most(kernels.BLOCK, CHUNK // (lines * form.spec.element) // 64 * 64))
+    chunks = ceil_div(inner.extent, chunk)
     params = {"chunk": chunk, "chunks": chunks, "count": inner.extent}
     params |= {f"extent_{i}": walked[i].extent for i in range(1, _OUTER)}
     for i, dim in enumerate([*walked, inner]):
         params |= {f"x_{i}": dim.x, f"y_{i}": dim.y}
     chosen = {name: params[name] for name in form.spec.params}
     tiles = walked[0].extent * walked[1].extent * chunks
-    c.emit(kernels, form.spec, {"x": x, "y": y}, chosen, tiles, barrier=barrier)
+    c.emit(kernels, form.spec, {"x": x, "y": y}, chosen, tiles * present, barrier=barrier)
 
 
 def _form(dims: list[_Dim], element: int) -> _Form:
@@ -105,6 +107,6 @@ def _form(dims: list[_Dim], element: int) -> _Form:
             return _Form(kernels.CopySpec("interleave", element, a.extent), [*outer, a], b)
         if b.extent in PLANES and a.x == b.extent * element:
             return _Form(kernels.CopySpec("deinterleave", element, b.extent), [*outer, b], a)
-        if min(a.extent, b.extent) >= kernels.BLOCK and element in (1, 4):
+        if all(always_less(kernels.BLOCK - 1, d.extent) for d in (a, b)) and element in (1, 4):
             return _Form(kernels.CopySpec("transpose", element), [*outer, a], b)
     return _Form(kernels.CopySpec("strided", element), dims[:-1], a)

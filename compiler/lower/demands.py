@@ -1,6 +1,7 @@
 """What the kernels of a node demand of the memory of its operands: the layout is planned around it."""
 
 from ..ir.attributes import ints_attr
+from ..ir.extent import most
 from ..ir.graph import Node
 from .buffers import NO_HALO, Halo
 from .windows import clips, transposed_halo
@@ -39,4 +40,4 @@ def halo_need(node: Node, index: int) -> Halo:
 
 def union(a: Halo, b: Halo) -> Halo:
     """The smallest padding that contains both."""
-    return max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+    return most(a[0], b[0]), most(a[1], b[1]), most(a[2], b[2]), most(a[3], b[3])

@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from ..ir.extent import always_less, ceil_div
 from ..ir.graph import Array
 from ..kernels import depthwise as kernels
 from .buffers import View
 from .context import Context
 from .epilogue import Epilogue
+from .iteration import each
 from .pack import int8_parts, pack_depthwise
 from .windows import Window
 
@@ -42,16 +44,17 @@ def depthwise(
         "r_row": residual.row if residual else 0, "r_pixel": residual.pixel if residual else 0,
         "channels": channels, "blocks": blocks, "block_bytes": len(packed) // blocks, **epilogue.params,
     }  # fmt: skip
-    weights, tiles = c.weights.add(packed), -(-height // spec.tile_rows)
-    for image in range(images):
+    weights, tiles = c.weights.add(packed), ceil_div(height, spec.tile_rows)
+    for image, present in each(images):
         operands = {"x": x.at(image, *window.origin), "w": weights, "y": y.at(image)}
         if residual is not None:
             operands["residual"] = residual.at(image)
-        c.emit(kernels, spec, operands, params, tiles, barrier=barrier and image == 0, macs=height * width * w.size)
+        macs = height * width * w.size
+        c.emit(kernels, spec, operands, params, tiles * present, barrier=barrier and image == 0, macs=macs)
 
 
 def _unrolled(window: Window, height: int) -> tuple[int, int, int] | None:
     """The kernel, if there is code for it: two rows at a time need two rows, one stride apart."""
     stride_y, stride_x = window.strides
-    fits = window.dilations == (1, 1) and stride_y == stride_x <= 2 and height > 1
+    fits = window.dilations == (1, 1) and stride_y == stride_x <= 2 and always_less(1, height)
     return (*window.taps, stride_x) if window.taps in UNROLLED and fits else None

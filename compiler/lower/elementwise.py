@@ -1,6 +1,8 @@
 """map -> the elementwise kernels."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
+from math import prod
 from types import ModuleType
 
 import numpy as np
@@ -8,6 +10,7 @@ import numpy as np
 from ...errors import EdgeError
 from ..ir.attributes import expr_attr
 from ..ir.expr import Expr, In, infer_dtype, substitute
+from ..ir.extent import always_less, ceil_div
 from ..ir.graph import Node
 from ..ir.types import Quant, TensorType
 from ..kernels import arith, map, table
@@ -18,7 +21,7 @@ from .buffers import Ref, View
 from .context import Context, lowering
 from .copies import copy
 from .epilogue import residual_params
-from .iteration import IterationSpace, broadcast_strides, collapse
+from .iteration import IterationSpace, broadcast_strides, collapse, each
 from .pack import float_bits
 from .split import inputs_of, next_call, renumbered, replaced
 
@@ -157,19 +160,19 @@ def _walk(
     the iteration space, `others` the operands that are not walked."""
     space = _space(views)
     outer = space.extents[:-RANK]
-    for number, index in enumerate(np.ndindex(outer)):
+    for number, index in enumerate(product(*[each(extent) for extent in outer])):
         operands = dict(others or {})
         for (name, view), steps in zip(views.items(), space.strides, strict=True):
-            operands[name] = view.at().plus(sum(i * s for i, s in zip(index, steps, strict=False)))
+            operands[name] = view.at().plus(sum(i * s for (i, _), s in zip(index, steps, strict=False)))
         walked, tiles = _walk_params(space, list(views))
-        c.emit(family, spec, operands, {**walked, **params}, tiles, barrier=number == 0)
+        c.emit(family, spec, operands, {**walked, **params}, tiles * prod(p for _, p in index), barrier=number == 0)
 
 
 def _walk_params(space: IterationSpace, names: Sequence[str]) -> tuple[dict[str, int], int]:
     """`kernels.elementwise.params` for the innermost dimensions of `space`, and the number of tiles."""
     e0, e1, e2, count = space.extents[-RANK:]
-    chunk = CHUNK if e0 == e1 == e2 == 1 and count > CHUNK else count
-    chunks = -(-count // chunk)
+    chunk = CHUNK if e0 == e1 == e2 == 1 and not always_less(count, CHUNK + 1) else count
+    chunks = 1 if chunk is count else ceil_div(count, CHUNK)
     params = {"extent_1": e1, "extent_2": e2, "count": count, "chunk": chunk, "chunks": chunks}
     for name, steps in zip(names, space.strides, strict=True):
         params |= {f"{name}_{i}": step for i, step in enumerate(steps[-RANK:-1])}

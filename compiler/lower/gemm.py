@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..ir.extent import ceil_div, less
 from ..ir.graph import Array
 from ..kernels import conv
 from .buffers import View
 from .context import Context
 from .epilogue import Epilogue
+from .iteration import each
 from .packing import pack_constant
 from .windows import Window
 
@@ -40,14 +42,14 @@ def dense(
     if all(view.image == height * step * view.row for view, step in views):
         images, height = 1, images * height  # the images are as far apart as their rows
     pixels, columns = height * width, c.target.columns
-    rows = (c.target.int8_rows if epilogue.dtype == "int8" else c.target.float_rows) if pixels > 1 else 1
+    rows = (c.target.int8_rows if epilogue.dtype == "int8" else c.target.float_rows) if pixels != 1 else 1
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, residual=epilogue.residual, pointwise=runs.y * runs.x == 1,
         whole=packed.groups % conv.STEP == 0, clamped=epilogue.clamped, narrow=outputs < columns,
         parts=packed.parts, full_range=packed.full_range, small=packed.small, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
-    m_tiles = -(-pixels // rows)
+    m_tiles = ceil_div(pixels, rows)
     per_tile = blocks_per_tile(packed.matrix_bytes, packed.blocks, m_tiles)
     params = {
         "m_begin": 0, "m_end": pixels, "m_tiles": m_tiles, "out_width": width,
@@ -59,12 +61,12 @@ def dense(
         "channels": outputs, "blocks": packed.blocks, "blocks_per_tile": per_tile, "block_bytes": packed.block_bytes,
         **epilogue.params,
     }  # fmt: skip
-    tiles = m_tiles * -(-packed.blocks // per_tile)
-    for image in range(images):
+    tiles = m_tiles * ceil_div(packed.blocks, per_tile)
+    for image, present in each(images):
         operands = {"x": x.at(image, *window.origin), "w": packed.where, "y": y.at(image)}
         if residual is not None:
             operands["residual"] = residual.at(image)
-        c.emit(conv, spec, operands, params, tiles, barrier=barrier and image == 0, macs=pixels * w.size)
+        c.emit(conv, spec, operands, params, tiles * present, barrier=barrier and image == 0, macs=pixels * w.size)
 
 
 def _runs(x: View, shape: Sequence[int], window: Window) -> _Runs:
@@ -80,4 +82,5 @@ def blocks_per_tile(packed_bytes: int, blocks: int, m_tiles: int) -> int:
     per_tile = blocks
     if packed_bytes > 2 * L1_WEIGHTS:
         per_tile = max(1, min(blocks, L1_WEIGHTS * blocks // packed_bytes))
-    return min(per_tile, -(-blocks // FEW_TILES)) if m_tiles < FEW_TILES else per_tile
+    few = min(per_tile, -(-blocks // FEW_TILES))
+    return per_tile - (per_tile - few) * less(m_tiles, FEW_TILES)

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..ir.extent import least
 from ..kernels import fill
 from .buffers import Fill, Ref
+from .iteration import each
 
 
 def halo_steps(what: Fill) -> Iterator[tuple[fill.FillSpec, Ref, dict[str, int], int]]:
@@ -13,15 +15,15 @@ def halo_steps(what: Fill) -> Iterator[tuple[fill.FillSpec, Ref, dict[str, int],
     a row's stride each, and one for what the last row has beyond its stride."""
     view, (top, left, bottom, right) = what.view, what.halo
     n, h, w, _ = view.dims
-    shared = min(left, right) * view.pixel  # lies at the right of a row and at the left of the next
+    shared = least(left, right) * view.pixel  # lies at the right of a row and at the left of the next
     value = int(np.frombuffer(what.element * (4 // len(what.element)), np.int32)[0])
     spec = fill.FillSpec(len(what.element))
     params = {
         "above": top, "height": h, "y_row": view.row,
         "left": left * view.pixel, "inner": w * view.pixel, "right": right * view.pixel - shared, "value": value,
     }  # fmt: skip
-    for image in range(n):
-        yield spec, view.at(image, -top, -left), params, top + h + bottom
+    for image, present in each(n):
+        yield spec, view.at(image, -top, -left), params, (top + h + bottom) * present
     if shared:
         last = {"above": 1, "height": 0, "y_row": 0, "left": shared, "inner": 0, "right": 0, "value": value}
         yield spec, view.at(n - 1, h + bottom, -left), last, 1

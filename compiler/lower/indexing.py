@@ -3,6 +3,7 @@
 from math import prod
 
 from ..ir.attributes import int_attr, str_attr
+from ..ir.extent import ceil_div, least, most
 from ..ir.graph import Node
 from ..kernels import gather, scatter
 from ..ops.scatter import REDUCTIONS
@@ -20,8 +21,8 @@ def lower_gather(c: Context, node: Node) -> None:
     x, indices, y = dense(c, c.input(node, 0)), dense(c, c.input(node, 1)), c.output(node)
     axis, shape = int_attr(node, "axis"), x.type.shape
     row, count = x.element * prod(shape[axis + 1 :]), indices.type.size
-    tile_rows = max(1, min(count, MOVED // row))
-    chunks = -(-count // tile_rows)
+    tile_rows = most(1, least(count, MOVED // row))
+    chunks = ceil_div(count, tile_rows)
     params = {
         "extent": shape[axis], "indices": count, "tile_rows": tile_rows, "chunks": chunks, "row_bytes": row,
         "x_outer": shape[axis] * row, "x_step": row, "y_outer": count * row, "y_step": row,
@@ -40,9 +41,9 @@ def lower_scatter(c: Context, node: Node) -> None:
     reduction = str_attr(node, "reduction", REDUCTIONS)
     spec = scatter.ScatterSpec(indices.type.dtype, _element_type(y, reduction), reduction)
     row = prod(y.type.shape[1:])
-    chunk = min(row, MOVED // y.element)
+    chunk = least(row, MOVED // y.element)
     params = {"extent": y.type.shape[0], "indices": indices.type.size, "row": row, "chunk": chunk}
-    c.emit(scatter, spec, {"w": indices.at(), "x": updates.at(), "y": y.at()}, params, -(-row // chunk))
+    c.emit(scatter, spec, {"w": indices.at(), "x": updates.at(), "y": y.at()}, params, ceil_div(row, chunk))
 
 
 def _element_type(y: View, reduction: str) -> str:

@@ -1,10 +1,17 @@
 """Iteration spaces: the strides of tensors over a common index space, with as few dimensions as possible."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from ..ir.extent import largest, less
 from .buffers import View
+
+
+def each(count: int) -> Iterator[tuple[int, int]]:
+    """The numbers below the largest `count`, and for each whether it is below `count` in a run: 1 or 0. A step that is
+    there for each of so many things has its tiles times that, so that those beyond `count` have none."""
+    return ((i, less(i, count)) for i in range(largest(count)))
 
 
 def dense_strides(shape: Sequence[int], element: int) -> tuple[int, ...]:

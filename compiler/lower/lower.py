@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ...errors import EdgeError
 from ...targets.target import Target
 from ..ir.graph import Graph, Node
+from ..ir.specialize import input_symbols
 from ..kernels.spec import Kernel
 from . import (  # noqa: F401  (they register the lowerings)
     conv,
@@ -52,7 +53,9 @@ def lower(graph: Graph, target: Target) -> Lowered:
         )
     steps = [step.resolve() for step in context.steps]
     inputs, outputs = ([Port(v.name, v.type) for v in values] for values in (graph.inputs, graph.outputs))
-    plan = Plan(graph.name, inputs, outputs, steps, arena, bytes(context.weights.data))
+    plan = Plan(
+        graph.name, inputs, outputs, steps, arena, bytes(context.weights.data), symbols=input_symbols(graph),
+    )  # fmt: skip
     return Lowered(plan, context.kernels, lower_bound(storages))
 
 

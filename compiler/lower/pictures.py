@@ -9,6 +9,7 @@ from ..ir.types import TensorType
 from ..kernels import quantize_io
 from ..ops import quantized
 from .context import Context
+from .iteration import each
 from .pack import float_bits
 
 
@@ -54,6 +55,6 @@ def lower_picture(c: Context, quantize: Node, transpose: Node) -> bool:
         assert y.type.quant is not None
         scale, zero = quantized.scalar(y.type.quant)
         params |= {"y_scale": float_bits(scale), "y_zero_point": zero}
-    for image in range(y.dims[0]):
-        c.emit(quantize_io, spec, {"x": x.at(image), "y": y.at(image)}, params, y.dims[1], barrier=image == 0)
+    for image, present in each(y.dims[0]):
+        c.emit(quantize_io, spec, {"x": x.at(image), "y": y.at(image)}, params, y.dims[1] * present, barrier=image == 0)
     return True

@@ -8,8 +8,8 @@ from ..ir.attributes import bool_attr, ints_attr
 from ..ir.graph import Node
 from ..kernels import pool
 from ..ops import quantized
-from ..ops.pool import window_counts
 from .context import Context, lowering, require
+from .iteration import each
 from .reductions import reduce_planes
 from .windows import pair
 
@@ -35,7 +35,7 @@ def lower_avg_pool2d(c: Context, node: Node) -> None:
     area = prod(ints_attr(node, "kernel", 2))
     counts = np.arange(1, area + 1, dtype=np.float64)
     if bool_attr(node, "count_include_pad"):
-        counts[:] = window_counts(node).max()
+        counts[:] = area
     extra = {}
     if x.type.quant is not None and y.type.quant is not None:
         multipliers = quantized.mean_multiplier(x.type.quant, y.type.quant, counts)
@@ -57,6 +57,6 @@ def _pool(c: Context, node: Node, spec: pool.PoolSpec, extra: dict[str, int], ta
         "pad_y": pads[0], "pad_x": pads[1], **extra,
     }  # fmt: skip
     others = {"w": c.weights.add(table)} if table is not None else {}
-    for image in range(x.dims[0]):
+    for image, present in each(x.dims[0]):
         operands = {"x": x.at(image), "y": y.at(image), **others}
-        c.emit(pool, spec, operands, params, y.dims[1], barrier=image == 0)
+        c.emit(pool, spec, operands, params, y.dims[1] * present, barrier=image == 0)

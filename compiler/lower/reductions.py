@@ -6,6 +6,7 @@ from typing import get_args
 
 from ...errors import EdgeError
 from ..ir.attributes import bool_attr, int_attr, ints_attr, str_attr
+from ..ir.extent import ceil_div, least, most
 from ..ir.graph import Node
 from ..ir.types import Quant
 from ..kernels import reduce, softmax
@@ -78,7 +79,7 @@ def _in_memory(x: View, axes: tuple[int, ...], y_element: int) -> _Reduction | N
     levels = [(1, 0)] * (2 - len(reduced.extents)) + _pairs(reduced)
     rows, columns = levels
     count = prod(inner.extents)
-    if count > 1 and _pairs(inner) != [(count, x.element)]:
+    if count != 1 and _pairs(inner) != [(count, x.element)]:
         return None
     if count == 1 and columns[1] != x.element:
         if rows[0] != 1:
@@ -96,15 +97,15 @@ def _reduce(
     c: Context, kind: reduce.Kind, x: View, y: View, what: _Reduction, quants: tuple[Quant | None, Quant | None]
 ) -> None:
     """One step. `quants`: those of the node's data and result."""
-    spec = reduce.ReduceSpec(kind, x.type.dtype, inner=what.inner > 1)
+    spec = reduce.ReduceSpec(kind, x.type.dtype, inner=what.inner != 1)
     params = {
         "rows": what.rows[0], "x_row": what.rows[1], "columns": what.columns[0], "x_outer": what.outer[1],
         "y_outer": what.y_outer,
     }  # fmt: skip
     tiles = what.outer[0]
     if spec.inner:
-        chunk = min(what.inner, CHANNELS)
-        chunks = -(-what.inner // chunk)
+        chunk = least(what.inner, CHANNELS)
+        chunks = ceil_div(what.inner, chunk)
         params |= {"x_column": what.columns[1], "inner": what.inner, "chunk": chunk, "chunks": chunks}
         tiles *= chunks
     if kind == "mean":
@@ -114,12 +115,12 @@ def _reduce(
 
 def _mean_params(count: int, x: Quant | None, y: Quant | None) -> dict[str, int]:
     if x is None or y is None:
-        return {"count": float_bits(count)}
+        return {"count": count}
+    (x_scale, x_zero), (y_scale, y_zero) = quantized.scalar(x), quantized.scalar(y)
     return {
-        "offset": -quantized.scalar(x)[1] * count,
-        "multiplier": float_bits(float(quantized.mean_multiplier(x, y, count))),
-        "zero_point": quantized.scalar(y)[1],
-    }
+        "count": count, "x_zero_point": x_zero, "zero_point": y_zero,
+        "x_scale": float_bits(x_scale), "y_scale": float_bits(y_scale),
+    }  # fmt: skip
 
 
 @lowering("softmax")
@@ -144,7 +145,7 @@ def lower_softmax(c: Context, node: Node) -> None:
 def _softmax_rows(c: Context, node: Node, x: View, y: View) -> None:
     """Dense rows of the softmax axis' length."""
     count = node.inputs[0].type.shape[int_attr(node, "axis")]
-    rows, tile_rows = x.type.size // count, max(1, SOFTMAX_ELEMENTS // count)
+    rows, tile_rows = x.type.size // count, most(1, SOFTMAX_ELEMENTS // count)
     spec = softmax.SoftmaxSpec(x.type.dtype, bool_attr(node, "log"))
     params = {"rows": rows, "tile_rows": tile_rows, "count": count}
     params |= {"x_row": count * x.element, "y_row": count * y.element}
@@ -154,4 +155,4 @@ def _softmax_rows(c: Context, node: Node, x: View, y: View) -> None:
         scale, zero = quantized.scalar(y_quant)
         params |= {"inverse_scale": float_bits(1.0 / scale), "zero_point": zero}
         operands["w"] = c.weights.add(quantized.softmax_table(x_quant).tobytes())
-    c.emit(softmax, spec, operands, params, -(-rows // tile_rows))
+    c.emit(softmax, spec, operands, params, ceil_div(rows, tile_rows))

@@ -7,6 +7,7 @@ from ..ir.graph import Array, Node
 from ..kernels import lrn, resize
 from ..ops.resize import linear_taps, nearest_indices
 from .context import Context, lowering, require
+from .iteration import each
 from .pack import float_bits
 
 
@@ -26,9 +27,9 @@ def lower_resize(c: Context, node: Node) -> None:
         quantized = x.type.quant is not None
         table = np.concatenate([_taps(node, 0, x.row, quantized), _taps(node, 1, x.pixel, quantized)])
     positions = c.weights.add(table.astype(np.int32).tobytes())
-    for image in range(x.dims[0]):
+    for image, present in each(x.dims[0]):
         operands = {"x": x.at(image), "w": positions, "y": y.at(image)}
-        c.emit(resize, spec, operands, params, height, barrier=image == 0)
+        c.emit(resize, spec, operands, params, height * present, barrier=image == 0)
 
 
 def _taps(node: Node, axis: int, stride: int, quantized: bool) -> Array:
@@ -50,5 +51,6 @@ def lower_lrn(c: Context, node: Node) -> None:
         "factor": float_bits(float_attr(node, "alpha") / size), "beta": float_bits(float_attr(node, "beta")),
         "bias": float_bits(float_attr(node, "bias")),
     }  # fmt: skip
-    for image in range(x.dims[0]):
-        c.emit(lrn, lrn.LrnSpec(), {"x": x.at(image), "y": y.at(image)}, params, x.dims[1], barrier=image == 0)
+    for image, present in each(x.dims[0]):
+        operands = {"x": x.at(image), "y": y.at(image)}
+        c.emit(lrn, lrn.LrnSpec(), operands, params, x.dims[1] * present, barrier=image == 0)

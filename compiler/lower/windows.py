@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from math import gcd
 
 from ..ir.attributes import ints_attr
+from ..ir.extent import always_less, ceil_div, largest, most
 from ..ir.graph import Node
 from .buffers import Halo
 
@@ -40,7 +41,7 @@ def clips(node: Node, axis: int) -> bool:
     """Whether a channels-last conv2d is computed band by band along `axis` (0: y, 1: x), without padding in memory:
     where there is more padding than plane."""
     pads = ints_attr(node, "pads", 4)
-    return pads[axis] + pads[axis + 2] > node.inputs[0].type.shape[1 + axis]
+    return always_less(node.inputs[0].type.shape[1 + axis], pads[axis] + pads[axis + 2])
 
 
 def bands(node: Node, axis: int) -> list[Band]:
@@ -84,7 +85,7 @@ def transposed_phases(node: Node, axis: int) -> list[Phase]:
     stride, dilation, pad = (ints_attr(node, name)[axis] for name in ("strides", "dilations", "pads"))
     kernel, extent = node.inputs[1].type.shape[2 + axis], node.output.type.shape[1 + axis]
     phases = []
-    for first in range(min(stride, extent)):
+    for first in range(min(stride, largest(extent))):
         taps = tuple(k for k in reversed(range(kernel)) if (first + pad - k * dilation) % stride == 0)
         origin = (first + pad - taps[0] * dilation) // stride if taps else 0
         phases.append(Phase(first, taps, dilation // gcd(dilation, stride), origin))
@@ -99,9 +100,9 @@ def transposed_halo(node: Node) -> Halo:
         before = after = 0
         for phase in transposed_phases(node, axis):
             if phase.taps:
-                outputs = -(-(node.output.type.shape[1 + axis] - phase.first) // stride)
+                outputs = ceil_div(node.output.type.shape[1 + axis] - phase.first, stride)
                 last = phase.origin + (len(phase.taps) - 1) * phase.dilation + outputs - 1
-                before, after = max(before, -phase.origin), max(after, last - (extent - 1))
+                before, after = max(before, -phase.origin), most(after, last - (extent - 1))
         sides.append((before, after))
     (top, bottom), (left, right) = sides
     return top, left, bottom, right

@@ -42,7 +42,7 @@ def emit_broadcast(b: Builder, x: Value, shape: tuple[int, ...]) -> Value:
 
 def _extents(b: Builder, value: Value, what: str) -> tuple[int, ...]:
     extents = b.ints(value, what)
-    if min(extents, default=0) < 0:
+    if any(e < 0 for e in extents):
         raise ValueError(f"its {what} {list(extents)} has a negative entry")
     return extents
 

@@ -7,10 +7,13 @@ from math import prod
 
 import numpy as np
 
-from ..ir.expr import Const, Expr, In, substitute
+from ..ir.expr import Call, Const, Expr, In, call, infer_dtype, substitute, walk
+from ..ir.extent import is_symbolic, largest
 from ..ir.graph import Array, Attr, Graph, Node, Value, constant
 from ..ir.registry import lookup
+from ..ir.specialize import is_dynamic
 from ..ir.types import Quant, TensorType
+from .extents import INTEGERS, folded, integers_of
 from .reference import run_node
 
 MAX_TENSOR_BYTES = 2**31
@@ -91,6 +94,13 @@ class Builder:
         self._fresh.add(value)
         return value
 
+    def integers(self, elements: Array, dtype: str = "int64") -> Value:
+        """A tensor of integers, given as an array of objects: a constant, or `extents` if a run decides some."""
+        values = tuple(elements.reshape(-1))
+        if not any(is_symbolic(v) for v in values):
+            return self.constant(elements.astype(dtype))
+        return self.emit("extents", values=values, shape=elements.shape, dtype=dtype)
+
     def emit(
         self,
         op: str,
@@ -129,7 +139,7 @@ class Builder:
     ) -> tuple[Value, ...]:  # fmt: skip
         """The outputs, of `types`. A tensor without elements is a constant, whatever computes it."""
         for type in types:
-            if type.nbytes > MAX_TENSOR_BYTES:
+            if largest(type.nbytes) > MAX_TENSOR_BYTES:
                 raise ValueError(
                     f"its output {list(type.shape)} has {type.nbytes} bytes; at most {MAX_TENSOR_BYTES} are accepted"
                 )
@@ -137,6 +147,8 @@ class Builder:
             return tuple(self.constant(np.zeros(type.shape, type.dtype), type.quant) for type in types)
         outputs = [Value(self.fresh_name(), type) for type in types]
         node = Node(op, list(inputs), outputs, {**attrs}, self._node_name, list(regions))
+        if len(outputs) == 1 and (elements := folded(node)) is not None:
+            return (self.integers(elements, types[0].dtype),)
         if self._folds(node):
             return tuple(self.constant(data) for data in run_node(node, [v.data for v in inputs if v.data is not None]))
         self.nodes.append(node)
@@ -147,16 +159,18 @@ class Builder:
         """Whether `node` is evaluated now. Quantized constants keep their node: passes work on the codes."""
         if not node.inputs or node.op in _NOT_FOLDED or not all(v.is_const for v in node.inputs):
             return False
-        if any(v.type.quant is not None for v in (*node.inputs, *node.outputs)):
+        if any(v.type.quant is not None for v in (*node.inputs, *node.outputs)) or is_dynamic(node):
             return False
-        self._shared.folded_bytes += sum(v.type.nbytes for v in node.outputs)
+        self._shared.folded_bytes += sum(largest(v.type.nbytes) for v in node.outputs)
         return self._shared.folded_bytes <= MAX_FOLDED_BYTES
 
     def map(self, expr: Expr, *inputs: Value, quant: Quant | None = None, dtype: str = "int8") -> Value:
         """An elementwise node, quantized to `dtype` codes if `quant` is given.
 
-        Constants of one element become literals where that doesn't change the result's type.
+        Constants of one element become literals where that doesn't change the result's type, and literals that only a
+        run knows become inputs.
         """
+        expr, inputs = self._extents_as_inputs(expr, inputs)
         kept = self._tensors(inputs)
         literals: dict[int, Expr] = {}
         for i, value in enumerate(inputs):
@@ -166,6 +180,22 @@ class Builder:
                 assert value.data is not None
                 literals[i] = Const(value.data.item())
         return self.emit("map", *(inputs[i] for i in kept), quant=quant, dtype=dtype, expr=substitute(expr, literals))
+
+    def _extents_as_inputs(self, expr: Expr, inputs: Sequence[Value]) -> tuple[Expr, Sequence[Value]]:
+        """`expr` with inputs in place of literals that are extents, and all inputs."""
+        extents = list(dict.fromkeys(e.value for e in walk(expr) if isinstance(e, Const) and is_symbolic(e.value)))
+        if not extents:
+            return expr, inputs
+        for i, extent in enumerate(extents, len(inputs)):
+            expr = _with_input(expr, extent, i)
+        given = ["float32" if v.type.quant else v.type.dtype for v in inputs]
+        for dtype in INTEGERS:
+            try:
+                infer_dtype(expr, [*given, *[dtype] * len(extents)])
+            except ValueError:
+                continue
+            return expr, [*inputs, *(self.integers(np.array(e, object), dtype) for e in extents)]
+        raise ValueError(f"it computes with {extents[0]}, which is known only in a run, in {', '.join(given)}")
 
     @staticmethod
     def _tensors(inputs: Sequence[Value]) -> list[int]:
@@ -189,7 +219,10 @@ class Builder:
         return value.data
 
     def ints(self, value: Value, what: str) -> tuple[int, ...]:
-        """A constant integer tensor of at most 64 elements as a tuple."""
+        """A constant integer tensor of at most 64 elements, or what shapes decide, as a tuple."""
+        symbolic = integers_of(value) if value.producer is not None else None
+        if symbolic is not None:
+            return tuple(symbolic.reshape(-1))
         data = self.array(value, what)
         if data.dtype.kind not in "iu" or data.size > 64:
             raise ValueError(f"its {what} must be a short list of integers, not {data.dtype}{list(data.shape)}")
@@ -266,6 +299,15 @@ def captures(*regions: RegionBuilder) -> list[Value]:
     """The values that any of the regions reads of the graph around them."""
     found = dict.fromkeys(v for region in regions for v, inner in region.captured.items() if inner.producer is None)
     return list(found)
+
+
+def _with_input(expr: Expr, literal: object, number: int) -> Expr:
+    """`expr` with input `number` in place of a literal."""
+    if isinstance(expr, Const) and is_symbolic(expr.value) and expr.value == literal:
+        return In(number)
+    if not isinstance(expr, Call):
+        return expr
+    return call(expr.fn, *(_with_input(a, literal, number) for a in expr.args), dtype=expr.dtype)
 
 
 def dequantized_constant(value: Value) -> Value | None:

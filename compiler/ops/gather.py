@@ -47,7 +47,7 @@ def _gather(b: Builder, node: OnnxNode) -> Value:
     if (
         indices.data is not None
         and indices.data.size
-        and not -extent <= indices.data.min() <= indices.data.max() < extent
+        and not -extent <= int(indices.data.min()) <= int(indices.data.max()) < extent
     ):
         raise ValueError(f"its indices reach outside a dimension of {extent}")
     if indices.data is None or (indices.data < 0).any():

@@ -10,18 +10,12 @@ from ..ir.attributes import expr_attr
 from ..ir.expr import Expr, In, call, evaluate, infer_dtype, peel_clamp
 from ..ir.graph import Array, Node
 from ..ir.registry import REQUIRED, OpDef, register
-from ..ir.types import TensorType
+from ..ir.types import TensorType, broadcast_shapes
 from . import quantized
 
 MAX_INPUTS = 64
 
-
-def broadcast_shapes(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The numpy broadcast of `shapes`; ValueError names them if there is none."""
-    try:
-        return tuple(int(d) for d in np.broadcast_shapes(*shapes))
-    except ValueError:
-        raise ValueError("the shapes " + " and ".join(str(list(s)) for s in shapes) + " do not broadcast") from None
+__all__ = ["MAP", "MAX_INPUTS", "IntegerForm", "broadcast_shapes", "integer_form"]
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:

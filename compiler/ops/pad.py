@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ir.attributes import float_attr, ints_attr, str_attr
+from ..ir.extent import most
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
 from . import quantized
 from .builder import MAX_TENSOR_BYTES, Builder
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
-from .slice import emit_slice
+from .slice import Span, emit_slice
 
 MODES = ("constant", "edge", "reflect")
 
@@ -78,12 +79,11 @@ def _emit(b: Builder, node: OnnxNode, x: Value, pads: Sequence[int], value: floa
         raise ValueError(f"its mode is {mode!r}; {', '.join(MODES)} and wrap are supported")
     if len(pads) != 2 * rank:
         raise ValueError(f"it has {len(pads)} pads for {rank} dimensions")
-    kept = [range(max(-pads[i], 0), max(d - max(-pads[i + rank], 0), 0)) for i, d in enumerate(x.type.shape)]
-    x = emit_slice(b, x, kept)
-    grown = tuple(max(p, 0) for p in pads)
+    cut, grown = [most(-p, 0) for p in pads], tuple(most(p, 0) for p in pads)
+    x = emit_slice(b, x, [Span(cut[i], most(d - cut[i] - cut[i + rank], 0)) for i, d in enumerate(x.type.shape)])
     if mode == "wrap" or (mode == "reflect" and any(p >= d for p, d in zip(grown, x.type.shape * 2, strict=True))):
         return _periodic(b, x, grown, mode)
-    return b.emit("pad", x, pads=grown, value=value, mode=mode) if any(grown) else x
+    return b.emit("pad", x, pads=grown, value=value, mode=mode) if any(p != 0 for p in grown) else x
 
 
 def _periodic(b: Builder, x: Value, pads: Sequence[int], mode: str) -> Value:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..ir.extent import ceil_div, most
 from ..ir.graph import Value
 from .builder import Builder
 from .onnx_node import OnnxNode
@@ -59,11 +60,11 @@ def window(node: OnnxNode, plane: Sequence[int], kernel: Sequence[int]) -> Windo
     elif auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         totals = []
         for extent, k, s, d in zip(plane, kernel, strides, dilations, strict=True):
-            totals.append(max((-(-extent // s) - 1) * s + (k - 1) * d + 1 - extent, 0))
+            totals.append(most((ceil_div(extent, s) - 1) * s + (k - 1) * d + 1 - extent, 0))
         pads = split_pads(totals, upper=auto_pad == "SAME_UPPER")
     else:
         raise ValueError(f"auto_pad {auto_pad!r} is unknown; NOTSET, VALID, SAME_UPPER and SAME_LOWER are supported")
-    if min(pads, default=0) < 0:
+    if any(p < 0 for p in pads):
         raise ValueError(f"its pads {list(pads)} are negative")
     return Window(tuple(kernel), strides, dilations, pads)
 

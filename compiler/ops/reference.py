@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...errors import EdgeError
+from ..ir.extent import Symbol, value_in
 from ..ir.graph import Array, Graph, Node, Value
 from ..ir.registry import lookup
+from ..ir.specialize import Specialization, bound
 
 
 def run_node(node: Node, inputs: list[Array]) -> tuple[Array, ...]:
@@ -18,26 +20,30 @@ def run_node(node: Node, inputs: list[Array]) -> tuple[Array, ...]:
 def run_graph(graph: Graph, inputs: Mapping[str, Array], all_values: bool = False) -> dict[str, Array]:
     """The graph's outputs by name; with `all_values` every value's, inputs and constants included.
 
-    `inputs` holds an array for each graph input, of exactly its shape and dtype; EdgeError otherwise.
+    `inputs` holds an array for each graph input, of its dtype and exactly its shape, which decides about extents of the
+    run; EdgeError otherwise.
     """
-    env = _run(graph, {v: _checked(v, inputs) for v in graph.inputs}, all_values)
+    values: dict[Symbol, int] = {}
+    env = _run(graph, {v: _checked(v, inputs, values) for v in graph.inputs}, all_values, values)
     wanted = graph.values() if all_values else graph.outputs
     return {v.name: v.data if v.data is not None else env[v] for v in wanted}
 
 
 def run_region(graph: Graph, inputs: Sequence[Array]) -> tuple[Array, ...]:
     """The outputs of a region, in order."""
-    env = _run(graph, dict(zip(graph.inputs, inputs, strict=True)), False)
+    env = _run(graph, dict(zip(graph.inputs, inputs, strict=True)), False, {})
     return tuple(v.data if v.data is not None else env[v] for v in graph.outputs)
 
 
-def _run(graph: Graph, env: dict[Value, Array], all_values: bool) -> dict[Value, Array]:
-    """The values of `graph`, given those of its inputs; without `all_values` only those that are still needed."""
+def _run(graph: Graph, env: dict[Value, Array], all_values: bool, values: dict[Symbol, int]) -> dict[Value, Array]:
+    """The values of `graph`, given those of its inputs and what symbols are in this run; without `all_values` only
+    those that are still needed."""
+    static = Specialization(lambda e: value_in(e, values))
     last_use = {value: node for node in graph.nodes for value in node.inputs}
     keep = set(graph.outputs)
     for node in graph.nodes:
         arrays = [v.data if v.data is not None else env[v] for v in node.inputs]
-        env.update(zip(node.outputs, run_node(node, arrays), strict=True))
+        env.update(zip(node.outputs, run_node(static.node(node) if values else node, arrays), strict=True))
         if not all_values:
             for value in node.inputs:
                 if last_use[value] is node and value not in keep:
@@ -45,11 +51,11 @@ def _run(graph: Graph, env: dict[Value, Array], all_values: bool) -> dict[Value,
     return env
 
 
-def _checked(value: Value, inputs: Mapping[str, Array]) -> Array:
+def _checked(value: Value, inputs: Mapping[str, Array], values: dict[Symbol, int]) -> Array:
     if value.name not in inputs:
         raise EdgeError(f"no array is given for the graph's input {value.name!r}")
     array = np.asarray(inputs[value.name])
-    if array.shape != value.type.shape or array.dtype != value.type.dtype:
+    if not bound(value.type, array.shape, values) or array.dtype != value.type.dtype:
         wanted = f"{value.type.dtype}{list(value.type.shape)}"
         raise EdgeError(f"the array for input {value.name!r} is {array.dtype}{list(array.shape)}, but must be {wanted}")
     return array

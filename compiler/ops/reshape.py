@@ -49,7 +49,7 @@ def _reshape(b: Builder, node: OnnxNode) -> Value:
         if any(d == 0 and i >= x.type.rank for i, d in enumerate(shape)):
             raise ValueError(f"the shape {shape} copies (0) a dimension that the input {list(x.type.shape)} lacks")
         shape = [x.type.shape[i] if d == 0 else d for i, d in enumerate(shape)]
-    if min(shape, default=0) < -1 or shape.count(-1) > 1:
+    if any(d < -1 for d in shape) or shape.count(-1) > 1:
         raise ValueError(f"the shape {shape} is malformed")
     if -1 in shape:
         rest = prod(d for d in shape if d != -1)

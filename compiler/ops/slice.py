@@ -1,10 +1,12 @@
 """`slice`, and ONNX's Slice and Split."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ..ir.attributes import ints_attr
+from ..ir.extent import ceil_div, least, most
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
@@ -19,7 +21,8 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     if len(extents) != x.rank:
         raise ValueError(f"its output has {len(extents)} dimensions, its input {x.rank}")
     for start, step, extent, limit in zip(starts, steps, extents, x.shape, strict=True):
-        if extent and not (0 <= start < limit and 0 <= start + (extent - 1) * step < limit and step):
+        first, last = (start, start + (extent - 1) * step)[:: 1 if step > 0 else -1]
+        if extent != 0 and not (first >= 0 and last < limit and step != 0):
             raise ValueError(f"start {start}, step {step}, extent {extent} reach outside a dimension of {limit}")
     if x.quant is not None and x.quant.axis is not None:
         raise ValueError("it slices a per-channel quantized tensor; per-tensor ones are supported")
@@ -38,14 +41,28 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
 SLICE = register(OpDef("slice", (1, 1), {"starts": REQUIRED, "steps": REQUIRED}, _infer, _reference, doc=__doc__))
 
 
-def emit_slice(b: Builder, x: Value, ranges: Sequence[range]) -> Value:
-    """The elements of `x` at the indices `ranges`, one a dimension."""
-    extents = tuple(len(r) for r in ranges)
-    if all(r == range(d) for r, d in zip(ranges, x.type.shape, strict=True)):
+class Span(NamedTuple):
+    """The indices start, start + step, ...: `extent` of them."""
+
+    start: int
+    extent: int
+    step: int = 1
+
+
+def emit_slice(b: Builder, x: Value, spans: Sequence[Span | range]) -> Value:
+    """The elements of `x` at the indices `spans`, one a dimension."""
+    parts = [Span(s.start, len(s), s.step) if isinstance(s, range) else s for s in spans]
+    if all(p == (0, d, 1) for p, d in zip(parts, x.type.shape, strict=True)):
         return x
-    starts = tuple(r.start if len(r) else 0 for r in ranges)
-    steps = tuple(r.step if len(r) > 1 else 1 for r in ranges)
-    return b.emit("slice", x, type=TensorType(extents, x.type.dtype, x.type.quant), starts=starts, steps=steps)
+    starts = tuple(0 if p.extent == 0 else p.start for p in parts)
+    steps = tuple(1 if p.extent in (0, 1) else p.step for p in parts)
+    type_ = TensorType(tuple(p.extent for p in parts), x.type.dtype, x.type.quant)
+    return b.emit("slice", x, type=type_, starts=starts, steps=steps)
+
+
+def everything(x: Value) -> list[Span]:
+    """All indices of `x`."""
+    return [Span(0, d) for d in x.type.shape]
 
 
 @onnx_op("Slice", takes_codes=True)
@@ -70,19 +87,21 @@ def _emit(
         raise ValueError("starts, ends, axes and steps differ in length")
     if 0 in steps:
         raise ValueError("a step is 0")
-    ranges = [range(d) for d in x.type.shape]
+    spans = everything(x)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = normalized_axis(axis, x.type.rank)
-        ranges[axis] = _clamped(start, end, step, x.type.shape[axis])
-    return emit_slice(b, x, ranges)
+        spans[axis] = _clamped(start, end, step, x.type.shape[axis])
+    return emit_slice(b, x, spans)
 
 
-def _clamped(start: int, end: int, step: int, extent: int) -> range:
+def _clamped(start: int, end: int, step: int, extent: int) -> Span:
     """The indices of a slice of a dimension; negative bounds count from its end. (Python clamps starts differently.)"""
     start, end = (bound + extent if bound < 0 else bound for bound in (start, end))
     if step > 0:
-        return range(min(max(start, 0), extent), min(max(end, 0), extent), step)
-    return range(min(max(start, 0), extent - 1), min(max(end, -1), extent - 1), step)
+        start, end = least(most(start, 0), extent), least(most(end, 0), extent)
+        return Span(start, most(ceil_div(end - start, step), 0), step)
+    start, end = least(most(start, 0), extent - 1), least(most(end, -1), extent - 1)
+    return Span(start, most(ceil_div(start - end, -step), 0), step)
 
 
 @onnx_op("Split", takes_codes=True)
@@ -95,14 +114,14 @@ def _split(b: Builder, node: OnnxNode) -> list[Value]:
     elif "split" in node.attrs:
         sizes = node.integers("split")
     else:
-        size = -(-extent // parts)
-        sizes = tuple(max(min(size, extent - i * size), 0) for i in range(parts))
-    if sum(sizes) != extent or len(sizes) != parts or min(sizes) < 0:
+        size = ceil_div(extent, parts)
+        sizes = tuple(most(least(size, extent - i * size), 0) for i in range(parts))
+    if sum(sizes) != extent or len(sizes) != parts or any(s < 0 for s in sizes):
         raise ValueError(f"it splits {extent} elements into parts of {list(sizes)} for {parts} outputs")
     values, start = [], 0
     for size in sizes:
-        ranges = [range(d) for d in x.type.shape]
-        ranges[axis] = range(start, start + size)
-        values.append(emit_slice(b, x, ranges))
+        spans = everything(x)
+        spans[axis] = Span(start, size)
+        values.append(emit_slice(b, x, spans))
         start += size
     return values

@@ -8,7 +8,9 @@ import onnxruntime as ort
 
 from ...errors import EdgeError
 from ..importer.model import Model
+from ..ir.extent import Symbol, value_in
 from ..ir.graph import Array, Graph, Node, Value
+from ..ir.specialize import Specialization, bound
 from ..ops.reference import run_node
 from .histogram import Histogram, Method, Range
 
@@ -51,6 +53,7 @@ class _Engine:
     def __init__(self, graph: Graph, model: Model) -> None:
         available = {name for node in model.proto.graph.node for name in node.output if name}
         self.wanted = [v for v in graph.values() if v.type.dtype == "float32" and not v.is_const]
+        self.inputs = graph.inputs
         self.missing, fetched = _plan(graph, self.wanted, available)
         self.fetched = sorted(v.name for v in fetched)
         self.session = _session(model, self.fetched)
@@ -67,9 +70,13 @@ class _Engine:
         env: dict[str, Array] = dict(feed)
         for name, data in zip(self.fetched, results, strict=True):
             env[name] = data.astype(np.float32) if data.dtype == np.float16 else data
+        symbols: dict[Symbol, int] = {}
+        for value in self.inputs:
+            bound(value.type, feed[value.name].shape, symbols)
+        static = Specialization(lambda extent: value_in(extent, symbols))
         for node in self.missing:
             arrays = [env[v.name] if v.data is None else v.data for v in node.inputs]
-            outputs = run_node(node, arrays)
+            outputs = run_node(static.node(node), arrays)
             env.update((v.name, data) for v, data in zip(node.outputs, outputs, strict=True))
         return ((v.name, env[v.name]) for v in self.wanted)
 

@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 from ...errors import EdgeError
+from ..ir.extent import largest
+from ..ir.specialize import bound
 from ..ir.types import TensorType
 
 Array = np.ndarray[Any, Any]
@@ -96,21 +99,23 @@ def _read_array(stream: IO[bytes], path: Path, name: str, expected: TensorType) 
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = header(stream)
         _check(path, name, expected, shape, dtype)
-        count = expected.size
+        count = prod(shape)
         data = stream.read(count * dtype.itemsize)
         flat = np.frombuffer(data, dtype, count)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as e:
         raise EdgeError(f"calibration sample {path} is not a readable array for {name!r} ({e}); write it anew") from e
-    array = flat.reshape(shape, order="F" if fortran else "C").reshape(expected.shape).astype(expected.dtype)
+    whole = shape if len(shape) == expected.rank else (1, *shape)
+    array = flat.reshape(shape, order="F" if fortran else "C").reshape(whole).astype(expected.dtype)
     if not np.isfinite(array).all():
         raise EdgeError(f"calibration sample {path} has infinite or NaN values for the input {name!r}; remove the file")
     return array
 
 
 def _check(path: Path, name: str, expected: TensorType, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    shapes = [expected.shape, expected.shape[1:]] if expected.shape[:1] == (1,) else [expected.shape]
+    shapes = [shape, (1, *shape)] if expected.rank else [shape]
+    fits = any(bound(expected, s, {}) for s in shapes)
     both_float = dtype.kind == "f" and np.dtype(expected.dtype).kind == "f"
-    if shape not in shapes or not (both_float or dtype == expected.dtype):
+    if not fits or not (both_float or dtype == expected.dtype):
         found, want = (" x ".join(map(str, s)) or "a scalar" for s in (shape, expected.shape))
         raise EdgeError(
             f"calibration sample {path} has {dtype} {found} for the input {name!r}, which takes {expected.dtype} {want}"
@@ -127,10 +132,11 @@ def _read_image(path: Path, name: str, expected: TensorType) -> Array:
             "float32 [1, C, H, W] or [1, H, W, C] with 1 or 3 channels; give .npy files"
         )
     channels, height, width = shape[1:] if channels_first else (shape[3], shape[1], shape[2])
+    height, width = largest(height), largest(width)
     try:
         with Image.open(path) as image:
             pixels = image.convert("RGB" if channels == 3 else "L").resize((width, height), Image.Resampling.BILINEAR)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
         raise EdgeError(f"calibration sample {path} is not a readable image ({e}); replace or remove it") from e
     scaled = (np.asarray(pixels, expected.dtype).reshape(height, width, channels) / 255 - 0.5) / 0.5
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1) if channels_first else scaled, expected.dtype).reshape(shape)
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1) if channels_first else scaled, expected.dtype)[None]

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import reduce
 from edgec.compiler.kernels.reduce import Kind, ReduceSpec
-from edgec.compiler.ops import quantized
 from edgec.tests.kernel_harness import Array, Machine, examples, on_machines, reference, run_kernel
 
 KINDS = ["sum", "mean", "max", "min", "prod", "l1", "l2"]
@@ -41,7 +40,7 @@ def run(machine: Machine, spec: ReduceSpec, x: Array, extra: dict[str, int | flo
 def test_float(machine: Machine, kind: str, inner: bool, shape: tuple[int, int, int, int]) -> None:
     x = np.random.default_rng(shape[3]).normal(1, 0.1, shape if inner else (*shape[:3], 1)).astype(np.float32)
     expected = reference("reduce", [x], [None], kind=kind, axes=(1, 2), keepdims=False)
-    extra = {"count": float(shape[1] * shape[2])} if kind == "mean" else {}
+    extra: dict[str, int | float] = {"count": shape[1] * shape[2]} if kind == "mean" else {}
     got = run(machine, ReduceSpec(cast(Kind, kind), "float32", inner), x, extra)
     np.testing.assert_allclose(got, expected, rtol=3e-5)
 
@@ -68,7 +67,9 @@ def check_int8(machine: Machine, kind: str, inner: bool, x: Array, zero: int) ->
     y_quant = quants[1] if kind == "mean" else quants[0]
     expected = reference("reduce", [x], [quants[0]], y_quant, kind=kind, axes=(1, 2), keepdims=False)
     count = x.shape[1] * x.shape[2]
-    multiplier = float(quantized.mean_multiplier(*quants, count))
-    mean: dict[str, int | float] = {"offset": -zero * count, "multiplier": multiplier, "zero_point": 3}
+    mean: dict[str, int | float] = {
+        "count": count, "x_scale": quants[0].scale[0], "y_scale": quants[1].scale[0], "x_zero_point": zero,
+        "zero_point": 3,
+    }  # fmt: skip
     got = run(machine, ReduceSpec(cast(Kind, kind), "int8", inner), x, mean if kind == "mean" else {})
     np.testing.assert_array_equal(got, expected)
