@@ -9,6 +9,7 @@ from .builder import Builder, Pointer, Value, i64
 from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue, Store, SumsEpilogue
 from .isa import Isa
 from .naming import digest
+from .tir import tirx
 
 OPERANDS = ("x", "w", "residual", "y")
 
@@ -77,11 +78,12 @@ def store_partial(
     b: Builder, y: Pointer, offsets: Sequence[Value], rows: Sequence[Store], row_bytes: int, element: int
 ) -> None:
     """Write only the channels that exist: rows go to the stack, from there element by element."""
+    stored = b.let(tirx.min(b.param("channels") * element, i64(row_bytes)))
     scratch, targets = b.stack(len(rows) * row_bytes), b.stack(len(rows) * 8)
     for r, (offset, store) in enumerate(zip(offsets, rows, strict=True)):
         store(scratch, i64(r * row_bytes))
         targets.store(i64(r * 8), offset, "int64")
     with b.range(0, len(rows)) as r:
         target = b.let(targets.load(r * 8, "int64"))
-        with b.range(0, b.param("channels") * element) as i:
+        with b.range(0, stored) as i:
             y.store(target + i, scratch.load(r * row_bytes + i, "int8"), "int8")

@@ -8,8 +8,8 @@ tap. Weights are packed by `lower/pack.py`, block by block of `Tile.columns` out
     bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), taps x groups x [columns][group]
 
 Computed weights are packed at run time, by `kernels/pack.py`. A last block that is not full starts at
-channels - columns instead and computes some channels twice; only the `narrow` kernels, for fewer channels than columns,
-copy their results element by element.
+channels - columns instead and computes some channels twice; only the `narrow` kernels, for possibly fewer channels than
+columns, copy their results element by element.
 """
 
 from collections.abc import Mapping, Sequence

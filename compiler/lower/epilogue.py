@@ -8,6 +8,7 @@ import numpy as np
 from ...errors import EdgeError
 from ..ir.attributes import activation_attr, quant_attr
 from ..ir.expr import Expr
+from ..ir.extent import largest
 from ..ir.graph import Array, Node
 from ..ir.types import Quant
 from ..kernels.quantization import OFFSET
@@ -75,6 +76,7 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
     x = node.inputs[op.X].type
     dtype = "int8" if x.dtype == "int8" else "float32"
     residual = len(node.inputs) > op.RESIDUAL
+    channels = largest(channels)
     bias = np.zeros(channels, np.int32 if dtype == "int8" else np.float32)
     if len(node.inputs) > op.BIAS:
         given = node.inputs[op.BIAS]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.extent import ceil_div, less
+from ..ir.extent import ceil_div, least, less, most
 from ..ir.graph import Array
 from ..kernels import conv
 from .buffers import View
@@ -79,8 +79,7 @@ def _runs(x: View, shape: Sequence[int], window: Window) -> _Runs:
 
 def blocks_per_tile(packed_bytes: int, blocks: int, m_tiles: int) -> int:
     """Blocks of output channels that a tile computes of its pixels."""
-    per_tile = blocks
-    if packed_bytes > 2 * L1_WEIGHTS:
-        per_tile = max(1, min(blocks, L1_WEIGHTS * blocks // packed_bytes))
-    few = min(per_tile, -(-blocks // FEW_TILES))
+    split = most(1, least(blocks, L1_WEIGHTS * blocks // packed_bytes))
+    per_tile = blocks - (blocks - split) * less(2 * L1_WEIGHTS, packed_bytes)
+    few = least(per_tile, ceil_div(blocks, FEW_TILES))
     return per_tile - (per_tile - few) * less(m_tiles, FEW_TILES)

@@ -6,6 +6,7 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
+from ..ir.extent import always_less, ceil_div
 from ..ir.graph import Node
 from ..ir.types import TensorType
 from ..kernels import conv, rowsums
@@ -15,7 +16,7 @@ from .context import Context, lowering, require
 from .copies import permuted
 from .epilogue import Epilogue, constant_weights, epilogue_of
 from .gemm import blocks_per_tile
-from .iteration import broadcast_strides, collapse, dense_strides, strides
+from .iteration import broadcast_strides, collapse, dense_strides, each, strides
 from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
 
 OVER_READ = 64
@@ -117,17 +118,17 @@ def _products(
     height, width = [_ONE] * (2 - len(pixels)) + pixels
     loops, batch = dims[:-MAX_BATCH], [_ONE] * (MAX_BATCH - len(dims)) + dims[-MAX_BATCH:]
     count, columns = height.extent * width.extent, c.target.columns
-    rows = (c.target.int8_rows if epilogue.dtype == "int8" else c.target.float_rows) if count > 1 else 1
+    rows = (c.target.int8_rows if epilogue.dtype == "int8" else c.target.float_rows) if count != 1 else 1
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, residual=epilogue.residual, pointwise=True,
         whole=packed.groups % conv.STEP == 0, batched=bool(dims), rows="rows" in operands, clamped=epilogue.clamped,
-        narrow=outputs < columns, parts=packed.parts, full_range=packed.full_range, small=packed.small,
-        sums=epilogue.sums,
+        narrow=not always_less(columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
+        small=packed.small, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
-    m_tiles, products = -(-count // rows), prod(d.extent for d in batch)
+    m_tiles, products = ceil_div(count, rows), prod(d.extent for d in batch)
     per_tile = blocks_per_tile(packed.matrix_bytes, packed.blocks, m_tiles * products)
-    parts = -(-packed.blocks // per_tile)
+    parts = ceil_div(packed.blocks, per_tile)
     params = {
         "m_begin": 0, "m_end": count, "m_tiles": m_tiles, "out_width": width.extent,
         "taps_y": 1, "tap_y": 0, "taps_x": 1, "tap_x": 0, "groups": packed.groups,
@@ -138,13 +139,14 @@ def _products(
         params |= {f"{name}_{i}": batch[i].strides.get(name, 0) for i in range(MAX_BATCH)}
         params |= {f"{name}_row": height.strides.get(name, 0), f"{name}_pixel": width.strides.get(name, 0)}
     chosen = {name: params[name] for name in spec.params}
-    for number, index in enumerate(product(*(range(d.extent) for d in loops))):
+    for number, index in enumerate(product(*(each(d.extent) for d in loops))):
+        places = [i for i, _ in index]
         at = {
-            _NAMES.get(name, name): o.where.plus(sum(i * d.strides[name] for i, d in zip(index, loops, strict=True)))
+            _NAMES.get(name, name): o.where.plus(sum(i * d.strides[name] for i, d in zip(places, loops, strict=True)))
             for name, o in operands.items()
         }
         c.emit(
-            conv, spec, at, chosen, m_tiles * parts * products, barrier=number == 0,
+            conv, spec, at, chosen, m_tiles * parts * products * prod(p for _, p in index), barrier=number == 0,
             macs=count * products * depth * outputs,
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from math import prod
 
 from ..ir.attributes import bool_attr, int_attr, str_attr
+from ..ir.extent import ceil_div, least
 from ..ir.graph import Node
 from ..kernels import cumulative, top_k
 from ..ops.cumulative import KINDS
@@ -33,8 +34,8 @@ def lower_cumulative(c: Context, node: Node) -> None:
     x, y = dense(c, c.input(node, 0)), c.output(node)
     axis, shape = int_attr(node, "axis"), x.type.shape
     inner, reverse = prod(shape[axis + 1 :]), bool_attr(node, "reverse")
-    chunk = min(inner, CHUNK)
-    chunks = -(-inner // chunk)
+    chunk = least(inner, CHUNK)
+    chunks = ceil_div(inner, chunk)
     params = {
         "count": shape[axis], "inner": inner, "chunk": chunk, "chunks": chunks,
         "first": shape[axis] - 1 if reverse else 0, "step": -1 if reverse else 1,

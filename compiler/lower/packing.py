@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 
+from ..ir.extent import ceil_div, largest, less
 from ..ir.graph import Array
 from ..ir.types import TensorType
 from ..kernels import conv, pack
@@ -57,8 +58,10 @@ def group_of(dtype: str) -> int:
 def groups_of(length: int, dtype: str) -> int:
     """Groups that hold a run of `length` elements; or as many as whole steps of the kernel have, where these cost no
     more: a whole step takes as long as two single groups."""
-    groups = -(-length // group_of(dtype))
-    return groups + -groups % conv.STEP if dtype == "int8" and groups % conv.STEP >= conv.STEP // 2 else groups
+    groups = ceil_div(length, group_of(dtype))
+    if dtype == "int8":
+        groups += -groups % conv.STEP * less(conv.STEP // 2 - 1, groups % conv.STEP)
+    return groups
 
 
 def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
@@ -87,9 +90,9 @@ def pack_computed(c: Context, source: Source, epilogue: Epilogue, *, barrier: bo
     element = 1 if dtype == "int8" else 4
     taps, length, channels = source.extents
     tap_step, length_step, channel_step = source.strides
-    blocks, groups = -(-channels // columns), groups_of(length, dtype)
-    header = pack_headers(channels, columns, epilogue.bare_header)
-    block_bytes = len(header) // blocks + taps * groups * columns * 4
+    blocks, groups = ceil_div(channels, columns), groups_of(length, dtype)
+    header = pack_headers(largest(channels), columns, epilogue.bare_header)
+    block_bytes = len(header) // largest(blocks) + taps * groups * columns * 4
     spec = pack.PackSpec(dtype, "rows" if channel_step == element else "columns")
     extents = (1,) * (MAX_BATCH - len(source.batch)) + tuple(source.batch)
     steps = (0,) * (MAX_BATCH - len(source.batch)) + tuple(source.batch_strides)
