@@ -181,7 +181,7 @@ class Builder:
                 literals[i] = Const(value.data.item())
         return self.emit("map", *(inputs[i] for i in kept), quant=quant, dtype=dtype, expr=substitute(expr, literals))
 
-    def _extents_as_inputs(self, expr: Expr, inputs: Sequence[Value]) -> tuple[Expr, Sequence[Value]]:
+    def _extents_as_inputs(self, expr: Expr, inputs: tuple[Value, ...]) -> tuple[Expr, tuple[Value, ...]]:
         """`expr` with inputs in place of literals that are extents, and all inputs."""
         extents = list(dict.fromkeys(e.value for e in walk(expr) if isinstance(e, Const) and is_symbolic(e.value)))
         if not extents:
@@ -194,7 +194,7 @@ class Builder:
                 infer_dtype(expr, [*given, *[dtype] * len(extents)])
             except ValueError:
                 continue
-            return expr, [*inputs, *(self.integers(np.array(e, object), dtype) for e in extents)]
+            return expr, (*inputs, *(self.integers(np.array(e, object), dtype) for e in extents))
         raise ValueError(f"it computes with {extents[0]}, which is known only in a run, in {', '.join(given)}")
 
     @staticmethod
