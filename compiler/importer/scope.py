@@ -1,7 +1,7 @@
-"""Names of an ONNX graph while its nodes are imported, and the graphs inside of nodes."""
+"""Names of an ONNX graph while its nodes are imported; the graphs inside of nodes, and those that nodes stand for."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import onnx
 
@@ -9,29 +9,72 @@ from ...errors import EdgeError
 from ..ir.graph import Value, constant
 from ..ops.builder import Builder
 from ..ops.onnx_node import OnnxAttr, OnnxNode, find_rule
+from .functions import Key, called, key_of, local_functions, opsets_of, standard_body
 from .model import Model
 from .shapes import declared_dims
 from .support import MAX_NESTING, domain_of, missing_ops, node_name, subgraphs
 from .tensors import array_of
 
 MAX_INNER_NODES = 2**16
-"""Nodes of subgraphs that are imported in all, each time that one is."""
+"""Nodes of subgraphs and functions that are imported in all, each time that one is."""
+
+MAX_CALLS = 32
+"""Functions within functions."""
 
 
-@dataclass
 class Import:
-    """One import: the model, and how many nodes of subgraphs have been imported."""
+    """One import: the model, its functions, those that are being called, and how many nodes inside of others there
+    have been."""
 
-    model: Model
-    inner_nodes: int = 0
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.functions = local_functions(model.proto)
+        self._calls: list[Key] = []
+        self._inner_nodes = 0
+
+    def count(self, nodes: int) -> None:
+        """So many more; EdgeError when it is too much."""
+        self._inner_nodes += nodes
+        if self._inner_nodes > MAX_INNER_NODES:
+            raise EdgeError(
+                f"the model's subgraphs and functions come to more than {MAX_INNER_NODES} nodes where they are used; "
+                "nest fewer loops and functions"
+            )
+
+    @contextmanager
+    def calling(self, function: Key) -> Iterator[None]:
+        """Inside, the function is being imported; EdgeError if it is so already."""
+        if function in self._calls:
+            raise EdgeError(f"the model's function {function[1]!r} calls itself; functions must not be recursive")
+        if len(self._calls) == MAX_CALLS:
+            raise EdgeError(f"the model nests functions more than {MAX_CALLS} deep; export it with fewer levels")
+        self._calls.append(function)
+        yield
+        self._calls.pop()
 
 
 class Scope:
-    """The tensors of one ONNX graph by name, and those of the graphs around it."""
+    """The tensors of one ONNX graph by name, and those of the graphs around it.
 
-    def __init__(self, context: Import, graph: onnx.GraphProto, builder: Builder, outer: "Scope | None" = None) -> None:
+    The body of a function sees nothing of them: it has `opsets` of its own, and a `path` that comes before the names of
+    its nodes and of what they compute.
+    """
+
+    def __init__(
+        self,
+        context: Import,
+        graph: onnx.GraphProto,
+        builder: Builder,
+        outer: "Scope | None" = None,
+        *,
+        opsets: Mapping[str, int] | None = None,
+        path: str | None = None,
+    ) -> None:
         self.context, self.graph, self.builder, self.outer = context, graph, builder, outer
-        self.depth: int = 0 if outer is None else outer.depth + 1
+        self.opsets: Mapping[str, int] = opsets or (context.model.opsets if outer is None else outer.opsets)
+        self.path: str = path or ("" if outer is None else outer.path)
+        self._is_body = path is not None
+        self.depth: int = 0 if outer is None else outer.depth + (not self._is_body)
         self.values: dict[str, Value] = {}
         self._declared: dict[str, Sequence[int]] | None = None
         if self.depth > MAX_NESTING:
@@ -40,7 +83,7 @@ class Scope:
             raise EdgeError("the model holds sparse initializers; store them dense")
         self._nodes = needed_nodes(graph)
         self._read = {name for _, node in self._nodes for name in reads(node)} | {o.name for o in graph.output}
-        if unsupported := missing_ops(context.model, self._nodes):
+        if unsupported := missing_ops(self.opsets, self._nodes, context.functions):
             listed = "; ".join(str(u) for u in unsupported)
             raise EdgeError(f"the model uses ops that edgec does not support: {listed}")
         self._initializers()
@@ -48,11 +91,11 @@ class Scope:
     def run(self) -> None:
         """Import the nodes that the graph's outputs depend on."""
         for index, node in self._nodes:
-            self._node(node_name(node, index), node)
+            self._node(self.path + node_name(node, index), node)
 
     def lookup(self, name: str) -> Value | None:
         """The tensor called `name`, here or further out, as nodes emitted here read it."""
-        if name in self.values or self.outer is None:
+        if name in self.values or self.outer is None or self._is_body:
             return self.values.get(name)
         value = self.outer.lookup(name)
         if value is None or self.builder is self.outer.builder:
@@ -78,27 +121,61 @@ class Scope:
         """Import one node; whatever its rule objects to is reported with the node's name."""
         where = f"{proto.op_type} node {name!r}"
         outputs = [name if name in self._read else "" for name in proto.output]
-        domain = domain_of(proto)
-        opset = self.context.model.opsets.get(domain, 1)
-        rule = find_rule(domain, proto.op_type, opset)
-        assert rule is not None
         inputs = [self._operand(i, where) for i in proto.input]
-        if not rule.takes_codes and any(v is not None and v.type.quant is not None for v in inputs):
-            raise EdgeError(
-                f"{where} takes a quantized tensor as it is; put DequantizeLinear before and QuantizeLinear after it"
-            )
-        attributes = {a.name: self._attribute(a, where) for a in proto.attribute}
-        node = OnnxNode(proto.op_type, name, opset, inputs, outputs, attributes, self._shapes(outputs))
         self.builder.begin(name, next(filter(None, outputs), name))
         try:
-            result = rule.import_node(self.builder, node)
+            values = self._outputs(name, proto, inputs, outputs)
         except (ValueError, TypeError, IndexError, ArithmeticError) as e:
             raise EdgeError(f"{where}: {e}") from None
-        values = [result] if isinstance(result, Value) else list(result)
         for output, value in zip(outputs, values, strict=False):
-            if output:
+            if output and value is not None:
                 self.define(output, value, where)
-                self.builder.bind(value, output if self.outer is None else self.builder.claim(output))
+                self.builder.bind(value, output if self.outer is None else self.builder.claim(self.path + output))
+
+    def _outputs(
+        self, name: str, proto: onnx.NodeProto, inputs: Sequence[Value | None], outputs: Sequence[str]
+    ) -> Sequence[Value | None]:
+        """What the node computes: by the model's function, by the op's rule, or by the body that ONNX defines it by."""
+        domain = domain_of(proto)
+        opset = self.opsets.get(domain, 1)
+        function = self.context.functions.get(key_of(proto))
+        rule = find_rule(domain, proto.op_type, opset)
+        if function is None and rule is None:
+            function = standard_body(proto, domain, opset, [None if v is None else v.type for v in inputs])
+        if function is not None:
+            return self._call(name, function, proto, inputs, outputs)
+        if rule is None:
+            raise ValueError("ONNX defines it by other ops, but not for inputs of these types")
+        if not rule.takes_codes and any(v is not None and v.type.quant is not None for v in inputs):
+            raise ValueError(
+                "it takes a quantized tensor as it is; put DequantizeLinear before and QuantizeLinear after it"
+            )
+        attributes = {a.name: self._attribute(a, f"{proto.op_type} node {name!r}") for a in proto.attribute}
+        node = OnnxNode(proto.op_type, name, opset, inputs, outputs, attributes, self._shapes(outputs))
+        result = rule.import_node(self.builder, node)
+        return [result] if isinstance(result, Value) else list(result)
+
+    def _call(
+        self,
+        name: str,
+        function: onnx.FunctionProto,
+        proto: onnx.NodeProto,
+        inputs: Sequence[Value | None],
+        outputs: Sequence[str],
+    ) -> Sequence[Value | None]:
+        """The outputs of a function that the node called `name` calls."""
+        graph = called(function, proto, outputs)
+        self.context.count(len(graph.node))
+        with self.context.calling(key_of(proto)), self.builder.inside():
+            opsets = opsets_of(function, self.opsets)
+            inner = Scope(self.context, graph, self.builder, self, opsets=opsets, path=f"{name}/")
+            given = (value for value in inputs if value is not None)
+            inner.values.update(zip((i.name for i in graph.input), given, strict=True))
+            inner.run()
+        for formal in graph.output:
+            if formal.name not in inner.values:
+                raise ValueError(f"nothing computes the output {formal.name!r} of the function {function.name!r}")
+        return [inner.lookup(formal) for formal in function.output]
 
     def _operand(self, name: str, where: str) -> Value | None:
         if not name:
@@ -152,12 +229,7 @@ class InnerGraph:
     def emit(self, b: Builder, inputs: Sequence[Value]) -> list[Value]:
         """Import it into `b`."""
         context = self._scope.context
-        context.inner_nodes += self.size
-        if context.inner_nodes > MAX_INNER_NODES:
-            raise EdgeError(
-                f"the model's subgraphs come to more than {MAX_INNER_NODES} nodes where loops are unrolled; "
-                "nest fewer loops"
-            )
+        context.count(self.size)
         with b.inside():
             inner = Scope(context, self._graph, b, self._scope)
             for name, value in zip(self.inputs, inputs, strict=True):

@@ -1,13 +1,14 @@
 """Which nodes of a model cannot be imported, all at once."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
 
 from ...errors import EdgeError
 from ..ops.onnx_node import find_rule
-from .model import Model, Source, load_model
+from .functions import Key, is_function, local_functions
+from .model import Source, load_model
 
 MAX_NESTING = 8
 """Graphs within graphs."""
@@ -56,16 +57,19 @@ def check_support(source: Source) -> list[Unsupported]:
     EdgeError if the model cannot be read at all.
     """
     model = load_model(source)
-    return missing_ops(model, list(enumerate(model.proto.graph.node)))
+    return missing_ops(model.opsets, list(enumerate(model.proto.graph.node)), local_functions(model.proto))
 
 
-def missing_ops(model: Model, nodes: Iterable[tuple[int, onnx.NodeProto]]) -> list[Unsupported]:
-    """The ops without import rule among `nodes` (with their index in the graph) and in loops among them, sorted."""
+def missing_ops(
+    opsets: Mapping[str, int], nodes: Iterable[tuple[int, onnx.NodeProto]], functions: Container[Key]
+) -> list[Unsupported]:
+    """The ops among `nodes` (with their index in the graph), and in loops among them, that neither an import rule nor
+    a function defines, sorted. What functions are made of is not looked into."""
     found: dict[tuple[str, str, int], list[str]] = {}
     for index, node in _with_inner(nodes):
         domain = domain_of(node)
-        opset = model.opsets.get(domain, 1)
-        if find_rule(domain, node.op_type, opset) is None:
+        opset = opsets.get(domain, 1)
+        if find_rule(domain, node.op_type, opset) is None and not is_function(functions, node, opset):
             found.setdefault((domain, node.op_type, opset), []).append(node_name(node, index))
     return [Unsupported(*key, tuple(names)) for key, names in sorted(found.items())]
 
