@@ -17,8 +17,8 @@ X = np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4)
 
 def node(op: str, inputs: str, outputs: str, domain: str = "", **attrs) -> onnx.NodeProto:
     """`inputs` and `outputs` are names with spaces between; `-` leaves one out."""
-    names = [["" if n == "-" else n for n in text.split()] for text in (inputs, outputs)]
-    return helper.make_node(op, *names, domain=domain, **attrs)
+    read, computed = (["" if n == "-" else n for n in text.split()] for text in (inputs, outputs))
+    return helper.make_node(op, read, computed, domain=domain, **attrs)
 
 
 def reference(op: onnx.NodeProto, attribute: str, named: str, kind) -> onnx.NodeProto:
@@ -89,7 +89,7 @@ def test_functions_call_functions_and_names_do_not_clash() -> None:
 def test_an_input_left_out_is_left_out_inside() -> None:
     body = function("F", "a low high", "b", node("Clip", "a low high", "b"))
     made = model([node("F", "x - top", "y", "mine")], [body])
-    made.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.5), "top"))
+    made.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0.5, np.float32), "top"))
     graph = import_onnx(made)
     np.testing.assert_array_equal(run_graph(graph, {"x": X})["y"], np.minimum(X, np.float32(0.5)))
 
@@ -143,7 +143,7 @@ def test_bodies_of_the_standard(call) -> None:
     made = model([call])
     for name, extents in (("shape", [2, 6]), ("short", [3])):
         made.graph.initializer.append(onnx.numpy_helper.from_array(np.array(extents), name))
-    (wanted,) = ReferenceEvaluator(made).run(None, {"x": X})
+    (wanted,) = np.asarray(ReferenceEvaluator(made).run(None, {"x": X}))
     np.testing.assert_allclose(run_graph(import_onnx(made), {"x": X})["y"], wanted, rtol=1e-5, atol=1e-6)
 
 
