@@ -259,7 +259,7 @@ def damage_sparse(m):
         (damage_raw_data, "initializer 'w' has 429 bytes of data, but its shape .* needs 432"),
         (damage_dims, "at most 2147483648 bytes"),
         (damage_negative_dims, "no negative extent"),
-        (damage_dtype, "must have one floating point dtype, not float32 and int32"),
+        (damage_dtype, "must both be floating point or both int8, not float32 and int32"),
         (damage_unknown_dtype, "has unknown .99. elements"),
         (damage_string_weights, "has string elements"),
         (damage_typed_data, "cannot be decoded"),
