@@ -38,7 +38,7 @@ class Import:
         if self._inner_nodes > MAX_INNER_NODES:
             raise EdgeError(
                 f"the model's subgraphs and functions come to more than {MAX_INNER_NODES} nodes where they are used; "
-                "nest fewer loops and functions"
+                "unrolled loops and calls count each time: nest fewer of them"
             )
 
     @contextmanager
