@@ -2,13 +2,14 @@
 
 from ..ir.attributes import int_attr
 from ..ir.extent import ceil_div
-from ..ir.graph import Array, Node
+from ..ir.graph import Node
 from ..ops import epilogue as op
 from .buffers import View
 from .context import Context, lowering, require
-from .depthwise import depthwise
-from .epilogue import Epilogue, constant_weights, epilogue_of
+from .depthwise import depthwise, has_depthwise_form
+from .epilogue import Epilogue, epilogue_of
 from .gemm import dense
+from .packing import Kernel, kernel_of
 from .windows import Window, bands, pair, transposed_phases
 
 
@@ -16,14 +17,14 @@ from .windows import Window, bands, pair, transposed_phases
 def lower_conv2d(c: Context, node: Node) -> None:
     """Groups of one channel are depthwise, other groups are convolutions of their own."""
     require(node, "float32", "int8")
-    x, y, w = c.input(node, 0), c.output(node), constant_weights(node)
+    x, y, w = c.input(node, 0), c.output(node), kernel_of(c, node)
     epilogue = epilogue_of(c, node, w.shape[0])
     residual = c.input(node, op.RESIDUAL) if epilogue.residual else None
     strides, dilations = pair(node, "strides"), pair(node, "dilations")
     first = True
     for by in bands(node, 0):
         for bx in bands(node, 1):
-            taps = w[:, :, by.taps, bx.taps]
+            taps = w.part(range(w.shape[0]), range(w.shape[1]), by.taps, bx.taps)
             window = Window((taps.shape[2], taps.shape[3]), strides, dilations, (by.origin, bx.origin))
             part = (by.first, bx.first), (1, 1), (by.count, bx.count)
             beside = residual.pixels(*part) if residual else None
@@ -32,19 +33,21 @@ def lower_conv2d(c: Context, node: Node) -> None:
 
 
 def _groups(
-    c: Context, groups: int, x: View, y: View, w: Array, window: Window, epilogue: Epilogue, residual: View | None, *,
+    c: Context, groups: int, x: View, y: View, w: Kernel, window: Window, epilogue: Epilogue, residual: View | None, *,
     barrier: bool,
 ) -> None:  # fmt: skip
     """x [n, h, w, C], weights [O, C/g, kh, kw] -> y [n, oh, ow, O]."""
-    if groups == w.shape[0] == x.dims[3] and groups > 1:
-        depthwise(c, x, y, w[:, 0], window, epilogue, residual, barrier=barrier)
+    if groups == w.shape[0] == x.dims[3] and groups > 1 and has_depthwise_form(w, epilogue):
+        depthwise(c, x, y, w, window, epilogue, residual, barrier=barrier)
         return
     depth, outputs = w.shape[1], w.shape[0] // groups
+    rest = [range(extent) for extent in w.shape[1:]]
     for g in range(groups):
         part = slice(g * outputs, (g + 1) * outputs)
         source, target = x.channels(g * depth, depth), y.channels(part.start, outputs)
         beside = residual.channels(part.start, outputs) if residual else None
-        dense(c, source, target, w[part], window, epilogue.channels(part), beside, barrier=barrier and g == 0)
+        taps = w.part(range(part.start, part.stop), *rest)
+        dense(c, source, target, taps, window, epilogue.channels(part), beside, barrier=barrier and g == 0)
 
 
 @lowering("conv_transpose2d")
@@ -53,17 +56,17 @@ def lower_conv_transpose2d(c: Context, node: Node) -> None:
     convolution of stride 1 with a part of the kernel (Shi et al., "Is the deconvolution layer the same as a
     convolutional layer?", 2016). It is written with strided steps."""
     require(node, "float32", "int8")
-    x, y, w, groups = c.input(node, 0), c.output(node), constant_weights(node), int_attr(node, "groups")
-    depth, outputs = w.shape[0] // groups, w.shape[1]
+    x, y, groups = c.input(node, 0), c.output(node), int_attr(node, "groups")
+    channels, outputs, *_ = node.inputs[op.W].type.shape
+    kernel, depth = kernel_of(c, node, (1, 0, 2, 3)), channels // groups
     epilogue, steps = epilogue_of(c, node, groups * outputs), pair(node, "strides")
     first = True
     for g in range(groups):
         part = slice(g * outputs, (g + 1) * outputs)
         source, target = x.channels(g * depth, depth), y.channels(part.start, outputs)
-        kernel = w[g * depth : (g + 1) * depth].transpose(1, 0, 2, 3)
         for py in transposed_phases(node, 0):
             for px in transposed_phases(node, 1):
-                taps = kernel[:, :, list(py.taps)][:, :, :, list(px.taps)]
+                taps = kernel.part(range(outputs), range(g * depth, (g + 1) * depth), py.taps, px.taps)
                 extents, dilations = (len(py.taps), len(px.taps)), (py.dilation, px.dilation)
                 window = Window(extents, (1, 1), dilations, (py.origin, px.origin))
                 rows, columns = ceil_div(y.dims[1] - py.first, steps[0]), ceil_div(y.dims[2] - px.first, steps[1])

@@ -12,7 +12,7 @@ _STRIDED_WRITERS = frozenset({
 })  # fmt: skip
 
 _READ_PAST: dict[str, tuple[int, ...]] = {
-    "conv2d": (0, 3), "conv_transpose2d": (0,), "matmul": (0, 1, 3), "max_pool2d": (0,), "avg_pool2d": (0,),
+    "conv2d": (0, 1, 3), "conv_transpose2d": (0, 1), "matmul": (0, 1, 3), "max_pool2d": (0,), "avg_pool2d": (0,),
     "reduce": (0,), "resize": (0,),
 }  # fmt: skip
 """op -> inputs behind which its kernels may read up to a vector, without using what is there."""

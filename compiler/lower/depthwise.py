@@ -1,15 +1,17 @@
 """Depthwise convolutions -> steps of `kernels/depthwise.py`."""
 
+from math import prod
+
 import numpy as np
 
 from ..ir.extent import always_less, ceil_div
-from ..ir.graph import Array
 from ..kernels import depthwise as kernels
 from .buffers import View
 from .context import Context
 from .epilogue import Epilogue
 from .iteration import each
 from .pack import int8_parts, pack_depthwise
+from .packing import ConstantKernel, Kernel, Packed
 from .windows import Window
 
 UNROLLED = {(3, 3), (5, 5)}
@@ -17,24 +19,19 @@ UNROLLED = {(3, 3), (5, 5)}
 
 
 def depthwise(
-    c: Context, x: View, y: View, w: Array, window: Window, epilogue: Epilogue, residual: View | None, *,
+    c: Context, x: View, y: View, w: Kernel, window: Window, epilogue: Epilogue, residual: View | None, *,
     barrier: bool = True,
 ) -> None:  # fmt: skip
     """x [n, h, w, C], weights [C, kh, kw] -> y [n, oh, ow, C]: a step an image."""
     images, height, width, channels = y.dims
     columns, dtype = c.target.columns, epilogue.dtype
-    flat = w.reshape(channels, window.taps[0] * window.taps[1]).T
-    parts = int8_parts(flat) if dtype == "int8" else [flat]
-    taps = np.stack(parts, axis=1).reshape(len(flat) * len(parts), channels)
-    small = epilogue.is_small(w)
+    packed = _packed(c, w, epilogue)
     spec = kernels.DepthwiseSpec(
-        dtype=dtype, kernel=_unrolled(window, height) if len(parts) == 1 else None, residual=epilogue.residual,
-        clamped=epilogue.clamped, full_range=dtype == "int8" and bool((taps == -128).any()),
-        small=small, narrow=channels < columns, parts=len(parts),
+        dtype=dtype, kernel=_unrolled(window, height) if packed.parts == 1 else None, residual=epilogue.residual,
+        clamped=epilogue.clamped, full_range=packed.full_range, small=packed.small, narrow=channels < columns,
+        parts=packed.parts,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
-    packed = pack_depthwise(taps, columns, epilogue.header(w, small=small))
-    blocks = -(-channels // columns)
     params = {
         "out_height": height, "out_width": width,
         "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
@@ -42,15 +39,34 @@ def depthwise(
         "taps_x": window.taps[1], "tap_x": window.dilations[1] * x.pixel,
         "y_row": y.row, "y_pixel": y.pixel,
         "r_row": residual.row if residual else 0, "r_pixel": residual.pixel if residual else 0,
-        "channels": channels, "blocks": blocks, "block_bytes": len(packed) // blocks, **epilogue.params,
+        "channels": channels, "blocks": packed.blocks, "block_bytes": packed.block_bytes, **epilogue.params,
     }  # fmt: skip
-    weights, tiles = c.weights.add(packed), ceil_div(height, spec.tile_rows)
+    tiles = ceil_div(height, spec.tile_rows)
     for image, present in each(images):
-        operands = {"x": x.at(image, *window.origin), "w": weights, "y": y.at(image)}
+        operands = {"x": x.at(image, *window.origin), "w": packed.where, "y": y.at(image)}
         if residual is not None:
             operands["residual"] = residual.at(image)
-        macs = height * width * w.size
-        c.emit(kernels, spec, operands, params, tiles * present, barrier=barrier and image == 0, macs=macs)
+        waits, macs = (barrier or packed.fresh) and image == 0, height * width * prod(w.shape)
+        c.emit(kernels, spec, operands, params, tiles * present, barrier=waits, macs=macs)
+
+
+def has_depthwise_form(w: Kernel, epilogue: Epilogue) -> bool:
+    """Whether there are kernels for these weights; those for int8 want constants, and requantize."""
+    return epilogue.dtype == "float32" or (isinstance(w, ConstantKernel) and not epilogue.sums)
+
+
+def _packed(c: Context, w: Kernel, epilogue: Epilogue) -> Packed:
+    """Weights [C, 1, kh, kw], tap by tap."""
+    channels, _, kh, kw = w.shape
+    if not isinstance(w, ConstantKernel):
+        return w.packed(c, epilogue, kh * kw)
+    flat, columns = w.data.reshape(channels, kh * kw).T, c.target.columns
+    parts = int8_parts(flat) if epilogue.dtype == "int8" else [flat]
+    taps = np.stack(parts, axis=1).reshape(len(flat) * len(parts), channels)
+    small, blocks = epilogue.is_small(w.data), -(-channels // columns)
+    content = pack_depthwise(taps, columns, epilogue.header(w.data, small=small))
+    full_range = epilogue.dtype == "int8" and bool((taps == -128).any())
+    return Packed(c.weights.add(content), blocks, len(content) // blocks, 1, len(parts), full_range, small)
 
 
 def _unrolled(window: Window, height: int) -> tuple[int, int, int] | None:

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from ..ir.extent import ceil_div, least, less, most
-from ..ir.graph import Array
 from ..kernels import conv
 from .buffers import View
 from .context import Context
 from .epilogue import Epilogue
 from .iteration import each
-from .packing import pack_constant
+from .packing import Kernel
 from .windows import Window
 
 L1_WEIGHTS = 16384
@@ -22,21 +22,20 @@ FEW_TILES = 8
 
 @dataclass(frozen=True)
 class _Runs:
-    """What one output pixel reads: [y][x] runs of `length` contiguous elements, in x `step` bytes apart."""
+    """What one output pixel reads: [y][x] runs of contiguous elements, in x `step` bytes apart."""
 
     y: int
     x: int
-    length: int
     step: int
 
 
 def dense(
-    c: Context, x: View, y: View, w: Array, window: Window, epilogue: Epilogue, residual: View | None = None, *,
+    c: Context, x: View, y: View, w: Kernel, window: Window, epilogue: Epilogue, residual: View | None = None, *,
     barrier: bool = True,
 ) -> None:  # fmt: skip
     """Every pixel of x [n, h, w, C] under the window times w [O, C, kh, kw] -> y [n, oh, ow, O]: a step an image."""
     runs = _runs(x, w.shape, window)
-    packed = pack_constant(c, w.transpose(2, 3, 1, 0).reshape(1, runs.y * runs.x, runs.length, len(w)), epilogue)
+    packed = w.packed(c, epilogue, runs.y * runs.x)
     images, height, width, outputs = y.dims
     views = [(x, window.strides[0]), (y, 1), *([(residual, 1)] if residual else [])]
     if all(view.image == height * step * view.row for view, step in views):
@@ -66,15 +65,16 @@ def dense(
         operands = {"x": x.at(image, *window.origin), "w": packed.where, "y": y.at(image)}
         if residual is not None:
             operands["residual"] = residual.at(image)
-        c.emit(conv, spec, operands, params, tiles * present, barrier=barrier and image == 0, macs=pixels * w.size)
+        waits = (barrier or packed.fresh) and image == 0
+        c.emit(conv, spec, operands, params, tiles * present, barrier=waits, macs=pixels * prod(w.shape))
 
 
 def _runs(x: View, shape: Sequence[int], window: Window) -> _Runs:
     """The runs of weights [O, C, kh, kw]."""
     _, depth, kh, kw = shape
     if window.dilations[1] == 1 and x.pixel == depth * x.element:
-        return _Runs(kh, 1, kw * depth, 0)  # the taps of a kernel row are neighbours in memory
-    return _Runs(kh, kw, depth, window.dilations[1] * x.pixel)
+        return _Runs(kh, 1, 0)  # the taps of a kernel row are neighbours in memory
+    return _Runs(kh, kw, window.dilations[1] * x.pixel)
 
 
 def blocks_per_tile(packed_bytes: int, blocks: int, m_tiles: int) -> int:

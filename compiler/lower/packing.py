@@ -1,18 +1,23 @@
 """Weights as the kernels of `kernels/conv.py` read them: packed by the compiler or, if computed, by a step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Protocol
 
 import numpy as np
 
+from ...errors import EdgeError
 from ..ir.extent import ceil_div, largest, less
-from ..ir.graph import Array
+from ..ir.graph import Array, Node
 from ..ir.types import TensorType
 from ..kernels import conv, pack
+from ..ops import epilogue as op
 from .buffers import Ref
 from .context import Context
-from .epilogue import Epilogue
+from .copies import strided_copy
+from .epilogue import Epilogue, constant_weights
+from .iteration import strides
 from .pack import int8_parts, pack_dense, pack_headers
 
 MAX_BATCH = 2
@@ -22,7 +27,8 @@ MAX_BATCH = 2
 @dataclass(frozen=True)
 class Packed:
     """Equally shaped matrices one after the other, each `blocks` of `block_bytes`. A run has `groups` groups; a weight
-    is the sum of `parts` numbers; with `full_range` some are -128. `small`: of all sums (`Epilogue.is_small`)."""
+    is the sum of `parts` numbers; with `full_range` some are -128. `small`: of all sums (`Epilogue.is_small`).
+    `fresh`: the step before packed them."""
 
     where: Ref
     blocks: int
@@ -31,6 +37,7 @@ class Packed:
     parts: int = 1
     full_range: bool = False
     small: bool = False
+    fresh: bool = False
 
     @property
     def matrix_bytes(self) -> int:
@@ -84,7 +91,7 @@ def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
     return Packed(where, count, block_bytes, groups, len(parts), full_range, small)
 
 
-def pack_computed(c: Context, source: Source, epilogue: Epilogue, *, barrier: bool = True) -> Packed:
+def pack_computed(c: Context, source: Source, epilogue: Epilogue) -> Packed:
     """A step that packs all matrices. `source.batch` has at most `MAX_BATCH` dimensions."""
     dtype, columns = epilogue.dtype, c.target.columns
     element = 1 if dtype == "int8" else 4
@@ -107,5 +114,92 @@ def pack_computed(c: Context, source: Source, epilogue: Epilogue, *, barrier: bo
     target = c.scratch(TensorType((tiles * block_bytes,), "int8")).at()
     with c.part("pack"):
         operands = {"x": source.where, "header": c.weights.add(header), "y": target}
-        c.emit(pack, spec, operands, params, tiles, barrier=barrier)
-    return Packed(target, blocks, block_bytes, groups, full_range=dtype == "int8")
+        c.emit(pack, spec, operands, params, tiles)
+    return Packed(target, blocks, block_bytes, groups, full_range=dtype == "int8", fresh=True)
+
+
+class Kernel(Protocol):
+    """The weights of a convolution, [O, C, kh, kw]."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[O, C, kh, kw]."""
+
+    def part(self, outputs: range, inputs: range, y: range, x: range) -> "Kernel":
+        """Some channels and taps, in that order."""
+
+    def packed(self, c: Context, epilogue: Epilogue, taps: int) -> Packed:
+        """[taps, run, O]: the dimensions kh, kw, C are split into so many runs."""
+
+
+@dataclass(frozen=True)
+class ConstantKernel:
+    """Weights that the compiler knows, as they are multiplied."""
+
+    data: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[O, C, kh, kw]."""
+        outputs, inputs, kh, kw = self.data.shape
+        return outputs, inputs, kh, kw
+
+    def part(self, outputs: range, inputs: range, y: range, x: range) -> "ConstantKernel":
+        """Some channels and taps, in that order."""
+        return ConstantKernel(self.data[np.ix_(outputs, inputs, y, x)])
+
+    def packed(self, c: Context, epilogue: Epilogue, taps: int) -> Packed:
+        """[taps, run, O]: the dimensions kh, kw, C are split into so many runs."""
+        outputs, depth, kh, kw = self.shape
+        length = kh * kw * depth // taps if taps else 0
+        return pack_constant(c, self.data.transpose(2, 3, 1, 0).reshape(1, taps, length, outputs), epilogue)
+
+
+@dataclass(frozen=True)
+class ComputedKernel:
+    """Weights that steps have computed, at any strides (in bytes)."""
+
+    where: Ref
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: str
+
+    def part(self, outputs: range, inputs: range, y: range, x: range) -> "ComputedKernel":
+        """Some channels and taps, in that order."""
+        picked = (outputs, inputs, y, x)
+        offset = sum(r.start * s for r, s in zip(picked, self.strides, strict=True))
+        steps = tuple(r.step * s for r, s in zip(picked, self.strides, strict=True))
+        return replace(self, where=self.where.plus(offset), shape=tuple(map(len, picked)), strides=steps)
+
+    def packed(self, c: Context, epilogue: Epilogue, taps: int) -> Packed:
+        """[taps, run, O]: the dimensions kh, kw, C are split into so many runs."""
+        outputs, depth, kh, kw = self.shape
+        element = 4 // group_of(self.dtype)
+        if not kh * kw:
+            return pack_computed(c, Source(self.where, (), (), (taps, 0, outputs), (0, 0, element)), epilogue)
+        if kh * kw == 1 and self.strides[1] == element:
+            source = Source(self.where, (), (), (1, depth, outputs), (0, element, self.strides[0]))
+            return pack_computed(c, source, epilogue)
+        dense = c.scratch(TensorType((kh, kw, depth, outputs), self.dtype))
+        steps = [self.strides[i] for i in (2, 3, 1, 0)]
+        with c.part("weights"):
+            strided_copy(c, self.where, dense.at(), dense.type.shape, steps, strides(dense), element)
+        length = kh * kw * depth // taps if taps else 0
+        run = outputs * element
+        source = Source(dense.at(), (), (), (taps, length, outputs), (length * run, run, element))
+        return pack_computed(c, source, epilogue)
+
+
+def kernel_of(c: Context, node: Node, order: Sequence[int] = (0, 1, 2, 3)) -> Kernel:
+    """The weights of `node`, whose dimensions `order` are O, C, kh, kw."""
+    w = node.inputs[op.W]
+    if w.data is not None:
+        return ConstantKernel(constant_weights(node).transpose(order))
+    if w.type.quant is not None and w.type.quant.zero_point != (0,):
+        raise EdgeError(
+            f"node {node.name!r} ({node.op}) multiplies by {w.name!r}, int8 computed at run time with a zero point; "
+            "give it the zero point 0"
+        )
+    view = c.input(node, op.W)
+    shape, steps = (tuple(own[i] for i in order) for own in (w.type.shape, strides(view)))
+    return ComputedKernel(view.at(), shape, steps, w.type.dtype)

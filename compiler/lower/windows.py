@@ -33,7 +33,7 @@ class Band:
 
     first: int
     count: int
-    taps: slice
+    taps: range
     origin: int
 
 
@@ -51,16 +51,16 @@ def bands(node: Node, axis: int) -> list[Band]:
         (node.inputs[1], 2), (node.inputs[0], 1), (node.output, 1),
     ))  # fmt: skip
     if not clips(node, axis):
-        return [Band(0, outputs, slice(0, kernel), -pad)]
+        return [Band(0, outputs, range(kernel), -pad)]
     found: list[Band] = []
     for o in range(outputs):
         start = o * stride - pad
         first = min(max(-(start // dilation), 0), kernel)  # ceil(-start / dilation)
         last = max(min((extent - 1 - start) // dilation + 1, kernel), first)
-        if found and found[-1].taps == slice(first, last):
+        if found and found[-1].taps == range(first, last):
             found[-1] = replace(found[-1], count=found[-1].count + 1)
         else:
-            found.append(Band(o, 1, slice(first, last), start + first * dilation if first < last else 0))
+            found.append(Band(o, 1, range(first, last), start + first * dilation if first < last else 0))
     return found
 
 
@@ -71,7 +71,7 @@ class Phase:
     `origin` is the input index that the first tap of the first output reads."""
 
     first: int
-    taps: tuple[int, ...]
+    taps: range
     dilation: int
     origin: int
 
@@ -86,7 +86,8 @@ def transposed_phases(node: Node, axis: int) -> list[Phase]:
     kernel, extent = node.inputs[1].type.shape[2 + axis], node.output.type.shape[1 + axis]
     phases = []
     for first in range(min(stride, largest(extent))):
-        taps = tuple(k for k in reversed(range(kernel)) if (first + pad - k * dilation) % stride == 0)
+        fitting = [k for k in range(kernel) if (first + pad - k * dilation) % stride == 0]
+        taps = range(fitting[-1], fitting[0] - 1, -(stride // gcd(dilation, stride))) if fitting else range(0)
         origin = (first + pad - taps[0] * dilation) // stride if taps else 0
         phases.append(Phase(first, taps, dilation // gcd(dilation, stride), origin))
     return phases

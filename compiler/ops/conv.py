@@ -11,7 +11,7 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import Quant, TensorType
 from . import epilogue
-from .builder import Builder, known, not_constant
+from .builder import Builder, known
 from .onnx_node import OnnxNode, onnx_op
 from .padding import planar, unplanar, window
 from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value
@@ -103,10 +103,7 @@ def _emit(b: Builder, node: OnnxNode, x: Value, w: Value, bias: Value | None, qu
 
 @onnx_op("Conv")
 def _conv(b: Builder, node: OnnxNode) -> Value:
-    w = node.input(1)
-    if not known(w):
-        raise not_constant(w, "weights")
-    return _emit(b, node, node.input(0), w, node.optional(2))
+    return _emit(b, node, node.input(0), node.input(1), node.optional(2))
 
 
 @onnx_op("QLinearConv", takes_codes=True)

@@ -9,7 +9,7 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import TensorType
 from . import epilogue
-from .builder import Builder, known, not_constant
+from .builder import Builder
 from .conv import biased
 from .onnx_node import OnnxNode, onnx_op
 from .padding import Window, planar, split_pads, unplanar, window
@@ -88,8 +88,6 @@ CONV_TRANSPOSE2D = register(OpDef("conv_transpose2d", (2, 3), ATTRS, _infer, _re
 @onnx_op("ConvTranspose")
 def _conv_transpose(b: Builder, node: OnnxNode) -> Value:
     x, w, bias = node.input(0), node.input(1), node.optional(2)
-    if not known(w):
-        raise not_constant(w, "weights")
     if not 3 <= x.type.rank <= 4 or w.type.rank != x.type.rank:
         raise ValueError(
             f"data {list(x.type.shape)} and weights {list(w.type.shape)}: 1-d and 2-d convolutions are supported"

@@ -91,7 +91,7 @@ class _Builder:
 
     def w(self, case: Case) -> Value:
         name, shape = f"w{self.number}", case.w
-        if case.computed:
+        if case.computed and (not self.int8 or case.op == "matmul"):
             zero = {"symmetric": 0, "full": int(self.rng.integers(-128, 128)), "wide": -128}[case.weights]
             return self.data("w", shape, Quant.per_tensor(0.01, zero))
         if not self.int8:

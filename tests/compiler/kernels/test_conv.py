@@ -24,7 +24,7 @@ def common(draw: st.DrawFn) -> dict[str, Any]:
     """What all ops have."""
     return {
         "weights": draw(WEIGHTS), "bias": draw(st.booleans()), "activation": draw(st.integers(0, 4)),
-        "seed": draw(st.integers(0, 99)),
+        "seed": draw(st.integers(0, 99)), "computed": draw(st.booleans()),
     }  # fmt: skip
 
 
@@ -76,9 +76,8 @@ def products(draw: st.DrawFn) -> Case:
     stack = draw(st.sampled_from([(), (), (2,), (2, 3), (1, 2, 2), (2, 1, 3), (2, 1, 2, 1, 2)]))
     other = draw(st.sampled_from([(), (), stack, stack[-1:], tuple(1 if n > 1 else 3 for n in stack)]))
     more = common(draw)
-    w, computed = (*other, depth, columns), draw(st.booleans())
-    x = (*stack, rows, depth)
-    return Case("matmul", x, w, len(w) - 1, residual=draw(st.booleans()), computed=computed, **more)
+    w = (*other, depth, columns)
+    return Case("matmul", (*stack, rows, depth), w, len(w) - 1, residual=draw(st.booleans()), **more)
 
 
 STRATEGIES = {"conv2d": convolutions(), "conv_transpose2d": transposed(), "matmul": products()}

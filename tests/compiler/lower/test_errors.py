@@ -39,9 +39,10 @@ def test_empty_tensors() -> None:
     assert "the_node" in message and "'y'" in message and "[0]" in message
 
 
-def test_computed_weights() -> None:
-    graph = graph_of("conv2d", value("x", 1, 4, 4, 3), value("kernel", 2, 3, 1, 1), layout="NHWC")
-    assert "'kernel'" in refused(graph)
+def test_computed_int8_weights_with_a_zero_point() -> None:
+    quant = Quant.per_tensor(0.5, 3)
+    x, w = value("x", 1, 4, 4, 3, dtype="int8", quant=quant), value("w", 2, 3, 1, 1, dtype="int8", quant=quant)
+    assert "'w'" in refused(graph_of("conv2d", x, w, layout="NHWC"))
 
 
 def test_computed_bias() -> None:
