@@ -25,7 +25,7 @@ from .layouts import Layouts, Perm, identity, permute
 NHWC: Perm = (0, 2, 3, 1)
 """The order of the stored dimensions in terms of NCHW."""
 
-_SPATIAL = ("conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "resize", "lrn")
+_SPATIAL = ("conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "resize", "lrn", "roi_align")
 
 
 def run(graph: Graph) -> bool:

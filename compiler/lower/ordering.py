@@ -1,14 +1,16 @@
-"""top_k and cumulative -> their kernels, over the middle of [outer, count, inner]."""
+"""Ops that order, add up or choose elements -> their kernels."""
 
 from math import prod
 
-from ..ir.attributes import bool_attr, int_attr, str_attr
+from ..ir.attributes import bool_attr, float_attr, int_attr, str_attr
 from ..ir.extent import ceil_div, least
 from ..ir.graph import Node
-from ..kernels import cumulative, top_k
+from ..ir.types import TensorType
+from ..kernels import cumulative, nms, nonzero, top_k
 from ..ops.cumulative import KINDS
 from .context import Context, lowering
 from .copies import dense
+from .pack import float_bits
 
 CHUNK = 4096
 """Elements of a tile of running sums, side by side."""
@@ -42,3 +44,29 @@ def lower_cumulative(c: Context, node: Node) -> None:
     }  # fmt: skip
     spec = cumulative.CumulativeSpec(str_attr(node, "kind", KINDS), x.type.dtype, bool_attr(node, "exclusive"))
     c.emit(cumulative, spec, {"x": x.at(), "y": y.at()}, params, prod(shape[:axis]) * chunks)
+
+
+@lowering("nonzero")
+def lower_nonzero(c: Context, node: Node) -> None:
+    """One pass over all elements."""
+    x = dense(c, c.input(node, 0))
+    positions, count = (c.layout.views[v] for v in node.outputs)
+    spec = nonzero.NonzeroSpec(x.type.dtype)
+    c.emit(nonzero, spec, {"x": x.at(), "y": positions.at(), "total": count.at()}, {"count": x.type.size}, 1)
+
+
+@lowering("nms")
+def lower_nms(c: Context, node: Node) -> None:
+    """The indices of a class's candidates are a temporary."""
+    boxes, scores = (dense(c, c.input(node, i)) for i in range(2))
+    rows, total = (c.layout.views[v] for v in node.outputs)
+    batches, classes, count = scores.type.shape
+    params = {
+        "batches": batches, "classes": classes, "count": count, "most": int_attr(node, "max_output"),
+        "rows": rows.type.shape[0], "iou_threshold": float_bits(float_attr(node, "iou_threshold")),
+        "score_threshold": float_bits(float_attr(node, "score_threshold")),
+    }  # fmt: skip
+    candidates = c.scratch(TensorType((count,), "int64"))
+    operands = {"boxes": boxes, "scores": scores, "w": candidates, "y": rows, "total": total}
+    spec = nms.NmsSpec(bool_attr(node, "center_point_box"))
+    c.emit(nms, spec, {name: view.at() for name, view in operands.items()}, params, 1)

@@ -1,12 +1,14 @@
-"""resize and lrn -> their kernels, one step an image."""
+"""resize, lrn and roi_align -> their kernels."""
 
 import numpy as np
 
-from ..ir.attributes import float_attr, int_attr, str_attr
+from ..ir.attributes import bool_attr, float_attr, int_attr, ints_attr, str_attr
 from ..ir.graph import Array, Node
-from ..kernels import lrn, resize
+from ..kernels import lrn, resize, roi_align
+from ..ops import roi
 from ..ops.resize import linear_taps, nearest_indices
 from .context import Context, lowering, require
+from .copies import dense
 from .iteration import each
 from .pack import float_bits
 
@@ -54,3 +56,22 @@ def lower_lrn(c: Context, node: Node) -> None:
     for image, present in each(x.dims[0]):
         operands = {"x": x.at(image), "y": y.at(image)}
         c.emit(lrn, lrn.LrnSpec(), operands, params, x.dims[1] * present, barrier=image == 0)
+
+
+@lowering("roi_align")
+def lower_roi_align(c: Context, node: Node) -> None:
+    """Channels are the innermost dimension."""
+    x, y = c.input(node, 0), c.output(node)
+    regions, images = (dense(c, c.input(node, i)) for i in (1, 2))
+    half_pixel, (height, width) = bool_attr(node, "half_pixel"), ints_attr(node, "sizes")
+    params = {
+        "images": x.dims[0], "height": x.dims[1], "width": x.dims[2], "channels": x.dims[3], "x_image": x.image,
+        "x_row": x.row, "x_pixel": x.pixel, "out_height": height, "out_width": width, "y_image": y.image,
+        "y_row": y.row, "y_pixel": y.pixel, "scale": float_bits(float_attr(node, "scale")),
+        "shift": float_bits(0.5 if half_pixel else 0.0),
+        "least": float_bits(float("-inf") if half_pixel else 1.0),
+        "samples": int_attr(node, "samples"), "limit": roi.MAX_SAMPLES,
+    }  # fmt: skip
+    operands = {"x": x.at(), "rois": regions.at(), "w": images.at(), "y": y.at()}
+    spec = roi_align.RoiAlignSpec(str_attr(node, "mode", roi.MODES), images.type.dtype)
+    c.emit(roi_align, spec, operands, params, y.dims[0] * height)

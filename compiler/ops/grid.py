@@ -68,11 +68,10 @@ class _Dimension:
         return self.bounded(call("round", x) if rounded else x)
 
     def bounded(self, x: Expr) -> Expr:
-        """`x` brought inside by clamping or reflection; far outside, one place stands for all others."""
+        """`x` reflected at the border: half a pixel beyond the outermost pixels, or with `aligned` on them. With other
+        paddings one place far outside stands for all others; the pixels around it are what is padded, as in PyTorch."""
         last = float(self.extent - 1)
-        if self.padding == "border":
-            return clip(x, 0.0, last)
-        if self.padding == "zeros":
+        if self.padding != "reflection":
             return clip(x, -float(_FAR), last + _FAR)
         low, length = (0.0, last) if self.aligned else (-0.5, last + 1.0)
         if length == 0.0:

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 OPS = {
     "ArgMax", "ArgMin", "AffineGrid", "CenterCropPad", "Col2Im", "Concat", "CumProd", "CumSum", "DepthToSpace", "Det",
     "Expand", "EyeLike", "Gather", "GatherElements", "GatherND", "GridSample", "Hardmax", "MaxUnpool", "OneHot", "Pad",
-    "ReverseSequence", "Scatter", "ScatterElements", "ScatterND", "Shape", "Size", "Slice", "SpaceToDepth", "Split",
-    "TensorScatter", "Tile", "TopK", "Transpose", "Trilu", "Where",
+    "ReverseSequence", "RoiAlign", "Scatter", "ScatterElements", "ScatterND", "Shape", "Size", "Slice", "SpaceToDepth",
+    "Split", "TensorScatter", "Tile", "TopK", "Transpose", "Trilu", "Where",
 }  # fmt: skip
 
 REFUSED = {"test_onehot_with_bfloat16_values", "test_reversesequence_bfloat16"}
