@@ -15,16 +15,23 @@ from ..kernels.spec import Kernel, KernelSpec
 from .buffers import Fill, Ref, Storage, View, allocate
 from .halo import halo_steps
 from .layout import Layout
-from .plan import MAX_OPERANDS, Operand, Space, Step
+from .plan import MAX_OPERANDS, Control, Operand, Space, Step
 from .weights import WeightsBlob
 
 MAX_STEPS = 2**15
 """Steps of a plan: more stem from a malformed model (thousands of groups, images or phases)."""
 
 
+@dataclass(eq=False)
+class Label:
+    """A place in the order of steps: before the step of this number, once that is known."""
+
+    step: int = -1
+
+
 @dataclass(frozen=True)
 class PendingStep:
-    """A step whose storages have no offsets yet."""
+    """A step whose storages have no offsets yet; of a control step `target` says where it leads."""
 
     kernel: str
     operands: tuple[Ref | None, ...]
@@ -32,13 +39,18 @@ class PendingStep:
     tiles: int
     barrier: bool
     name: str
-    macs: int
+    macs: int = 0
+    control: Control = Control.NONE
+    target: Label = field(default_factory=Label)
 
     def resolve(self) -> Step:
         """The plan's step."""
         operands = tuple(Operand(Space.NONE) if r is None else r.operand() for r in self.operands)
         padding = (Operand(Space.NONE),) * (MAX_OPERANDS - len(operands))
-        return Step(self.kernel, operands + padding, self.params, self.tiles, self.barrier, self.name, self.macs)
+        return Step(
+            self.kernel, operands + padding, self.params, self.tiles, self.barrier, self.name, self.macs, self.control,
+            max(self.target.step, 0),
+        )  # fmt: skip
 
 
 @dataclass
@@ -54,6 +66,8 @@ class Context:
     storages: dict[Storage, None] = field(default_factory=dict)
     phase: int = 0
     name: str = ""
+    _joined: bool = False
+    """Whether the next step is reached on several ways, or after a control step: it waits for all before it."""
 
     def emit(
         self,
@@ -98,19 +112,45 @@ class Context:
                 raise EdgeError(
                     f"node {self.name!r} is too large: its {name}, {high}, exceeds 32 bits; use a smaller input"
                 )
+        barrier = barrier or self._joined
+        self._joined = False
+        self.phase += barrier
+        for ref in operands.values():
+            self._touch(ref.storage)
+        self.kernels.setdefault(spec.symbol, Kernel(family.__name__, spec))
+        placed = tuple(operands.get(name) for name in family.OPERANDS)
+        values = tuple(params[name] for name in spec.params)
+        self._add(PendingStep(spec.symbol, placed, values, tiles, barrier, self.name, largest(macs)))
+
+    def control(self, what: Control, target: Label, flag: Ref | None = None) -> None:
+        """Append a control step; BRANCH reads the byte at `flag`."""
+        self.phase += 1
+        if flag is not None:
+            self._touch(flag.storage)
+        self._add(PendingStep("", (flag,), (), 0, True, self.name, control=what, target=target))
+        self._joined = True
+
+    def place(self, label: Label) -> None:
+        """The next step is the one that `label` leads to."""
+        label.step, self._joined = len(self.steps), True
+
+    def hold(self, since: int) -> None:
+        """Steps after phase `since` run again from there on: what was written before and is used in them stays."""
+        for storage in self.storages:
+            if storage.first <= since < storage.last:
+                storage.touch(self.phase)
+
+    def _touch(self, storage: Storage) -> None:
+        if storage.space == Space.ARENA:
+            storage.touch(self.phase)
+            self.storages[storage] = None
+
+    def _add(self, step: PendingStep) -> None:
         if len(self.steps) == MAX_STEPS:
             raise EdgeError(
                 f"node {self.name!r} makes the model longer than {MAX_STEPS} steps; use fewer groups, strides or images"
             )
-        self.phase += barrier
-        for ref in operands.values():
-            if ref.storage.space == Space.ARENA:
-                ref.storage.touch(self.phase)
-                self.storages[ref.storage] = None
-        self.kernels.setdefault(spec.symbol, Kernel(family.__name__, spec))
-        placed = tuple(operands.get(name) for name in family.OPERANDS)
-        values = tuple(params[name] for name in spec.params)
-        self.steps.append(PendingStep(spec.symbol, placed, values, tiles, barrier, self.name, largest(macs)))
+        self.steps.append(step)
 
     @contextmanager
     def part(self, what: str) -> Iterator[None]:

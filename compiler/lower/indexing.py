@@ -33,11 +33,12 @@ def lower_gather(c: Context, node: Node) -> None:
 
 @lowering("scatter")
 def lower_scatter(c: Context, node: Node) -> None:
-    """A copy of the data, then the rows, one after the other."""
+    """A copy of the data, unless they lie in the output's place, then the rows, one after the other."""
     x, y = c.input(node, 0), c.output(node)
     indices, updates = dense(c, c.input(node, 1)), dense(c, c.input(node, 2))
-    with c.part("copy"):
-        copy(c, x, y)
+    if x.at() != y.at():
+        with c.part("copy"):
+            copy(c, x, y)
     reduction = str_attr(node, "reduction", REDUCTIONS)
     spec = scatter.ScatterSpec(indices.type.dtype, _element_type(y, reduction), reduction)
     row = prod(y.type.shape[1:])

@@ -5,13 +5,14 @@ be, because the buffer is the user's or its bytes are shared in another shape, t
 that may read behind their operand read a copy of what is in the user's memory.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..ir.graph import Graph, Node, Value
 from .buffers import NO_HALO, Fill, Halo, Storage, View, allocate, zero_element
 from .demands import halo_need, reads_past, union, writes_strided
 from .plan import Space
-from .sharing import Inside, plan_sharing
+from .sharing import Inside, Sharing
 
 
 @dataclass
@@ -23,15 +24,23 @@ class Layout:
     copies: dict[tuple[Node, int], View] = field(default_factory=dict)
     fills: dict[Storage, Fill] = field(default_factory=dict)
 
+    def add(self, other: "Layout") -> None:
+        """Take over the layout of a region."""
+        self.views |= other.views
+        self.copies |= other.copies
+        self.fills |= other.fills
 
-def plan_layout(graph: Graph, lanes: int) -> Layout:
-    """The layout of `graph` (channels last, all shapes static); `lanes` as in `plan_sharing`."""
-    return _Planner(graph, lanes).run()
+
+def plan_layout(graph: Graph, sharing: Sharing, placed: Mapping[Value, View]) -> Layout:
+    """The layout of `graph` (channels last, all shapes static), whose inputs, and outputs that its nodes compute, lie
+    where `placed` says."""
+    return _Planner(graph, sharing, placed).run()
 
 
 class _Planner:
-    def __init__(self, graph: Graph, lanes: int) -> None:
-        self.graph, self.sharing, self.layout = graph, plan_sharing(graph, lanes), Layout()
+    def __init__(self, graph: Graph, sharing: Sharing, placed: Mapping[Value, View]) -> None:
+        self.graph, self.sharing = graph, sharing
+        self.layout = Layout({v: view for v, view in placed.items() if v in graph.inputs or v.producer is not None})
         self.halos: dict[Value, Halo] = {}
         """Padding around values with memory of their own."""
         self.copied: dict[Value, Halo] = {}
@@ -40,12 +49,6 @@ class _Planner:
 
     def run(self) -> Layout:
         """Padding first, then memory."""
-        views = self.layout.views
-        for index, value in enumerate(self.graph.inputs):
-            views[value] = allocate(value.type, space=Space.INPUT, index=index)
-        for index, value in enumerate(self.graph.outputs):
-            if value.producer is not None:
-                views.setdefault(value, allocate(value.type, space=Space.OUTPUT, index=index))
         for node in self.graph.nodes:
             for number in range(len(node.inputs)):
                 self._place_halo(node, number)
@@ -59,12 +62,12 @@ class _Planner:
         """Around the value itself, if that can be, or around a copy."""
         value, halo = node.inputs[number], halo_need(node, number)
         root = self.sharing.root(value)
-        users_memory = root in self.layout.views
-        if users_memory and reads_past(node, number):
+        placed = self.layout.views.get(root)
+        if placed is not None and placed.storage.space in (Space.INPUT, Space.OUTPUT) and reads_past(node, number):
             self._copy_for(node, number, halo)
         elif halo != NO_HALO:
-            producer = root.producer
-            if users_memory or producer is None or not writes_strided(producer) or self.sharing.is_reshaped(value):
+            producer = root.producer if placed is None else None
+            if producer is None or not writes_strided(producer) or self.sharing.is_reshaped(value):
                 self._copy_for(node, number, halo)
             else:
                 self.halos[root] = union(self.halos.get(root, NO_HALO), halo)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ...errors import EdgeError
 from ...targets.target import Target
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph
 from ..ir.specialize import input_symbols
 from ..kernels.spec import Kernel
 from . import (  # noqa: F401  (they register the lowerings)
@@ -17,15 +17,16 @@ from . import (  # noqa: F401  (they register the lowerings)
     ordering,
     pooling,
     reductions,
+    regions,
     sampling,
 )
-from .buffers import Storage, View, allocate
+from .buffers import allocate
 from .context import LOWERINGS, Context
-from .copies import copy
 from .layout import plan_layout
 from .memory import lower_bound, plan_arena
-from .pictures import find_pictures, lower_picture
 from .plan import Plan, Port, Space
+from .sharing import plan_sharing
+from .walk import copied, walk
 
 MAX_ARENA = 2**34
 """Bytes: more than any device has that edgec compiles for."""
@@ -43,8 +44,13 @@ class Lowered:
 def lower(graph: Graph, target: Target) -> Lowered:
     """The plan of `graph` (after all passes) for `target`. EdgeError names what has no kernel or is too large."""
     _check(graph)
-    context = Context(target, plan_layout(graph, target.columns))
-    _Walk(context, graph).run()
+    users = {v: allocate(v.type, space=Space.INPUT, index=i) for i, v in enumerate(graph.inputs)}
+    results = [(v, allocate(v.type, space=Space.OUTPUT, index=i)) for i, v in enumerate(graph.outputs)]
+    context = Context(target, plan_layout(graph, plan_sharing(graph, target.columns), dict(results[::-1]) | users))
+    walk(context, graph)
+    for value, place in results:
+        context.name = value.name
+        copied(context, context.view(value), place)
     storages = list(context.storages)
     arena = plan_arena(storages)
     if arena > MAX_ARENA:
@@ -60,7 +66,7 @@ def lower(graph: Graph, target: Target) -> Lowered:
 
 
 def _check(graph: Graph) -> None:
-    for node in graph.nodes:
+    for node in (node for part in graph.graphs() for node in part.nodes):
         if node.op not in LOWERINGS:
             raise EdgeError(f"node {node.name!r}: {node.op} has no kernel; it has: {', '.join(sorted(LOWERINGS))}")
         for value in (*node.inputs, *node.outputs):
@@ -69,50 +75,3 @@ def _check(graph: Graph) -> None:
                     f"node {node.name!r} ({node.op}) has the empty tensor {value.name!r} of shape "
                     f"{list(value.type.shape)}; only tensors with elements are supported: use a larger input"
                 )
-
-
-class _Walk:
-    """Emits the steps of all nodes in order."""
-
-    def __init__(self, context: Context, graph: Graph) -> None:
-        self.context, self.graph = context, graph
-        self.pictures = find_pictures(graph)
-        self.copied: set[Storage] = set()
-
-    def run(self) -> None:
-        """Nodes, each after the copies that it reads; then what no node has written into the user's memory."""
-        merged = set(self.pictures.values())
-        for node in self.graph.nodes:
-            self.context.name = node.name or node.op
-            if node in merged:
-                continue
-            quantize = self.pictures.get(node)
-            if quantize is None:
-                self._node(node)
-            elif not self._picture(quantize, node):
-                self._node(quantize)
-                self._node(node)
-        self._outputs()
-
-    def _picture(self, quantize: Node, transpose: Node) -> bool:
-        return lower_picture(self.context, quantize, transpose)
-
-    def _node(self, node: Node) -> None:
-        for index, value in enumerate(node.inputs):
-            target = self.context.layout.copies.get((node, index))
-            if target is not None and target.storage not in self.copied:
-                self.copied.add(target.storage)
-                self._copy(self.context.view(value), target)
-        LOWERINGS[node.op](self.context, node)
-
-    def _outputs(self) -> None:
-        for index, value in enumerate(self.graph.outputs):
-            self.context.name = value.name
-            view = self.context.view(value)
-            written = (view.storage.space, view.storage.index) == (Space.OUTPUT, index)
-            if not written and value.type.size:
-                self._copy(view, allocate(value.type, space=Space.OUTPUT, index=index))
-
-    def _copy(self, x: View, y: View) -> None:
-        with self.context.part("copy"):
-            copy(self.context, x, y)

@@ -37,10 +37,12 @@ def lower_broadcast_to(c: Context, node: Node) -> None:
 
 @lowering("slice")
 def lower_slice(c: Context, node: Node) -> None:
-    """A copy from an offset, with multiplied strides."""
+    """A copy from an offset, with multiplied strides; nothing, where the output is part of the input's memory."""
     x, y = c.input(node, 0), c.output(node)
     own = strides(x)
     first = x.at().plus(_dot(ints_attr(node, "starts"), own))
+    if first == y.at():
+        return
     steps = [step * stride for step, stride in zip(ints_attr(node, "steps"), own, strict=True)]
     strided_copy(c, first, y.at(), y.type.shape, steps, strides(y), y.element)
 

@@ -2,13 +2,14 @@
 
 - A concat along the channels is free: its inputs are written straight into slices of its buffer.
 - A reshape is free: its output is the same bytes.
+- A slice of channels is free: its readers read the others' memory with gaps.
 - A map runs in place where it is the only reader of an operand of the same size and shape.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..ir.attributes import int_attr
+from ..ir.attributes import int_attr, ints_attr
 from ..ir.graph import Graph, Node, Value
 from .buffers import element_size, image_dims
 from .demands import writes_strided
@@ -49,23 +50,46 @@ def plan_sharing(graph: Graph, lanes: int) -> Sharing:
 
     Inputs and outputs of the graph are never placed inside others: their memory is the user's.
     """
-    plan = _Plan(graph, lanes)
+    plan = _Plan(graph)
     for node in reversed(graph.nodes):
         if node.op == "concat":
             plan.concat(node)
-        elif node.op == "map":
-            plan.in_place(node)
+        elif node.op == "map" and has_whole_vectors(node, lanes, plan.row_elements(node.output)):
+            plan.in_place(node, node.inputs)
+        elif node.op == "scatter":
+            plan.in_place(node, node.inputs[:1])
         elif node.op == "reshape" and node.output in plan.outputs:
             plan.reshaped_output(node)
     for node in graph.nodes:
         if node.op == "reshape":
-            plan.reshape(node)
+            plan.read_inside(node, None)
+        elif node.op == "slice" and (first := sliced_channels(node)) is not None:
+            plan.read_inside(node, first)
     return Sharing(plan.inside)
 
 
+def has_whole_vectors(node: Node, lanes: int, row: int) -> bool:
+    """Whether the rows that a map walks are whole vectors; `row` elements of its output surely have no gaps.
+
+    Kernels align the last vector of a row to its end, and in place they would compute the elements that it shares
+    with the vector before it from results.
+    """
+    y = node.output
+    # other operands, repeated or with gaps between their pixels, may end a row with every pixel
+    elements = row if len(node.inputs) == 1 else image_dims(y.type.shape)[3]
+    return elements % (2 * lanes if element_size(y.type) == 1 else lanes) == 0
+
+
+def sliced_channels(node: Node) -> int | None:
+    """The first channel of a slice that takes neighbouring channels of every pixel, else None."""
+    x, y = node.inputs[0].type, node.output.type
+    starts, steps = ints_attr(node, "starts"), ints_attr(node, "steps")
+    whole = x.shape[:-1] == y.shape[:-1] and not any(starts[:-1]) and all(s == 1 for s in steps)
+    return starts[-1] if whole and starts else None
+
+
 class _Plan:
-    def __init__(self, graph: Graph, lanes: int) -> None:
-        self.lanes = lanes
+    def __init__(self, graph: Graph) -> None:
         self.uses: Mapping[Value, list[Node]] = graph.uses()
         self.outputs = set(graph.outputs)
         self.inside: dict[Value, Inside] = {}
@@ -93,28 +117,20 @@ class _Plan:
                     self.overwritten.add(value)
             first += value.type.shape[-1]
 
-    def in_place(self, node: Node) -> None:
-        """Let a map write over the first operand that nobody else reads."""
+    def in_place(self, node: Node, operands: Sequence[Value]) -> None:
+        """Let a node write over the first of `operands` that nobody else reads."""
         y = node.output
-        if not self.has_whole_vectors(node):
-            return
-        for x in node.inputs:
+        for x in operands:
             same = x.type.shape == y.type.shape and element_size(x.type) == element_size(y.type)
-            if same and self.is_free(x) and len(self.uses[x]) == 1:
+            if same and self.is_free(x) and len(self.uses[x]) == 1 and not self.is_channels(x):
                 self.inside[x] = Inside(y)
                 self.overwritten.add(x)
                 return
 
-    def has_whole_vectors(self, node: Node) -> bool:
-        """Whether the rows that a map walks are whole vectors.
-
-        Kernels align the last vector of a row to its end, and in place they would compute the elements that it shares
-        with the vector before it from results.
-        """
-        y = node.output
-        # other operands, repeated or with gaps between their pixels, may end a row with every pixel
-        elements = self.row_elements(y) if len(node.inputs) == 1 else image_dims(y.type.shape)[3]
-        return elements % (2 * self.lanes if element_size(y.type) == 1 else self.lanes) == 0
+    def is_channels(self, value: Value) -> bool:
+        """Whether the value is a slice of channels, which is nothing to compute unless it gets memory of its own."""
+        producer = value.producer
+        return producer is not None and producer.op == "slice" and sliced_channels(producer) is not None
 
     def row_elements(self, value: Value) -> int:
         """Elements that surely follow each other without gaps in the value's memory."""
@@ -131,8 +147,8 @@ class _Plan:
         if x.producer is not None and x not in self.outputs and x not in self.inside:
             self.inside[x] = Inside(node.output, None)
 
-    def reshape(self, node: Node) -> None:
-        """The output is the input's bytes."""
+    def read_inside(self, node: Node, channel: int | None) -> None:
+        """The output is the input's bytes, or the channels from number `channel` on."""
         x, y = node.inputs[0], node.output
         if not x.is_const and y not in self.outputs and y not in self.inside:
-            self.inside[y] = Inside(x, None)
+            self.inside[y] = Inside(x, channel)

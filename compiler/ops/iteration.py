@@ -174,7 +174,7 @@ def _collect(body: RegionBuilder, index: Value, value: Value, extent: int, rever
     whole = body.parameter(TensorType((extent, *value.type.shape), value.type.dtype, value.type.quant))
     if whole.type.size == 0:
         return whole
-    return body.emit("insert", whole, from_end(body, index, extent) if reverse else index, value)
+    return body.emit("scatter", whole, from_end(body, index, extent) if reverse else index, value)
 
 
 def _extent(it: Iteration, condition: Value, place: int) -> int:
