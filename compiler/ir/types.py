@@ -14,6 +14,9 @@ DTYPES = (
 )  # fmt: skip
 """Element types; the order is that of `edge_dtype` in the runtime's interface."""
 
+FLOATS = ("float32", "float64")
+"""The floating point types that are computed in; float16 is for interfaces."""
+
 
 @dataclass(frozen=True)
 class Quant:

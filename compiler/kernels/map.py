@@ -12,7 +12,7 @@ from ..ir.expr import Expr, to_text
 from .builder import Builder, Value, bitcast, const, define
 from .elementwise import Cursor, Stream, elementwise, params
 from .isa import Isa
-from .naming import digest
+from .naming import SHORT, digest
 from .quantization import dequantize, quantize
 from .scalar import convert, emit
 
@@ -20,12 +20,7 @@ MAX_INPUTS = 4
 
 OPERANDS = ("x0", "x1", "x2", "x3", "y")
 
-_SHORT = {
-    "float32": "f32", "float16": "f16", "float64": "f64", "int8": "s8", "uint8": "u8", "int16": "s16", "uint16": "u16",
-    "int32": "s32", "uint32": "u32", "int64": "s64", "uint64": "u64", "bool": "b8",
-}  # fmt: skip
-
-DTYPES = tuple(_SHORT)
+DTYPES = tuple(SHORT)
 """The element types that these kernels know."""
 
 
@@ -40,7 +35,7 @@ class MapOperand:
     @property
     def code(self) -> str:
         """`qs8`, `f32`, `f32b` (broadcast) ..."""
-        kind = ("q" if self.quantized else "") + _SHORT[self.dtype]
+        kind = ("q" if self.quantized else "") + SHORT[self.dtype]
         return kind + ("" if self.dense else "b")
 
 

@@ -7,20 +7,24 @@ index. Sums of floats are taken in an order that does not depend on the tiling.
 With `inner`, up to 31 bytes behind the input may be read where there are fewer inner elements than lanes.
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
+from ..ir.reduction import Kind, identity
+from ..ir.types import FLOATS
+from . import integer
 from .blocks import channel_blocks, store_channels
-from .builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, splat
+from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
+from .floating import llvm_float
 from .isa import Isa
+from .naming import SHORT
 from .quantization import requantize, splat16
 from .tir import tirx
 from .window import Window, fold_in_runs, int8_sums
 
 OPERANDS = ("x", "y")
-
-Kind = Literal["sum", "mean", "max", "min", "prod", "l1", "l2"]
 
 _INNER = ("rows", "x_row", "columns", "x_column", "x_outer", "y_outer", "inner", "chunk", "chunks")
 _ROW = ("rows", "x_row", "columns", "x_outer", "y_outer")
@@ -29,7 +33,8 @@ _QUANTIZED_MEAN = ("count", "x_scale", "y_scale", "x_zero_point", "zero_point")
 
 @dataclass(frozen=True)
 class ReduceSpec:
-    """Which member of the family: any kind of float32; mean, max and min of int8.
+    """Which member of the family: any kind of floats; of integers, modulo their range, all but mean and l2. The mean
+    of int8 is that of quantized elements.
 
     Parameters of a mean: `count`, the number of elements, and for int8 the scales (float32) and zero points.
     """
@@ -41,20 +46,20 @@ class ReduceSpec:
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        prefix = "f32" if self.dtype == "float32" else "qs8" if self.kind == "mean" else "s8"
+        prefix = "qs8" if _is_quantized_mean(self) else SHORT[self.dtype]
         return f"{prefix}_r{self.kind}" + ("" if self.inner else "_row")
 
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        mean = (("count",) if self.dtype == "float32" else _QUANTIZED_MEAN) if self.kind == "mean" else ()
+        mean = (_QUANTIZED_MEAN if _is_quantized_mean(self) else ("count",)) if self.kind == "mean" else ()
         return (_INNER if self.inner else _ROW) + mean
 
 
 def build(spec: ReduceSpec, isa: Isa) -> object:
-    """The TIR function of `spec` on `isa`. ValueError for a kind that int8 does not have."""
-    if spec.dtype == "int8" and spec.kind not in ("mean", "max", "min"):
-        raise ValueError(f"int8 has no kernel for {spec.kind}")
+    """The TIR function of `spec` on `isa`. ValueError for a kind that integers do not have."""
+    if spec.dtype not in FLOATS and spec.kind in ("mean", "l2") and not _is_quantized_mean(spec):
+        raise ValueError(f"{spec.dtype} has no kernel for {spec.kind}")
     return define(spec.symbol, OPERANDS, spec.params, lambda b: (_inner if spec.inner else _row)(b, spec, isa))
 
 
@@ -63,39 +68,39 @@ _Combine = Callable[[Value, Value], Value]
 
 def _combine(spec: ReduceSpec, lanes: int) -> tuple[float, _Combine]:
     """(initial value, how an element joins)."""
-    if spec.dtype == "int8":
-        return (-128, tirx.max) if spec.kind == "max" else (127, tirx.min)
-    members: dict[str, tuple[float, _Combine]] = {
-        "sum": (0.0, lambda s, x: s + x),
-        "mean": (0.0, lambda s, x: s + x),
-        "max": (float("-inf"), tirx.max),
-        "min": (float("inf"), tirx.min),
-        "prod": (1.0, lambda s, x: s * x),
-        "l1": (0.0, lambda s, x: s + _float_function("fabs", lanes, x)),
-        "l2": (0.0, lambda s, x: s + x * x),
+    add, multiply = partial(integer.wrapping(operator.add), lanes), partial(integer.wrapping(operator.mul), lanes)
+    initial, join = identity(spec.kind, spec.dtype), _join(spec, lanes)
+    members: dict[str, _Combine] = {
+        "l1": lambda s, x: add(s, _absolute(spec.dtype, lanes, x)),
+        "l2": lambda s, x: add(s, multiply(x, x)),
+        "sum_square": lambda s, x: add(s, multiply(x, x)),
     }
-    return members[spec.kind]
+    return initial, members.get(spec.kind, join)
 
 
 def _is_quantized_mean(spec: ReduceSpec) -> bool:
     return spec.dtype == "int8" and spec.kind == "mean"
 
 
-def _join(spec: ReduceSpec) -> _Combine:
+def _join(spec: ReduceSpec, lanes: int) -> _Combine:
     """How two partial results become one."""
-    members: dict[str, _Combine] = {"max": tirx.max, "min": tirx.min, "prod": lambda a, b: a * b}
-    return members.get(spec.kind, lambda a, b: a + b)
+    if spec.kind in ("max", "min"):
+        if spec.dtype in FLOATS:
+            return lambda a, b: llvm_float(f"{spec.kind}imum", lanes, a, b)
+        return tirx.max if spec.kind == "max" else tirx.min
+    fn = integer.wrapping(operator.mul if spec.kind == "prod" else operator.add)
+    return lambda a, b: fn(lanes, a, b)
 
 
-def _float_function(name: str, lanes: int, x: Value) -> Value:
-    return intrinsic(f"llvm.{name}." + ("f32" if lanes == 1 else f"v{lanes}f32"), "float32", lanes, x)
+def _absolute(dtype: str, lanes: int, x: Value) -> Value:
+    return llvm_float("fabs", lanes, x) if dtype in FLOATS else integer.magnitude(lanes, x)
 
 
 def _finish(b: Builder, spec: ReduceSpec, lanes: int, value: Value) -> Value:
-    """What happens to a float32 result at last."""
+    """What happens to a result at last."""
     if spec.kind == "mean":
-        return value / splat(cast(b.param("count"), "float32", 1), lanes)
-    return _float_function("sqrt", lanes, value) if spec.kind == "l2" else value
+        return value / splat(cast(b.param("count"), spec.dtype, 1), lanes)
+    return llvm_float("sqrt", lanes, value) if spec.kind == "l2" else value
 
 
 def _inner(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
@@ -114,8 +119,8 @@ def _inner(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
             if _is_quantized_mean(spec):
                 results = [_requantized(b, isa, pair) for pair in int8_sums(b, isa, window, vectors)]
             else:
-                results = fold_in_runs(b, window, spec.dtype, lanes, vectors, *_combine(spec, lanes), _join(spec))
-            if spec.dtype == "float32":
+                results = fold_in_runs(b, window, spec.dtype, lanes, vectors, *_combine(spec, lanes), _join(spec, lanes))
+            if not _is_quantized_mean(spec):
                 results = [_finish(b, spec, lanes, r) for r in results]
             for v, value in enumerate(results):
                 offset = b.let(target + (channel + v * lanes) * size)
@@ -147,7 +152,7 @@ def _row(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
             sums, scratch = b.let(splat(total, isa.lanes)), b.stack(2 * isa.lanes)
             scratch.store(i64(0), _requantized(b, isa, (sums, sums)), "int8", 2 * isa.lanes)
             total = scratch.load(i64(0), "int8")
-        y.store(target, _finish(b, spec, 1, total) if spec.dtype == "float32" else total, spec.dtype)
+        y.store(target, total if _is_quantized_mean(spec) else _finish(b, spec, 1, total), spec.dtype)
 
 
 def _folded(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:
@@ -164,7 +169,7 @@ def _folded(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:
             total.set(combine(total.get(), x.load(row + j * (lanes * size), spec.dtype, lanes)))
         with b.range(whole * lanes, b.param("columns")) as j:
             rest.set(combine_one(rest.get(), x.load(row + j * size, spec.dtype)))
-    return horizontal(b, _join(spec), total.get(), spec.dtype, lanes, rest.get())
+    return horizontal(b, _join(spec, 1), total.get(), spec.dtype, lanes, rest.get())
 
 
 def _sum_of_codes(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:

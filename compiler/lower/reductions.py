@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import get_args
 
-from ...errors import EdgeError
 from ..ir.attributes import bool_attr, int_attr, ints_attr, str_attr
 from ..ir.extent import ceil_div, least, most
 from ..ir.graph import Node
+from ..ir.reduction import KINDS, Kind
 from ..ir.types import Quant
 from ..kernels import reduce, softmax
 from ..ops import quantized
@@ -39,12 +38,8 @@ class _Reduction:
 @lowering("reduce")
 def lower_reduce(c: Context, node: Node) -> None:
     """Neighbouring axes are reduced as they lie in memory; others are moved behind those that stay first."""
-    require(node, "float32", "int8")
     x, y = c.input(node, 0), c.output(node)
-    axes = ints_attr(node, "axes")
-    kind = _kind(node)
-    if kind not in ("mean", "max", "min") and x.type.dtype == "int8":
-        raise EdgeError(f"node {node.name!r} (reduce) takes the {kind} of int8; it has kernels for mean, max and min")
+    axes, kind = ints_attr(node, "axes"), _kind(node)
     found = _in_memory(x, axes, y.element)
     if found is None:
         kept = [a for a in range(x.type.rank) if a not in axes]
@@ -61,8 +56,8 @@ def reduce_planes(c: Context, x: View, y: View) -> None:
     _reduce(c, "mean", x, y, planes, (x.type.quant, y.type.quant))
 
 
-def _kind(node: Node) -> reduce.Kind:
-    kind: reduce.Kind = str_attr(node, "kind", get_args(reduce.Kind))  # type: ignore[assignment]
+def _kind(node: Node) -> Kind:
+    kind: Kind = str_attr(node, "kind", KINDS)  # type: ignore[assignment]
     return kind
 
 
@@ -94,7 +89,7 @@ def _pairs(space: IterationSpace) -> list[tuple[int, int]]:
 
 
 def _reduce(
-    c: Context, kind: reduce.Kind, x: View, y: View, what: _Reduction, quants: tuple[Quant | None, Quant | None]
+    c: Context, kind: Kind, x: View, y: View, what: _Reduction, quants: tuple[Quant | None, Quant | None]
 ) -> None:
     """One step. `quants`: those of the node's data and result."""
     spec = reduce.ReduceSpec(kind, x.type.dtype, inner=what.inner != 1)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import reduce
 from edgec.compiler.kernels.reduce import Kind, ReduceSpec
-from edgec.tests.kernel_harness import Array, Machine, examples, on_machines, reference, run_kernel
+from edgec.tests.kernel_harness import MACHINES, Array, Machine, examples, on_machines, reference, run_kernel
 
-KINDS = ["sum", "mean", "max", "min", "prod", "l1", "l2"]
+KINDS = ["sum", "mean", "max", "min", "prod", "l1", "l2", "sum_square"]
 extents = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 40), st.sampled_from([1, 5, 16, 40, 200]))
 
 
@@ -73,3 +73,36 @@ def check_int8(machine: Machine, kind: str, inner: bool, x: Array, zero: int) ->
     }  # fmt: skip
     got = run(machine, ReduceSpec(cast(Kind, kind), "int8", inner), x, mean if kind == "mean" else {})
     np.testing.assert_array_equal(got, expected)
+
+
+TYPES = ["float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("machine", [MACHINES[0], MACHINES[-1]], ids=lambda m: m.name)
+def test_element_types(machine: Machine, dtype: str) -> None:
+    """Sums and products are modulo the range of the type; those of float64 are float64's."""
+    if not machine.available:
+        pytest.skip("needs qemu")
+    rng = np.random.default_rng(9)
+    for kind in ("sum", "max", "min", "prod", "l1", "sum_square"):
+        for inner in (True, False):
+            shape = (2, 3, 70, 5 if inner else 1)
+            if dtype == "float64":
+                x = rng.normal(0, 1.1, shape)
+            else:
+                info = np.iinfo(dtype)
+                x = rng.integers(info.min, info.max, shape, dtype, endpoint=True)
+            expected = reference("reduce", [x], [None], kind=kind, axes=(1, 2), keepdims=False)
+            got = run(machine, ReduceSpec(cast(Kind, kind), dtype, inner), x, {})
+            np.testing.assert_allclose(got, expected, rtol=1e-12 if dtype == "float64" else 0, err_msg=f"{kind} {inner}")
+
+
+@on_machines
+def test_no_number_wins(machine: Machine) -> None:
+    """A NaN among the elements is the result."""
+    x = np.random.default_rng(3).normal(size=(3, 1, 40, 1)).astype(np.float32)
+    x[1, 0, 3], x[2, 0, 39], x[0, 0, 17] = np.nan, np.nan, np.inf
+    for kind in ("max", "min"):
+        got = run(machine, ReduceSpec(cast(Kind, kind), "float32", False), x, {})
+        np.testing.assert_array_equal(got, reference("reduce", [x], [None], kind=kind, axes=(1, 2), keepdims=False))
