@@ -3,6 +3,8 @@
 What is said here holds for a node's op and attributes; whether given types fit is for who chooses the types.
 """
 
+from math import prod
+
 from .attributes import activation_attr, bool_attr, int_attr
 from .expr import clamp_bounds
 from .graph import Node
@@ -13,6 +15,9 @@ CONTRACTIONS = ("conv2d", "conv_transpose2d", "matmul")
 
 SOFTMAX_LIMIT = 2**15 - 1
 """The longest axis of a quantized softmax: its int32 sum of terms up to 2^16 must not overflow."""
+
+NORMALIZE_LIMIT = 2**15
+"""The most elements that a quantized normalize takes together: the int32 sum of their squares must not overflow."""
 
 _MOVES = ("max_pool2d", "concat", "slice", "pad", "transpose", "reshape", "gather", "broadcast_to")
 
@@ -38,6 +43,9 @@ def has_integer_form(node: Node) -> bool:
         return activation is None or clamp_bounds(activation) is not None
     if node.op == "softmax":
         return not bool_attr(node, "log") and node.output.type.shape[int_attr(node, "axis")] <= SOFTMAX_LIMIT
+    if node.op == "normalize":
+        together = prod(node.inputs[0].type.shape[int_attr(node, "axis") :])
+        return together <= NORMALIZE_LIMIT and all(v.is_const for v in node.inputs[1:])
     if node.op == "reduce" and attr(node, "kind") == "mean":
         return True
     return node.op in ("map", "avg_pool2d") or keeps_quantization(node)

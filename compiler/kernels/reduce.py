@@ -87,7 +87,7 @@ def _join(spec: ReduceSpec, lanes: int) -> _Combine:
     if spec.kind in ("max", "min"):
         if spec.dtype in FLOATS:
             return lambda a, b: llvm_float(f"{spec.kind}imum", lanes, a, b)
-        return tirx.max if spec.kind == "max" else tirx.min
+        return lambda a, b: tirx.max(a, b) if spec.kind == "max" else tirx.min(a, b)
     fn = integer.wrapping(operator.mul if spec.kind == "prod" else operator.add)
     return lambda a, b: fn(lanes, a, b)
 
@@ -119,7 +119,8 @@ def _inner(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
             if _is_quantized_mean(spec):
                 results = [_requantized(b, isa, pair) for pair in int8_sums(b, isa, window, vectors)]
             else:
-                results = fold_in_runs(b, window, spec.dtype, lanes, vectors, *_combine(spec, lanes), _join(spec, lanes))
+                combine = (*_combine(spec, lanes), _join(spec, lanes))
+                results = fold_in_runs(b, window, spec.dtype, lanes, vectors, *combine)
             if not _is_quantized_mean(spec):
                 results = [_finish(b, spec, lanes, r) for r in results]
             for v, value in enumerate(results):

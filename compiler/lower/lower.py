@@ -14,6 +14,7 @@ from . import (  # noqa: F401  (they register the lowerings)
     indexing,
     matmul,
     moves,
+    normalize,
     ordering,
     pooling,
     reductions,

@@ -5,6 +5,7 @@ drift apart. All float arithmetic is float32 unless a function says float64; `rn
 """
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -142,6 +143,54 @@ def softmax(x: Array, axis: int, x_quant: Quant, y_quant: Quant) -> Array:
     e = softmax_table(x_quant)[wide.max(axis, keepdims=True) - wide]
     total = e.sum(axis, keepdims=True, dtype=np.int32)
     return requantize(e, np.float32(1.0 / scale) / total.astype(np.float32), zero)
+
+
+@dataclass(frozen=True)
+class NormalizeParameters:
+    """The constants of a quantized normalize over `count` elements: the input's step and epsilon are float64, scale and
+    bias float32 in steps of the result."""
+
+    count: int
+    input_zero: int
+    step: float
+    epsilon: float
+    scale: Array
+    bias: Array
+    zero: int
+
+
+def normalize_parameters(
+    count: int, x: Quant, y: Quant, scale: Array | None, bias: Array | None, epsilon: float
+) -> NormalizeParameters:
+    """g_i = float32(scale_i / sy), b_i = float32(bias_i / sy): float32 quotients."""
+    (sx, zx), (sy, zy) = scalar(x), scalar(y)
+    gains = np.ones(count, np.float32) if scale is None else scale
+    offsets = np.zeros(count, np.float32) if bias is None else bias
+    return NormalizeParameters(count, zx, sx, epsilon, gains / np.float32(sy), offsets / np.float32(sy), zy)
+
+
+def normalize(x: Array, how: NormalizeParameters, *, rms: bool) -> Array:
+    """Rows of the int8 matrix `x`, with N = count, c = x - zx, S = sum c, Q = sum c^2 (all exact integers):
+
+    D = N * c - S, V = N * Q - S^2, r = float32(sx / sqrt(sx^2 * V + N^2 * epsilon)), the latter in float64;
+    with `rms` D = c, r = float32(sx / sqrt(Q * (sx^2 / N) + epsilon)).
+    y = saturate(rne(float32(D) * r * g_i + b_i) + zy): float32, one rounding an operation.
+    """
+    c = x.astype(np.int64) - how.input_zero
+    total, squares = c.sum(axis=1, keepdims=True), (c * c).sum(axis=1, keepdims=True)
+    n, step = np.float64(how.count), np.float64(how.step)
+    if rms:
+        d, variance = c, squares.astype(np.float64) * (step * step / n) + np.float64(how.epsilon)
+    else:
+        d = how.count * c - total
+        spread = (how.count * squares - total * total).astype(np.float64)
+        variance = spread * (step * step) + n * n * np.float64(how.epsilon)
+    with np.errstate(divide="ignore"):
+        r = (step / np.sqrt(variance)).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        steps = np.rint(d.astype(np.float32) * r * how.scale + how.bias)
+    steps = np.nan_to_num(steps, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return np.asarray((np.clip(steps, -128 - how.zero, 127 - how.zero).astype(np.int32) + how.zero).astype(np.int8))
 
 
 def clamped_core(expr: Expr, y: Quant) -> tuple[Expr, int, int]:

@@ -34,14 +34,6 @@ def _identity(b: Builder, node: OnnxNode) -> Value:
     return node.input(0)
 
 
-@onnx_op("Dropout", takes_codes=True)
-def _dropout(b: Builder, node: OnnxNode) -> Value:
-    training = node.optional(2)
-    if node.has_output(1) or (training is not None and b.array(training, "training mode").any()):
-        raise ValueError("it is in training mode or its mask is used; export the model for inference")
-    return node.input(0)
-
-
 @onnx_op("Reshape", since=5, takes_codes=True)
 def _reshape(b: Builder, node: OnnxNode) -> Value:
     x, shape = node.input(0), list(b.ints(node.input(1), "shape"))

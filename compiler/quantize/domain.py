@@ -69,7 +69,7 @@ def activations(node: Node) -> list[Value]:
         return [v for v in node.inputs[:2] if not v.is_const]
     if node.op == "map":
         return [v for v in node.inputs if not v.is_const]
-    if node.op == "gather":
+    if node.op in ("gather", "normalize"):
         return node.inputs[:1]
     return list(node.inputs)
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgec.compiler.ir.reduction import Kind
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import reduce
-from edgec.compiler.kernels.reduce import Kind, ReduceSpec
+from edgec.compiler.kernels.reduce import ReduceSpec
 from edgec.tests.kernel_harness import MACHINES, Array, Machine, examples, on_machines, reference, run_kernel
 
 KINDS = ["sum", "mean", "max", "min", "prod", "l1", "l2", "sum_square"]
@@ -75,6 +76,8 @@ def check_int8(machine: Machine, kind: str, inner: bool, x: Array, zero: int) ->
     np.testing.assert_array_equal(got, expected)
 
 
+MODULAR: tuple[Kind, ...] = ("sum", "max", "min", "prod", "l1", "sum_square")
+EXTREMES: tuple[Kind, ...] = ("max", "min")
 TYPES = ["float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 
 
@@ -85,7 +88,7 @@ def test_element_types(machine: Machine, dtype: str) -> None:
     if not machine.available:
         pytest.skip("needs qemu")
     rng = np.random.default_rng(9)
-    for kind in ("sum", "max", "min", "prod", "l1", "sum_square"):
+    for kind in MODULAR:
         for inner in (True, False):
             shape = (2, 3, 70, 5 if inner else 1)
             if dtype == "float64":
@@ -94,8 +97,9 @@ def test_element_types(machine: Machine, dtype: str) -> None:
                 info = np.iinfo(dtype)
                 x = rng.integers(info.min, info.max, shape, dtype, endpoint=True)
             expected = reference("reduce", [x], [None], kind=kind, axes=(1, 2), keepdims=False)
-            got = run(machine, ReduceSpec(cast(Kind, kind), dtype, inner), x, {})
-            np.testing.assert_allclose(got, expected, rtol=1e-12 if dtype == "float64" else 0, err_msg=f"{kind} {inner}")
+            got = run(machine, ReduceSpec(kind, dtype, inner), x, {})
+            tolerance = 1e-12 if dtype == "float64" else 0
+            np.testing.assert_allclose(got, expected, rtol=tolerance, err_msg=f"{kind} {inner}")
 
 
 @on_machines
@@ -103,6 +107,6 @@ def test_no_number_wins(machine: Machine) -> None:
     """A NaN among the elements is the result."""
     x = np.random.default_rng(3).normal(size=(3, 1, 40, 1)).astype(np.float32)
     x[1, 0, 3], x[2, 0, 39], x[0, 0, 17] = np.nan, np.nan, np.inf
-    for kind in ("max", "min"):
-        got = run(machine, ReduceSpec(cast(Kind, kind), "float32", False), x, {})
+    for kind in EXTREMES:
+        got = run(machine, ReduceSpec(kind, "float32", False), x, {})
         np.testing.assert_array_equal(got, reference("reduce", [x], [None], kind=kind, axes=(1, 2), keepdims=False))

@@ -1,0 +1,172 @@
+"""`normalize` of dense rows. A tile is `tile_rows` rows.
+
+int8 follows the arithmetic contract: `w` holds what `header` says, then the gains and offsets of the elements, each
+array padded to at least `PADDED` elements.
+"""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..ir.types import FLOATS
+from .builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, intrinsic, splat
+from .floating import llvm_float
+from .isa import Isa
+from .naming import SHORT
+from .quantization import splat16
+from .reduce import horizontal
+from .tir import tirx
+
+OPERANDS = ("x", "scale", "bias", "y")
+"""int8: `scale` is w, and there is no `bias`."""
+
+HEADER = ("variance_factor", "variance_offset", "step")
+"""float64: variance = V * factor + offset of the integer V, r = step / sqrt(variance)."""
+
+HEADER_BYTES = 64
+PADDED = 16
+"""The least number of gains and of offsets: a vector of them is read in any case."""
+
+_PARAMS = ("rows", "tile_rows", "count")
+
+
+@dataclass(frozen=True)
+class NormalizeSpec:
+    """Which member of the family: floats with or without mean, scale and bias; int8 with or without mean."""
+
+    dtype: str
+    rms: bool = False
+    scale: bool = True
+    bias: bool = True
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name in plans, symbols and profiles."""
+        prefix = SHORT[self.dtype] if self.dtype in FLOATS else "qs8"
+        affine = ("s" if self.scale else "") + ("b" if self.bias else "")
+        return f"{prefix}_{'rms' if self.rms else 'norm'}" + (f"_{affine}" if affine and self.dtype in FLOATS else "")
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Names of the kernel's parameters, in order."""
+        return _PARAMS + (("epsilon",) if self.dtype in FLOATS else ("offsets", "input_zero", "y_zero_point"))
+
+
+_Row = Callable[[Builder, NormalizeSpec, Isa, Value], None]
+
+
+def build(spec: NormalizeSpec, isa: Isa) -> object:
+    """The TIR function of `spec` on `isa`."""
+    row = _float_row if spec.dtype in FLOATS else _int8_row
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa, row))
+
+
+def _body(b: Builder, spec: NormalizeSpec, isa: Isa, row_code: _Row) -> None:
+    with b.tiles() as t:
+        first = b.let(t * b.param("tile_rows"))
+        with b.range(first, tirx.min(first + b.param("tile_rows"), b.param("rows"))) as row:
+            start = b.let(row * b.param("count") * (BITS[spec.dtype] // 8))
+            row_code(b, spec, isa, start)
+
+
+def _float_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
+    """Mean, then the mean of squared differences, then the result: three passes over a row that is in the cache."""
+    x, y, count = b.pointer("x"), b.pointer("y"), b.param("count")
+    size, number = BITS[spec.dtype] // 8, b.let(cast(count, spec.dtype, 1))
+    spans = _spans(b, isa.lanes, count)
+
+    def total(term: Callable[[int, Value], Value]) -> Value:
+        sums = {n: Register(spec.dtype, n, const(0.0, spec.dtype, n)) for n, _, _ in spans}
+        for n, begin, end in spans:
+            with b.range(begin, end) as i:
+                sums[n].set(sums[n].get() + term(n, x.load(start + i * (n * size), spec.dtype, n)))
+        return horizontal(b, lambda s, e: s + e, sums[isa.lanes].get(), spec.dtype, isa.lanes, sums[1].get())
+
+    mean = b.let(const(0.0, spec.dtype) if spec.rms else total(lambda n, e: e) / number)
+
+    def centered(n: int, element: Value) -> Value:
+        return element if spec.rms else element - splat(mean, n)
+
+    squares = total(lambda n, e: (lambda d: d * d)(b.let(centered(n, e))))
+    variance = b.let(squares / number + cast(b.param_float("epsilon"), spec.dtype, 1))
+    inverse = b.let(const(1.0, spec.dtype) / llvm_float("sqrt", 1, variance))
+    for n, begin, end in spans:
+        with b.range(begin, end) as i:
+            at = b.let(i * (n * size))
+            value = centered(n, x.load(start + at, spec.dtype, n)) * splat(inverse, n)
+            if spec.scale:
+                value = value * b.pointer("scale").load(at, spec.dtype, n)
+            if spec.bias:
+                value = value + b.pointer("bias").load(at, spec.dtype, n)
+            y.store(start + at, value, spec.dtype, n)
+
+
+def _spans(b: Builder, lanes: int, count: Value) -> list[tuple[int, Value, Value]]:
+    """(lanes, first, end) of the vectors of `count` elements and of the single elements behind them."""
+    whole = b.let(tirx.truncdiv(count, i64(lanes)))
+    return [(lanes, i64(0), whole), (1, b.let(whole * lanes), count)]
+
+
+def _int8_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
+    x, w, y, count, width = b.pointer("x"), b.pointer("scale"), b.pointer("y"), b.param("count"), 2 * isa.lanes
+    total, squares = _int8_sums(b, isa, start)
+    n64, q64 = count, b.let(cast(squares, "int64", 1))
+    factor, offset, step = (w.load(i64(8 * i), "float64") for i in range(len(HEADER)))
+    spread = q64 if spec.rms else n64 * q64 - cast(total, "int64", 1) * cast(total, "int64", 1)
+    scaled = llvm_float("arithmetic.fence", 1, cast(b.let(spread), "float64", 1) * factor)
+    ratio = b.let(cast(step / llvm_float("sqrt", 1, scaled + offset), "float32", 1))
+
+    def codes(row: Pointer, at: Value, element: Value) -> Value:
+        """The results of `width` elements from byte `at` of `row`, which is element number `element`."""
+        halves = []
+        for half, c in enumerate(isa.widen32(_differences(b, isa, row, at))):
+            d = c if spec.rms else c * splat(cast(count, "int32", 1), isa.lanes) - splat(total, isa.lanes)
+            place = HEADER_BYTES + (element + half * isa.lanes) * 4
+            value = _fenced(isa, cast(d, "float32", isa.lanes) * splat(ratio, isa.lanes))
+            value = _fenced(isa, value * w.load(place, "float32", isa.lanes))
+            halves.append(isa.round_real(b.let(value + w.load(place + b.param("offsets"), "float32", isa.lanes))))
+        return b.let(isa.narrow8(isa.add16(isa.narrow16(*halves), splat16(b, isa, "y_zero_point"))))
+
+    with b.when(count >= width), b.range(0, tirx.truncdiv(count + (width - 1), i64(width))) as i:
+        at = b.let(tirx.min(i * width, count - width))
+        y.store(start + at, codes(x, start + at, at), "int8", width)
+    with b.when(count < width):
+        scratch = b.stack(width)
+        with b.range(0, count) as i:
+            scratch.store(i, x.load(start + i, "int8"), "int8")
+        scratch.store(i64(0), codes(scratch, i64(0), i64(0)), "int8", width)
+        with b.range(0, count) as i:
+            y.store(start + i, scratch.load(i, "int8"), "int8")
+
+
+def _int8_sums(b: Builder, isa: Isa, start: Value) -> tuple[Value, Value]:
+    """The sum of x - zx and that of its squares: int32, exact in any order."""
+    x, count, width = b.pointer("x"), b.param("count"), 2 * isa.lanes
+    sums, squares = (Register("int32", isa.lanes, const(0, "int32", isa.lanes)) for _ in range(2))
+    rest, rest_squares = Register("int32", 1, const(0, "int32")), Register("int32", 1, const(0, "int32"))
+    (_, begin, whole), (_, tail, end) = _spans(b, width, count)
+    with b.range(begin, whole) as i:
+        c = _differences(b, isa, x, start + i * width)
+        low, high = isa.widen32(c)
+        low2, high2 = isa.multiply16(c, c)
+        sums.set(sums.get() + low + high)
+        squares.set(squares.get() + low2 + high2)
+    with b.range(tail, end) as i:
+        c = b.let(cast(x.load(start + i, "int8"), "int32", 1) - b.param32("input_zero"))
+        rest.set(rest.get() + c)
+        rest_squares.set(rest_squares.get() + c * c)
+    total, total_squares = (
+        b.let(horizontal(b, operator.add, vectors.get(), "int32", isa.lanes, single.get()))
+        for vectors, single in ((sums, rest), (squares, rest_squares))
+    )
+    return total, total_squares
+
+
+def _differences(b: Builder, isa: Isa, row: Pointer, at: Value) -> Value:
+    """x - zx: int16 x 2*lanes."""
+    return b.let(isa.widen16(row.load(at, "int8", 2 * isa.lanes)) - splat16(b, isa, "input_zero"))
+
+
+def _fenced(isa: Isa, product: Value) -> Value:
+    """A product that no sum takes part of."""
+    return intrinsic(f"llvm.arithmetic.fence.v{isa.lanes}f32", "float32", isa.lanes, product)
