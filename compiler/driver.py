@@ -31,6 +31,7 @@ def compile_model(
     calibration: Method = "percentile",
     shapes: Mapping[str, Sequence[int]] | None = None,
     constants: Mapping[str, Constant] | None = None,
+    states: Mapping[str, str] | None = None,
     output: str | Path | None = None,
     verify: bool = False,
     dump_ir: str | Path | None = None,
@@ -41,8 +42,10 @@ def compile_model(
     `int8` quantizes a float model with the samples in `calibrate` (.npy, .npz or images); `calibration` says whether
     int8 spans all values seen but 0.01 % at either end ("percentile") or all of them ("minmax"). `shapes` binds
     symbolic input shapes, `constants` makes constants of inputs (arrays, or numbers that take the input's dtype and
-    shape). `verify` checks the graph after every pass, `dump_ir` writes it to that folder. Returns the bundle's
-    manifest. EdgeError says in a sentence what is wrong with the model, the samples or the machine.
+    shape). `states` names inputs that live in the session, as zeros at first, and the outputs that they become after a
+    run; the user binds neither. `verify` checks the graph after every pass, `dump_ir` writes it to that folder.
+    Returns the bundle's manifest. EdgeError says in a sentence what is wrong with the model, the samples or the
+    machine.
     """
     device = find(target)
     path = Path(output) if output is not None else Path(Path(model).with_suffix(".edge").name)
@@ -53,7 +56,7 @@ def compile_model(
     )  # fmt: skip
     graph.name = assemble.bundle_name(path)
     progress("lower", 0, 1)
-    lowered = lower(graph, device)
+    lowered = lower(graph, device, states)
     objects = _compile_kernels(lowered, device, progress)
     files, manifest = assemble.assemble(lowered, objects, device, __version__)
     progress("write", 0, 1)

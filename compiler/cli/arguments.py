@@ -38,6 +38,17 @@ def files(texts: Iterable[str]) -> Mapping[str, Path]:
     return table
 
 
+def states(texts: Iterable[str]) -> Mapping[str, str]:
+    """`["h=hn"]` -> `{"h": "hn"}`; typer.BadParameter for anything else."""
+    table: dict[str, str] = {}
+    for text in texts:
+        name, _, output = text.partition("=")
+        if not name or not output or name in table:
+            raise typer.BadParameter(f"{text!r} is not INPUT=OUTPUT, each input once, as in state=stateN")
+        table[name] = output
+    return table
+
+
 def constants(texts: Iterable[str]) -> Mapping[str, "Constant"]:
     """`["axes=0,-1", "w=w.npy"]` -> `{"axes": [0, -1], "w": array}`; typer.BadParameter for anything else."""
     table: dict[str, Constant] = {}

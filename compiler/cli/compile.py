@@ -38,6 +38,10 @@ def compile_command(
         list[str] | None,
         typer.Option(help="Fix an input's value, as NAME=1,2,3 or NAME=FILE.npy. May be repeated.", show_default=False),
     ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(help="Keep an input in the session, as INPUT=OUTPUT. May be repeated.", show_default=False),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write the bundle. Default: MODEL.edge.")
     ] = None,
@@ -57,8 +61,11 @@ def compile_command(
     edgec compile model.qdq.onnx --target host
 
     edgec compile detector.onnx --shape x=1,3,480,640
+
+    edgec compile vad.onnx --shape input=1,576 --const sr=16000 --state state=stateN
     """
     shapes, constants = arguments.shapes(shape or ()), arguments.constants(const or ())
+    states = arguments.states(state or ())
     from ..driver import compile_model
 
     path = output or Path(model.with_suffix(".edge").name)
@@ -71,6 +78,7 @@ def compile_command(
             calibration=calibration,
             shapes=shapes,
             constants=constants,
+            states=states,
             output=path,
             verify=verify,
             dump_ir=dump_ir,

@@ -1,6 +1,6 @@
 """The state of a lowering: views of values, steps emitted so far, constants, and the registry of node lowerings."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import ModuleType
@@ -139,6 +139,11 @@ class Context:
         for storage in self.storages:
             if storage.first <= since < storage.last:
                 storage.touch(self.phase)
+
+    def keep(self, views: Iterable[View]) -> None:
+        """Memory of the arena that is in use now, whatever steps do."""
+        for view in views:
+            self._touch(view.storage)
 
     def _touch(self, storage: Storage) -> None:
         if storage.space == Space.ARENA:

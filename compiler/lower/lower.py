@@ -21,12 +21,13 @@ from . import (  # noqa: F401  (they register the lowerings)
     regions,
     sampling,
 )
-from .buffers import allocate
 from .context import LOWERINGS, Context
+from .interface import plan_interface
 from .layout import plan_layout
 from .memory import lower_bound, plan_arena
-from .plan import Plan, Port, Space
+from .plan import Plan
 from .sharing import plan_sharing
+from .states import replaceable
 from .walk import copied, walk
 
 MAX_ARENA = 2**34
@@ -42,16 +43,21 @@ class Lowered:
     arena_lower_bound: int
 
 
-def lower(graph: Graph, target: Target) -> Lowered:
-    """The plan of `graph` (after all passes) for `target`. EdgeError names what has no kernel or is too large."""
+def lower(graph: Graph, target: Target, states: Mapping[str, str] | None = None) -> Lowered:
+    """The plan of `graph` (after all passes) for `target`. `states` names inputs that sessions keep, and the outputs
+    that they take in the next run. EdgeError names what has no kernel or is too large."""
     _check(graph)
-    users = {v: allocate(v.type, space=Space.INPUT, index=i) for i, v in enumerate(graph.inputs)}
-    results = [(v, allocate(v.type, space=Space.OUTPUT, index=i)) for i, v in enumerate(graph.outputs)]
-    context = Context(target, plan_layout(graph, plan_sharing(graph, target.columns), dict(results[::-1]) | users))
+    sharing, interface = plan_sharing(graph, target.columns), plan_interface(graph, states or {})
+    in_place = replaceable(graph, sharing, target.columns, interface.states)
+    replaced = {new for _, new in interface.states} - in_place
+    placed = {v: place for v, place in interface.outputs[::-1] if v not in replaced}
+    context = Context(target, plan_layout(graph, sharing, placed | dict(interface.inputs)))
+    context.keep(interface.inputs.values())
     walk(context, graph)
-    for value, place in results:
+    for value, place in interface.outputs:
         context.name = value.name
         copied(context, context.view(value), place)
+    context.keep(interface.inputs.values())
     storages = list(context.storages)
     arena = plan_arena(storages)
     if arena > MAX_ARENA:
@@ -59,9 +65,9 @@ def lower(graph: Graph, target: Target) -> Lowered:
             f"the model needs {arena >> 20} MiB of memory; at most {MAX_ARENA >> 20} are supported: use smaller inputs"
         )
     steps = [step.resolve() for step in context.steps]
-    inputs, outputs = ([Port(v.name, v.type) for v in values] for values in (graph.inputs, graph.outputs))
     plan = Plan(
-        graph.name, inputs, outputs, steps, arena, bytes(context.weights.data), symbols=input_symbols(graph),
+        graph.name, *interface.ports(), steps, arena, bytes(context.weights.data), input_symbols(graph),
+        interface.kept(),
     )  # fmt: skip
     return Lowered(plan, context.kernels, lower_bound(storages))
 
