@@ -54,10 +54,8 @@ def _rewrite(editor: Editor, layouts: Layouts, node: Node, perm_of: Callable[[in
 def _spatial(editor: Editor, layouts: Layouts, node: Node) -> None:
     if layout_attr(node) == "NHWC":
         return _in_order(editor, layouts, node)
-    inputs = list(node.inputs)
-    for i in (0, 3):  # data and residual; weights and bias have no layout
-        if i < len(inputs):
-            inputs[i] = layouts.get(inputs[i], NHWC, node)
+    # data and residual; weights and bias are as the model says, also where they are computed
+    inputs = [layouts.get(v, NHWC if i in (0, 3) else identity(v.type.rank), node) for i, v in enumerate(node.inputs)]
     editor.set_inputs(node, inputs)
     editor.set_attrs(node, layout="NHWC")
     layouts.put(node.output, node, NHWC)

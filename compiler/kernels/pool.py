@@ -30,7 +30,7 @@ _QUANTIZED_AVERAGE = ("x_zero_point", "zero_point")
 @dataclass(frozen=True)
 class PoolSpec:
     """Which member of the family. `pad_y` and `pad_x` are the paddings above and at the left; those below and at the
-    right follow from the number of output pixels. Only a maximum may be `dilated`."""
+    right follow from the number of output pixels."""
 
     kind: Literal["max", "avg"]
     dtype: str

@@ -1,6 +1,7 @@
 """Pools over windows -> their kernels."""
 
 from math import prod
+from typing import Literal
 
 import numpy as np
 
@@ -18,10 +19,7 @@ from .windows import pair
 def lower_max_pool2d(c: Context, node: Node) -> None:
     """Windows are clipped to the plane, so there is no padding."""
     require(node, "float32", "int8")
-    dilations = pair(node, "dilations")
-    spec = pool.PoolSpec("max", node.inputs[0].type.dtype, dilated=dilations != (1, 1))
-    extra = {"dilation_y": dilations[0], "dilation_x": dilations[1]} if spec.dilated else {}
-    _pool(c, node, spec, extra)
+    _pool(c, node, "max", {})
 
 
 @lowering("avg_pool2d")
@@ -43,13 +41,18 @@ def lower_avg_pool2d(c: Context, node: Node) -> None:
     else:
         multipliers = (1.0 / counts).astype(np.float32)
     table = np.concatenate([np.zeros(1, np.float32), multipliers])
-    _pool(c, node, pool.PoolSpec("avg", x.type.dtype), extra, table.tobytes())
+    _pool(c, node, "avg", extra, table.tobytes())
 
 
-def _pool(c: Context, node: Node, spec: pool.PoolSpec, extra: dict[str, int], table: bytes | None = None) -> None:
+def _pool(
+    c: Context, node: Node, kind: Literal["max", "avg"], extra: dict[str, int], table: bytes | None = None
+) -> None:
     """A step an image, a tile an output row. `table`: what the kernel reads beside the input."""
-    x, y = c.input(node, 0), c.output(node)
+    x, y, dilations = c.input(node, 0), c.output(node), pair(node, "dilations")
     kernel, steps, pads = (ints_attr(node, name) for name in ("kernel", "strides", "pads"))
+    spec = pool.PoolSpec(kind, x.type.dtype, dilated=dilations != (1, 1))
+    if spec.dilated:
+        extra |= {"dilation_y": dilations[0], "dilation_x": dilations[1]}
     params = {
         "in_height": x.dims[1], "in_width": x.dims[2], "x_row": x.row, "x_pixel": x.pixel,
         "out_width": y.dims[2], "y_row": y.row, "y_pixel": y.pixel, "channels": x.dims[3],

@@ -13,9 +13,10 @@ from ..ir.types import Quant, TensorType
 from . import epilogue
 from .builder import Builder, known
 from .onnx_node import OnnxNode, onnx_op
-from .padding import planar, unplanar, window
+from .padding import Window, planar, unplanar, window
 from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value
 from .spatial import from_nchw, in_layout, nchw_shape, taps, to_nchw, window_extents
+from .volumes import conv3d
 
 ATTRS = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "groups": 1, "layout": "NCHW", **epilogue.ATTRS}
 
@@ -78,27 +79,37 @@ def biased(b: Builder, op: str, operands: Sequence[Value], bias: Value | None, *
 
 def _emit(b: Builder, node: OnnxNode, x: Value, w: Value, bias: Value | None, quant: Quant | None = None) -> Value:
     """The conv2d that an ONNX convolution over `x` with weights `w` stands for."""
-    if not 3 <= x.type.rank <= 4 or w.type.rank != x.type.rank:
-        raise ValueError(
-            f"data {list(x.type.shape)} and weights {list(w.type.shape)}: 1-d and 2-d convolutions are supported"
-        )
+    require_spatial(x, w)
     if "kernel_shape" in node.attrs and node.integers("kernel_shape") != w.type.shape[2:]:
         raise ValueError(
             f"kernel_shape {list(node.integers('kernel_shape'))} contradicts weights of shape {list(w.type.shape)}"
         )
-    where = window(node, x.type.shape[2:], w.type.shape[2:]).planar()
-    y = biased(
-        b,
-        "conv2d",
-        (planar(b, x), planar(b, w)),
-        bias,
-        quant=quant,
-        strides=where.strides,
-        pads=where.pads,
-        dilations=where.dilations,
-        groups=node.integer("group", 1),
-    )
-    return unplanar(b, y, x.type.rank)
+    where, groups = window(node, x.type.shape[2:], w.type.shape[2:]), node.integer("group", 1)
+
+    def conv(x: Value, w: Value, where: Window) -> Value:
+        return biased(
+            b, "conv2d", (x, w), bias, quant=quant,
+            strides=where.strides, pads=where.pads, dilations=where.dilations, groups=groups,
+        )  # fmt: skip
+
+    if x.type.rank == 5:
+        require_groups(x.type.shape[1], w.type.shape[1] * groups, groups)
+        return conv3d(b, x, w, where, groups, conv)
+    return unplanar(b, conv(planar(b, x), planar(b, w), where.planar()), x.type.rank)
+
+
+def require_spatial(x: Value, w: Value) -> None:
+    """ValueError unless data and weights have one to three spatial dimensions."""
+    if not 3 <= x.type.rank <= 5 or w.type.rank != x.type.rank:
+        raise ValueError(
+            f"data {list(x.type.shape)} and weights {list(w.type.shape)}; 1-d, 2-d and 3-d convolutions are supported"
+        )
+
+
+def require_groups(channels: int, expected: int, groups: int) -> None:
+    """ValueError unless `groups` groups of an input of `channels` are the `expected` ones."""
+    if groups < 1 or channels != expected or channels % groups:
+        raise ValueError(f"its weights in {groups} groups do not fit an input of {channels} channels")
 
 
 @onnx_op("Conv")

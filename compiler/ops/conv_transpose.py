@@ -10,10 +10,11 @@ from ..ir.registry import OpDef, register
 from ..ir.types import TensorType
 from . import epilogue
 from .builder import Builder
-from .conv import biased
+from .conv import biased, require_groups, require_spatial
 from .onnx_node import OnnxNode, onnx_op
 from .padding import Window, planar, split_pads, unplanar, window
 from .spatial import MAX_PLANE, from_nchw, in_layout, nchw_shape, to_nchw
+from .volumes import conv_transpose3d
 
 ATTRS = {
     "strides": (1, 1), "pads": (0, 0, 0, 0), "output_padding": (0, 0), "dilations": (1, 1), "groups": 1,
@@ -87,22 +88,24 @@ CONV_TRANSPOSE2D = register(OpDef("conv_transpose2d", (2, 3), ATTRS, _infer, _re
 
 @onnx_op("ConvTranspose")
 def _conv_transpose(b: Builder, node: OnnxNode) -> Value:
-    x, w, bias = node.input(0), node.input(1), node.optional(2)
-    if not 3 <= x.type.rank <= 4 or w.type.rank != x.type.rank:
-        raise ValueError(
-            f"data {list(x.type.shape)} and weights {list(w.type.shape)}: 1-d and 2-d convolutions are supported"
-        )
+    x, w, bias, groups = node.input(0), node.input(1), node.optional(2), node.integer("group", 1)
+    require_spatial(x, w)
     where, more = _window(node, x.type.shape[2:], w.type.shape[2:])
-    y = biased(
-        b, "conv_transpose2d", (planar(b, x), planar(b, w)), bias,
-        strides=where.strides, pads=where.pads, dilations=where.dilations,
-        output_padding=more, groups=node.integer("group", 1),
-    )  # fmt: skip
-    return unplanar(b, y, x.type.rank)
+
+    def conv(x: Value, w: Value, where: Window) -> Value:
+        return biased(
+            b, "conv_transpose2d", (x, w), bias, strides=where.strides, pads=where.pads, dilations=where.dilations,
+            output_padding=(0, *more)[-2:], groups=groups,
+        )  # fmt: skip
+
+    if x.type.rank == 5:
+        require_groups(x.type.shape[1], w.type.shape[0], groups)
+        return conv_transpose3d(b, x, w, where, more[0], groups, conv)
+    return unplanar(b, conv(planar(b, x), planar(b, w), where.planar()), x.type.rank)
 
 
 def _window(node: OnnxNode, plane: Sequence[int], kernel: Sequence[int]) -> tuple[Window, tuple[int, ...]]:
-    """The 2-d window and output padding; `auto_pad` and `output_shape` resolved to pads."""
+    """The window and the output padding; `auto_pad` and `output_shape` resolved to pads."""
     dims, auto_pad = len(plane), node.text("auto_pad", "NOTSET")
     explicit = OnnxNode(
         node.op_type, node.name, node.opset, node.inputs, node.outputs, {**node.attrs, "auto_pad": "NOTSET"}
@@ -126,4 +129,4 @@ def _window(node: OnnxNode, plane: Sequence[int], kernel: Sequence[int]) -> tupl
         w = w._replace(pads=split_pads([max(t, 0) for t in totals], upper=auto_pad == "SAME_UPPER"))
     elif auto_pad == "VALID":
         w = w._replace(pads=(0,) * (2 * dims))
-    return w.planar(), more if dims == 2 else (0, *more)
+    return w, more

@@ -148,3 +148,23 @@ def test_a_graph_that_is_nhwc_already_keeps_no_transpose(golden: Callable[..., G
         }
         """,
     )
+
+
+def test_computed_weights_keep_their_order(golden: Callable[..., Graph]) -> None:
+    golden(
+        channels_last.run,
+        """
+        graph @g(%x: float32[1,4,6,6], %k: float32[3,3,4,4]) -> (%y) {
+          %w: float32[4,4,3,3] = transpose(%k) {perm=(3,2,0,1)}
+          %y: float32[1,4,4,4] = conv2d(%x, %w)
+        }
+        """,
+        """
+        graph @g(%x: float32[1,4,6,6], %k: float32[3,3,4,4]) -> (%y) {
+          %x_permuted: float32[1,6,6,4] = transpose(%x) {perm=(0,2,3,1)}
+          %w: float32[4,4,3,3] = transpose(%k) {perm=(3,2,0,1)}
+          %y_permuted: float32[1,4,4,4] = conv2d(%x_permuted, %w) {layout="NHWC"}
+          %y: float32[1,4,4,4] = transpose(%y_permuted) {perm=(0,3,1,2)}
+        }
+        """,
+    )

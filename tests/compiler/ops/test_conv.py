@@ -9,9 +9,9 @@ from onnx import helper
 
 @st.composite
 def convolutions(draw, transposed=False):
-    """(x, w, bias, attributes) of a small 1-d or 2-d convolution."""
+    """(x, w, bias, attributes) of a small convolution of one to three dimensions."""
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    dims, groups = draw(st.sampled_from([1, 2, 2])), draw(st.sampled_from([1, 1, 2, 3]))
+    dims, groups = draw(st.sampled_from([1, 2, 2, 3])), draw(st.sampled_from([1, 1, 2, 3]))
     per_group, out_per_group = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     kernel = [draw(st.integers(1, 3)) for _ in range(dims)]
     plane = [draw(st.integers(5, 9)) for _ in range(dims)]
@@ -82,7 +82,7 @@ def test_conv_keeps_the_names_of_the_model(against_ort, rng):
         ((1, 2, 4, 4), (4, 2, 3, 3), {"kernel_shape": [1, 1]}, "kernel_shape .* contradicts"),
         ((1, 2, 4, 4), (4, 2, 3, 3), {"strides": [0, 1]}, "must be positive"),
         ((1, 2, 4, 4), (4, 2, 3, 3), {"pads": [1]}, "'pads' has 1 entries, but must have 4"),
-        ((1, 2, 4, 4, 4), (4, 2, 3, 3, 3), {}, "1-d and 2-d convolutions are supported"),
+        ((1, 2, 4, 4, 4, 4), (4, 2, 3, 3, 3, 3), {}, "1-d, 2-d and 3-d convolutions are supported"),
         ((1, 2, 4, 4), (4, 2, 3, 3), {"pads": [2**40] * 4}, "padded plane"),
     ],
 )
