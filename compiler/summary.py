@@ -2,13 +2,19 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import EdgeError
-from .importer import Constant, bind_constants, check_support, import_onnx, load_model
+from ..passes.pipeline import FLOAT, LATE, run_pipeline
+from ..targets.registry import find
+from .importer import Constant, Problem, bind_constants, find_problems, import_onnx, load_model, op_types
 from .ir.cost import live_bytes, macs, parameters
 from .ir.graph import Graph, Node, Value
+from .lower.lower import refusals
+
+TARGET = "arm64-neon"
+"""Its kernels say what is supported; those of other targets are the same."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,13 @@ class OpCost:
 
 @dataclass(frozen=True)
 class Summary:
-    """`onnx_ops`: op type -> count, as the file has them. `problems`: what stops the compiler, in words; the fields
-    after it are empty when there is a problem. `activation_bytes`: the most that is alive at once, before fusion and
-    quantization."""
+    """`onnx_ops`: op type -> count, as the file has them, graphs inside of nodes included. `problems`: what stops the
+    compiler; the fields after it are empty when there is a problem. `optimized_nodes`: how many nodes are left to
+    compile. `activation_bytes`: the most that is alive at once, before fusion and quantization."""
 
     onnx_ops: Mapping[str, int]
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    optimized_nodes: int = 0
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     ops: tuple[OpCost, ...] = ()
@@ -51,15 +58,17 @@ def summarize(path: Path, shapes: Mapping[str, tuple[int, ...]], constants: Mapp
     """The summary of the model in `path`, with `shapes` for its open inputs and `constants` for inputs of a fixed
     value. EdgeError when it is no ONNX model."""
     model = bind_constants(load_model(path), constants)
-    counts = Counter(node.op_type for node in model.proto.graph.node)
-    onnx_ops = dict(counts.most_common())
-    if unsupported := check_support(model):
-        return Summary(onnx_ops, tuple(f"no such op in edgec: {entry}" for entry in unsupported))
+    onnx_ops = dict(Counter(op_types(model.proto.graph)).most_common())
     try:
         graph = import_onnx(model, shapes)
     except EdgeError as error:
-        return Summary(onnx_ops, (str(error),))
-    return _of_graph(onnx_ops, graph)
+        found = find_problems(model, shapes)
+        return Summary(onnx_ops, tuple(found) or (Problem("", "", str(error)),))
+    summary = _of_graph(onnx_ops, graph)
+    run_pipeline(graph, (*FLOAT, *LATE))
+    if refused := refusals(graph, find(TARGET)):
+        return Summary(onnx_ops, tuple(Problem(r.node, r.op, r.reason) for r in refused))
+    return replace(summary, optimized_nodes=sum(len(part.nodes) for part in graph.graphs()))
 
 
 def _of_graph(onnx_ops: Mapping[str, int], graph: Graph) -> Summary:

@@ -77,9 +77,12 @@ def _ports(inputs: Iterable[_Port], outputs: Iterable[_Port]) -> Table:
 def _render_model(summary: "Summary") -> RenderableType:
     listed = ", ".join(f"{count} {op}" for op, count in summary.onnx_ops.items())
     nodes = Text(plain(f"{sum(summary.onnx_ops.values())} ONNX nodes: {listed}"))
+    optimized = Text(f"{sum(summary.onnx_ops.values())} nodes -> {summary.optimized_nodes} after optimization")
     if summary.problems:
-        problems = [Text.assemble(("cannot be compiled: ", "bold red"), plain(p)) for p in summary.problems]
-        return Group(nodes, *problems)
+        listed_problems = table("op", "node", "why it cannot be compiled")
+        for problem in summary.problems:
+            add_row(listed_problems, problem.op or "-", problem.node or "-", problem.reason)
+        return Group(nodes, "", listed_problems)
     ops = table("edgec op", "nodes", "M MACs", "parameters")
     for row in summary.ops:
         add_row(ops, row.op, str(row.nodes), f"{row.macs / 1e6:.1f}", f"{row.parameters:,}")
@@ -89,7 +92,7 @@ def _render_model(summary: "Summary") -> RenderableType:
         ("activations", f"at most {size(summary.activation_bytes)} alive at once, before fusion and quantization"),
     )
     verdict = Text("everything in it is supported", style="green")
-    return Group(nodes, "", _ports(summary.inputs, summary.outputs), "", ops, "", totals, verdict)
+    return Group(nodes, optimized, "", _ports(summary.inputs, summary.outputs), "", ops, "", totals, verdict)
 
 
 def _render_bundle(manifest: "Manifest") -> RenderableType:

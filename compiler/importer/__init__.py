@@ -1,8 +1,18 @@
 """ONNX file -> Graph. `import_onnx` is the way in; `check_support` says beforehand what would stop it."""
 
 from .constants import Constant, bind_constants
-from .convert import import_onnx
+from .convert import find_problems, import_onnx
 from .model import load_model
-from .support import Unsupported, check_support
+from .support import Problem, Unsupported, check_support, op_types
 
-__all__ = ["Constant", "Unsupported", "bind_constants", "check_support", "import_onnx", "load_model"]
+__all__ = [
+    "Constant",
+    "Problem",
+    "Unsupported",
+    "bind_constants",
+    "check_support",
+    "find_problems",
+    "import_onnx",
+    "load_model",
+    "op_types",
+]

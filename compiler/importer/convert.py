@@ -1,6 +1,7 @@
 """`import_onnx`: walks the ONNX graph in order and applies each op's import rule from `compiler/ops/`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import onnx
 
@@ -11,8 +12,9 @@ from ..ops.builder import Builder
 from ..ops.qdq import interface_quant
 from .constants import Constant, bind_constants
 from .model import Model, Source, load_model
-from .scope import Import, Scope
+from .scope import Import, Scope, Unknown
 from .shapes import input_types
+from .support import Problem, check_support
 
 
 def import_onnx(
@@ -32,16 +34,52 @@ def import_onnx(
         raise EdgeError("the model needs more memory than this machine has") from None
 
 
+def find_problems(
+    source: Source,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    constants: Mapping[str, Constant] | None = None,
+) -> list[Problem]:
+    """Every node that `import_onnx` would stop at, were it not for those before it: none if it would not stop.
+
+    A node that reads what such a node computes is looked at as well if ONNX's own shape inference knows the type.
+    EdgeError if the model cannot be read at all.
+    """
+    model = bind_constants(load_model(source), constants or {})
+    problems: list[Problem] = []
+    try:
+        _Conversion(_inferred(model, shapes or {}), problems).run(shapes or {})
+    except Unknown:
+        pass
+    except (EdgeError, MemoryError) as error:
+        problems += [Problem(u.nodes[0], u.op_type, f"no such op in edgec: {u}") for u in check_support(model)]
+        problems.append(Problem("", "", str(error) or "the model needs more memory than this machine has"))
+    return problems
+
+
+def _inferred(model: Model, shapes: Mapping[str, Sequence[int]]) -> Model:
+    """The model with the types of its tensors, as far as ONNX can tell."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    for declared in proto.graph.input:
+        dims = declared.type.tensor_type.shape.dim
+        for dim, extent in zip(dims, shapes.get(declared.name, ()), strict=False):
+            dim.dim_value = extent
+    try:
+        return replace(model, proto=onnx.shape_inference.infer_shapes(proto, data_prop=True))
+    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError):
+        return model
+
+
 class _Conversion:
     """The state of one import."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, problems: list[Problem] | None = None) -> None:
         self.graph = model.proto.graph
         names = {name for node in self.graph.node for name in (*node.input, *node.output)}
         names.update(i.name for i in (*self.graph.input, *self.graph.output))
         names.update(t.name for t in self.graph.initializer)
         self.builder = Builder(taken=names)
-        self.scope = Scope(Import(model), self.graph, self.builder)
+        self.scope = Scope(Import(model, problems), self.graph, self.builder)
         self.values = self.scope.values
 
     def run(self, shapes: Mapping[str, Sequence[int]]) -> Graph:
@@ -68,7 +106,7 @@ class _Conversion:
     def _outputs(self) -> list[Value]:
         outputs: list[Value] = []
         for declared in self.graph.output:
-            if declared.name not in self.values:
+            if self.scope.lookup(declared.name) is None:
                 raise EdgeError(f"nothing computes the model's output {declared.name!r}")
             if any(v.name == declared.name for v in outputs):
                 raise EdgeError(f"the model has two outputs called {declared.name!r}; names must be unique")

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 import onnx
 
 from ...errors import EdgeError
 from ..ir.graph import Value, constant
+from ..ir.types import TensorType
 from ..ops.builder import Builder
 from ..ops.onnx_node import OnnxAttr, OnnxNode, find_rule
 from .functions import Key, called, key_of, local_functions, opsets_of, standard_body
 from .model import Model
-from .shapes import declared_dims
-from .support import MAX_NESTING, domain_of, missing_ops, node_name, subgraphs
+from .shapes import static_types
+from .support import MAX_NESTING, Problem, domain_of, missing_ops, node_name, op_name, subgraphs, unknown_op
 from .tensors import array_of
 
 MAX_INNER_NODES = 2**16
@@ -22,12 +24,16 @@ MAX_CALLS = 32
 """Functions within functions."""
 
 
+class Unknown(EdgeError):
+    """What a node reads is not known, because another node cannot be imported."""
+
+
 class Import:
     """One import: the model, its functions, those that are being called, and how many nodes inside of others there
-    have been."""
+    have been. `problems` gets what is wrong with single nodes; without it, the first ends the import."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Model, problems: list[Problem] | None = None) -> None:
+        self.model, self.problems = model, problems
         self.functions = local_functions(model.proto)
         self._calls: list[Key] = []
         self._inner_nodes = 0
@@ -76,25 +82,48 @@ class Scope:
         self._is_body = path is not None
         self.depth: int = 0 if outer is None else outer.depth + (not self._is_body)
         self.values: dict[str, Value] = {}
-        self._declared: dict[str, Sequence[int]] | None = None
         if self.depth > MAX_NESTING:
             raise EdgeError(f"the model nests graphs more than {MAX_NESTING} deep; export it with fewer levels")
         if graph.sparse_initializer:
             raise EdgeError("the model holds sparse initializers; store them dense")
         self._nodes = needed_nodes(graph)
         self._read = {name for _, node in self._nodes for name in reads(node)} | {o.name for o in graph.output}
-        if unsupported := missing_ops(self.opsets, self._nodes, context.functions):
+        if context.problems is None and (unsupported := missing_ops(self.opsets, self._nodes, context.functions)):
             listed = "; ".join(str(u) for u in unsupported)
             raise EdgeError(f"the model uses ops that edgec does not support: {listed}")
+        self._unknown: set[str] = set()
         self._initializers()
 
     def run(self) -> None:
         """Import the nodes that the graph's outputs depend on."""
         for index, node in self._nodes:
-            self._node(self.path + node_name(node, index), node)
+            name = self.path + node_name(node, index)
+            try:
+                self._node(name, node)
+            except EdgeError as error:
+                if self.context.problems is None:
+                    raise
+                if not isinstance(error, Unknown):
+                    reason = str(error).removeprefix(f"{node.op_type} node {name!r}: ")
+                    self.context.problems.append(Problem(name, op_name(node), reason))
+                self._stand_in(node.output)
+
+    def _stand_in(self, names: Iterable[str]) -> None:
+        """Go on without what computes the tensors, as far as their types are known."""
+        for name in names:
+            if name in self._types:
+                self.values[name] = Value(self.builder.claim(f"{self.path}{name}"), self._types[name])
+            else:
+                self._unknown.add(name)
+
+    @cached_property
+    def _types(self) -> Mapping[str, TensorType]:
+        return dict(static_types((*self.graph.value_info, *self.graph.output)))
 
     def lookup(self, name: str) -> Value | None:
         """The tensor called `name`, here or further out, as nodes emitted here read it."""
+        if name in self._unknown:
+            raise Unknown(f"{name!r} is not known")
         if name in self.values or self.outer is None or self._is_body:
             return self.values.get(name)
         value = self.outer.lookup(name)
@@ -145,7 +174,7 @@ class Scope:
         if function is not None:
             return self._call(name, function, proto, inputs, outputs)
         if rule is None:
-            raise ValueError("ONNX defines it by other ops, but not for inputs of these types")
+            raise ValueError(unknown_op(domain, proto.op_type, opset))
         if not rule.takes_codes and any(v is not None and v.type.quant is not None for v in inputs):
             raise ValueError(
                 "it takes a quantized tensor as it is; put DequantizeLinear before and QuantizeLinear after it"
@@ -173,7 +202,7 @@ class Scope:
             inner.values.update(zip((i.name for i in graph.input), given, strict=True))
             inner.run()
         for formal in graph.output:
-            if formal.name not in inner.values:
+            if inner.lookup(formal.name) is None:
                 raise ValueError(f"nothing computes the output {formal.name!r} of the function {function.name!r}")
         return [inner.lookup(formal) for formal in function.output]
 
@@ -189,9 +218,7 @@ class Scope:
         return value
 
     def _shapes(self, outputs: Sequence[str]) -> Mapping[str, Sequence[int]]:
-        if self._declared is None:
-            self._declared = dict(_static_shapes((*self.graph.value_info, *self.graph.output)))
-        return {name: self._declared[name] for name in outputs if name in self._declared}
+        return {name: self._types[name].shape for name in outputs if name in self._types}
 
     def _attribute(self, a: onnx.AttributeProto, where: str) -> OnnxAttr:
         kinds = onnx.AttributeProto
@@ -276,15 +303,6 @@ def reads(node: onnx.NodeProto, depth: int = 0) -> Iterable[str]:
 
 def _size(graph: onnx.GraphProto, depth: int) -> int:
     return sum(1 + sum(_size(g, depth + 1) for g in subgraphs(node, depth)) for node in graph.node)
-
-
-def _static_shapes(infos: Iterable[onnx.ValueInfoProto]) -> Iterable[tuple[str, Sequence[int]]]:
-    for info in infos:
-        if info.type.HasField("tensor_type"):
-            dims = declared_dims(info)
-            static = [d for d in dims or () if isinstance(d, int)]
-            if dims is not None and len(static) == len(dims):
-                yield info.name, static
 
 
 def _text(data: bytes) -> str:

@@ -1,6 +1,6 @@
 """Gives every graph input a static shape: from the model, from the user, or 1 for a symbolic batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import onnx
 
@@ -46,6 +46,16 @@ def declared_dims(value: onnx.ValueInfoProto) -> list[Dim] | None:
         else:
             dims.append(d.dim_param if d.dim_param not in ("", "?", "-1") else None)
     return dims
+
+
+def static_types(values: Iterable[onnx.ValueInfoProto]) -> Iterator[tuple[str, TensorType]]:
+    """Name and type of those tensors that are declared with all extents; float16 is computed in float32."""
+    for value in values:
+        if value.type.HasField("tensor_type"):
+            dims, dtype = declared_dims(value), DTYPE_OF_ONNX.get(value.type.tensor_type.elem_type)
+            static = [d for d in dims or () if isinstance(d, int)]
+            if dims is not None and len(static) == len(dims) and dtype is not None:
+                yield value.name, TensorType(tuple(static), dtype)
 
 
 def _bind(name: str, dims: list[Dim] | None, shape: tuple[int, ...], symbols: dict[str, int]) -> None:

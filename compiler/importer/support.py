@@ -2,11 +2,12 @@
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import onnx
 
 from ...errors import EdgeError
-from ..ops.onnx_node import find_rule
+from ..ops.onnx_node import find_rule, supported_ops
 from .functions import Key, is_function, local_functions
 from .model import Source, load_model
 
@@ -33,6 +34,33 @@ class Unsupported:
         return f"{op} (opset {self.opset}; {len(self.nodes)}x: {shown})"
 
 
+@dataclass(frozen=True)
+class Problem:
+    """A node that cannot be imported, "" where it is the model as a whole, its op, and the reason, which names what is
+    accepted."""
+
+    node: str
+    op: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.op} node {self.node!r}: {self.reason}" if self.node else self.reason
+
+
+def unknown_op(domain: str, op_type: str, opset: int) -> str:
+    """What is wrong with an op that has no rule."""
+    names = [name for known, name in supported_ops() if known == domain]
+    similar = get_close_matches(op_type, names, n=3)
+    other = "give it as a function of the model, or export it as ops of ONNX"
+    advice = f"similar ones are {', '.join(similar)}" if similar else other
+    return f"edgec has no such op (opset {opset}); {advice}"
+
+
+def op_name(node: onnx.NodeProto) -> str:
+    """The node's op with its domain."""
+    return f"{domain_of(node)}.{node.op_type}" if domain_of(node) else str(node.op_type)
+
+
 def domain_of(node: onnx.NodeProto) -> str:
     """The node's domain; the default one is ""."""
     return "" if node.domain == "ai.onnx" else node.domain
@@ -49,6 +77,14 @@ def subgraphs(node: onnx.NodeProto, depth: int = 0) -> list[onnx.GraphProto]:
     if graphs and depth > MAX_NESTING:
         raise EdgeError(f"the model nests graphs more than {MAX_NESTING} deep; export it with fewer levels")
     return graphs
+
+
+def op_types(graph: onnx.GraphProto, depth: int = 0) -> Iterator[str]:
+    """The op type of each node, and of those in graphs inside of nodes."""
+    for node in graph.node:
+        yield node.op_type
+        for inner in subgraphs(node, depth):
+            yield from op_types(inner, depth + 1)
 
 
 def check_support(source: Source) -> list[Unsupported]:

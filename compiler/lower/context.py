@@ -53,10 +53,19 @@ class PendingStep:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A node, its op, and why it cannot be lowered."""
+
+    node: str
+    op: str
+    reason: str
+
+
 @dataclass
 class Context:
     """Everything that lowerings of nodes share. `name` is what steps are called: the node's name, and what a helping
-    step does after a slash."""
+    step does after a slash. `refused` gets the nodes that cannot be lowered; without it, the first ends it all."""
 
     target: Target
     layout: Layout
@@ -66,6 +75,7 @@ class Context:
     storages: dict[Storage, None] = field(default_factory=dict)
     phase: int = 0
     name: str = ""
+    refused: list[Refusal] | None = None
     _joined: bool = False
     """Whether the next step is reached on several ways, or after a control step: it waits for all before it."""
 

@@ -21,7 +21,7 @@ from . import (  # noqa: F401  (they register the lowerings)
     regions,
     sampling,
 )
-from .context import LOWERINGS, Context
+from .context import LOWERINGS, Context, Refusal
 from .interface import plan_interface
 from .layout import plan_layout
 from .memory import lower_bound, plan_arena
@@ -43,15 +43,29 @@ class Lowered:
     arena_lower_bound: int
 
 
-def lower(graph: Graph, target: Target, states: Mapping[str, str] | None = None) -> Lowered:
+def refusals(graph: Graph, target: Target) -> list[Refusal]:
+    """Every node of `graph` that `lower` would stop at, were it not for those before it; none if it would not stop."""
+    found: list[Refusal] = []
+    try:
+        lower(graph, target, refused=found)
+    except EdgeError as error:
+        found.append(Refusal("", "", str(error)))
+    return found
+
+
+def lower(
+    graph: Graph, target: Target, states: Mapping[str, str] | None = None, refused: list[Refusal] | None = None
+) -> Lowered:
     """The plan of `graph` (after all passes) for `target`. `states` names inputs that sessions keep, and the outputs
-    that they take in the next run. EdgeError names what has no kernel or is too large."""
+    that they take in the next run. EdgeError names what has no kernel or is too large; with `refused`, nodes without
+    kernel are noted there and left out."""
     _check(graph)
     sharing, interface = plan_sharing(graph, target.columns), plan_interface(graph, states or {})
     in_place = replaceable(graph, sharing, target.columns, interface.states)
     replaced = {new for _, new in interface.states} - in_place
     placed = {v: place for v, place in interface.outputs[::-1] if v not in replaced}
     context = Context(target, plan_layout(graph, sharing, placed | dict(interface.inputs)))
+    context.refused = refused
     context.keep(interface.inputs.values())
     walk(context, graph)
     for value, place in interface.outputs:

@@ -1,8 +1,9 @@
 """The nodes of a graph, or of a region of a node, as steps."""
 
+from ...errors import EdgeError
 from ..ir.graph import Graph, Node
 from .buffers import Storage, View
-from .context import LOWERINGS, Context
+from .context import LOWERINGS, Context, Refusal
 from .copies import copy
 from .pictures import find_pictures, lower_picture
 
@@ -44,4 +45,9 @@ class _Walk:
             if target is not None and target.storage not in self.copied:
                 self.copied.add(target.storage)
                 copied(self.context, self.context.view(value), target)
-        LOWERINGS[node.op](self.context, node)
+        try:
+            LOWERINGS[node.op](self.context, node)
+        except EdgeError as error:
+            if self.context.refused is None:
+                raise
+            self.context.refused.append(Refusal(node.name, node.op, str(error)))

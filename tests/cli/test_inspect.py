@@ -77,3 +77,81 @@ def test_what_is_no_model_is_one_line(tmp_path: Path, content: bytes) -> None:
     done = _inspect(tmp_path / "m.onnx")
     assert done.exit_code == 2 and done.stdout == ""
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def _model(path: Path, nodes: list[onnx.NodeProto], *outputs: str) -> Path:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "g",
+        [value("x", TensorProto.FLOAT, [2, 4]), value("k", TensorProto.INT64, [1])],
+        [value(name, TensorProto.FLOAT, None) for name in outputs],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("custom", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path / "m.onnx")
+    return path / "m.onnx"
+
+
+def test_every_problem_is_listed_with_its_node_and_reason(tmp_path: Path) -> None:
+    """Also behind others (cast), unless ONNX does not know the type of what is read (behind)."""
+    nodes = [
+        helper.make_node("Relus", ["x"], ["typo"], name="typo", domain=""),
+        helper.make_node("Frob", ["x"], ["frob"], name="frob", domain="custom"),
+        helper.make_node("Abs", ["frob"], ["behind"], name="behind"),
+        helper.make_node("Transpose", ["x"], ["t"], name="t", perm=[0, 0]),
+        helper.make_node("Softmax", ["x"], ["s"], name="axis", axis=7),
+        helper.make_node("Expand", ["x", "k"], ["e"], name="expand"),
+        helper.make_node("Cast", ["e"], ["last"], name="cast", to=TensorProto.STRING),
+    ]
+    done = _inspect(_model(tmp_path, nodes, "typo", "behind", "t", "s", "last"), "--json")
+    assert done.exit_code == 2
+    problems = {p["node"]: p for p in json.loads(done.stdout)["problems"]}
+    assert set(problems) == {"typo", "frob", "t", "axis", "expand", "cast"}
+    assert "similar ones are Relu" in problems["typo"]["reason"]
+    assert problems["frob"]["op"] == "custom.Frob" and "function of the model" in problems["frob"]["reason"]
+    assert "axis 7" in problems["axis"]["reason"]
+    assert "--const k=" in problems["expand"]["reason"]
+    text = _inspect(tmp_path / "m.onnx").stdout
+    assert all(name in text for name in problems)
+
+
+def test_problems_within_functions_and_graphs_are_named_with_where(tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info
+    branch = helper.make_graph(
+        [helper.make_node("Softmax", ["x"], ["b"], name="inner", axis=9)], "b",
+        [], [value("b", TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("Constant", [], ["yes"], value=helper.make_tensor("c", TensorProto.BOOL, [], [True])),
+        helper.make_node("If", ["yes"], ["y"], name="if", then_branch=branch, else_branch=branch),
+        helper.make_node("F", ["x"], ["z"], name="call", domain="custom"),
+    ]
+    path = _model(tmp_path, nodes, "y", "z")
+    model = onnx.load(path)
+    body = [helper.make_node("Softmax", ["a"], ["b"], name="inner", axis=8)]
+    model.functions.append(helper.make_function("custom", "F", ["a"], ["b"], body, [helper.make_opsetid("", 17)]))
+    onnx.save(model, path)
+    problems = {p["node"]: p["reason"] for p in json.loads(_inspect(path, "--json").stdout)["problems"]}
+    assert set(problems) == {"inner", "call/inner"}
+    assert "axis 9" in problems["inner"] and "axis 8" in problems["call/inner"]
+
+
+def test_nodes_before_and_after(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Exp", ["a"], ["b"])]
+    nodes += [helper.make_node("Identity", ["b"], ["c"]), helper.make_node("Neg", ["c"], ["y"])]
+    path = _model(tmp_path, nodes, "y")
+    assert _json(path)["optimized_nodes"] == 1
+    assert "4 nodes -> 1 after optimization" in _inspect(path).stdout
+
+
+def test_what_has_no_kernel_is_listed(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], [f"d{i}"], to=TensorProto.DOUBLE) for i in range(2)
+    ] + [helper.make_node("Softmax", [f"d{i}"], [f"y{i}"], name=f"soft{i}", axis=i) for i in range(2)]
+    path = _model(tmp_path, nodes, "y0", "y1")
+    model = onnx.load(path)
+    for output in model.graph.output:
+        output.type.tensor_type.elem_type = TensorProto.DOUBLE
+    onnx.save(model, path)
+    problems = json.loads(_inspect(path, "--json").stdout)["problems"]
+    assert [p["node"] for p in problems] == ["soft0", "soft1"]
+    assert all("float64" in p["reason"] for p in problems)

@@ -267,7 +267,7 @@ def damage_sparse(m):
         (damage_input_type, "not a tensor"),
         (damage_input_dtype, "complex64"),
         (damage_no_nodes, "holds no graph"),
-        (damage_no_inputs, "Conv node 'conv': input 1 is missing"),
+        (damage_no_inputs, "Conv node 'conv': input . is missing"),
         (damage_sparse, "sparse"),
     ],
 )
