@@ -51,6 +51,8 @@ def _checked(proto: onnx.ModelProto, folder: Path | None, what: str) -> Model:
     opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in proto.opset_import}
     if not proto.graph.node and not proto.graph.output:
         raise EdgeError(f"{what} holds no graph; export the model again")
+    if opsets and not any(node.domain in ("", "ai.onnx") for node in proto.graph.node):
+        opsets.setdefault("", newest)  # nothing is of that domain
     version = opsets.get("")
     if version is None or not OLDEST_OPSET <= version <= newest:
         found = "no ONNX opset" if version is None else f"ONNX opset {version}"

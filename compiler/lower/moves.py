@@ -19,6 +19,7 @@ def lower_transpose(c: Context, node: Node) -> None:
     strided_copy(c, x.at(), y.at(), y.type.shape, [own[p] for p in perm], strides(y), y.element)
 
 
+@lowering("bitcast")
 @lowering("reshape")
 def lower_reshape(c: Context, node: Node) -> None:
     """Nothing, where the output is the same bytes."""

@@ -1,7 +1,7 @@
 """Which values share memory, decided before any memory exists.
 
 - A concat along the channels is free: its inputs are written straight into slices of its buffer.
-- A reshape is free: its output is the same bytes.
+- A reshape and a bitcast are free: their output is the same bytes.
 - A slice of channels is free: its readers read the others' memory with gaps.
 - A map runs in place where it is the only reader of an operand of the same size and shape.
 """
@@ -13,6 +13,9 @@ from ..ir.attributes import int_attr, ints_attr
 from ..ir.graph import Graph, Node, Value
 from .buffers import element_size, image_dims
 from .demands import writes_strided
+
+
+_SAME_BYTES = ("reshape", "bitcast")
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,10 @@ def plan_sharing(graph: Graph, lanes: int) -> Sharing:
             plan.in_place(node, node.inputs)
         elif node.op == "scatter":
             plan.in_place(node, node.inputs[:1])
-        elif node.op == "reshape" and node.output in plan.outputs:
+        elif node.op in _SAME_BYTES and node.output in plan.outputs:
             plan.reshaped_output(node)
     for node in graph.nodes:
-        if node.op == "reshape":
+        if node.op in _SAME_BYTES:
             plan.read_inside(node, None)
         elif node.op == "slice" and (first := sliced_channels(node)) is not None:
             plan.read_inside(node, first)

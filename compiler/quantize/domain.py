@@ -28,7 +28,8 @@ def is_integer(node: Node) -> bool:
 
 def integer_nodes(graph: Graph) -> set[Node]:
     """The nodes of a float32 graph to compute in int8: all that can, but no copies that only join float nodes."""
-    integer = {node for node in graph.nodes if is_integer(node)}
+    exact = _positional(graph)
+    integer = {node for node in graph.nodes if is_integer(node) and node not in exact}
     near: set[Value] = set()
     for nodes, sources, sinks in (
         (graph.nodes, activations, lambda n: n.outputs),
@@ -42,6 +43,21 @@ def integer_nodes(graph: Graph) -> set[Node]:
         for node in integer
         if not keeps_quantization(node) or near.intersection([*activations(node), *node.outputs])
     }
+
+
+_POSITIONS = {"gather": 1, "scatter": 1, "roi_align": 1, "nms": 0}
+"""op -> its input that says where elements lie."""
+
+
+def _positional(graph: Graph) -> set[Node]:
+    """The maps that compute positions, or read what does: a rounded coordinate selects another element."""
+    positions: set[Value] = set()
+    for node in reversed(graph.nodes):
+        if node.op in _POSITIONS:
+            positions.add(node.inputs[_POSITIONS[node.op]])
+        if positions.intersection(node.outputs) and (node.op == "map" or keeps_quantization(node)):
+            positions.update(node.inputs if node.op in ("map", "concat") else node.inputs[:1])
+    return {n for n in graph.nodes if n.op == "map" and positions.intersection([*n.inputs, *n.outputs])}
 
 
 def _weighted(node: Node) -> bool:

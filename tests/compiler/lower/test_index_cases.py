@@ -18,7 +18,7 @@ from edgec.tests.compiler.lower.running import run
 pytestmark = pytest.mark.slow
 
 OPS = {
-    "ArgMax", "ArgMin", "AffineGrid", "CenterCropPad", "Col2Im", "Concat", "CumProd", "CumSum", "DepthToSpace", "Det",
+    "ArgMax", "ArgMin", "ArrayFeatureExtractor", "AffineGrid", "BitCast", "CenterCropPad", "Col2Im", "Concat", "CumProd", "CumSum", "DepthToSpace", "Det",
     "Expand", "EyeLike", "Gather", "GatherElements", "GatherND", "GridSample", "Hardmax", "MaxUnpool", "OneHot", "Pad",
     "ReverseSequence", "RoiAlign", "Scatter", "ScatterElements", "ScatterND", "Shape", "Size", "Slice", "SpaceToDepth",
     "Split", "TensorScatter", "Tile", "TopK", "Transpose", "Trilu", "Where",

@@ -209,3 +209,21 @@ def test_a_missing_range_is_named():
     del ranges["gated"]
     with pytest.raises(EdgeError, match="'gated' has no calibrated range"):
         quantize(net.graph, ranges)
+
+
+def test_positions_stay_float():
+    """What an index is computed from is not rounded to 8 bits, nor is what else reads it; the elements are."""
+    net = Net((4, 8), (6, 1))
+    x, grid = net.inputs
+    data = net("data", "map", x, expr=parse("max(%0, 0.0)"))
+    at = net("at", "map", grid, expr=parse("mul(add(%0, 1.0), 1.5)"))
+    flat = net("flat", "reshape", at, shape=(6,))
+    index = net("index", "map", flat, expr=parse("cast<int32>(floor(%0))"))
+    near = net("near", "map", at, expr=parse("sub(%0, floor(%0))"))
+    rows = net("rows", "gather", data, index)
+    y = net("y", "map", rows, near, expr=MUL)
+    expected, found = net.quantized(y)
+    assert [net.node(n).output.type.dtype for n in ("at", "near")] == ["float32"] * 2
+    assert all(net.node(n).output.type.quant is not None for n in ("data", "rows"))
+    for want, got in zip(expected, found, strict=True):
+        np.testing.assert_allclose(got["y"], want["y"], atol=0.05)
