@@ -56,7 +56,7 @@ class _Nms:
         scores = b.let((batch * b.param("classes") + kind) * count * 4)
 
         def key(index: Value) -> Value:
-            return order_key(b, b.let(self.scores.load(scores + index * 4, "float32")), "float32")
+            return i64(order_key(b, b.let(self.scores.load(scores + index * 4, "float32")), "float32"))
 
         heap = Heap(b, self.w, i64(0), i64(8), key, precedes)
         left = self._candidates(scores, heap)

@@ -7,20 +7,26 @@ from .builder import BITS, Builder, Pointer, Register, Value, bitcast, cast, con
 from .tir import tirx
 
 
-def order_key(b: Builder, value: Value, dtype: str) -> Value:
-    """int64 in the order of the elements: `ops.top_k.order_keys`, in any scale."""
-    if dtype == "uint64":
-        return bitcast(value, "int64", 1) ^ const(-(2**63), "int64")
+def key_type(dtype: str) -> str:
+    """The integer type of `order_key`."""
+    return "int64" if BITS[dtype] == 64 else "int32"
+
+
+def order_key(b: Builder, value: Value, dtype: str, lanes: int = 1) -> Value:
+    """Integers (`key_type`) in the order of the elements: `ops.top_k.order_keys`, in any scale."""
+    key = key_type(dtype)
+    bits = BITS[key]
+    if dtype in ("uint32", "uint64"):
+        return bitcast(value, key, lanes) ^ const(-(2 ** (bits - 1)), key, lanes)
     if not dtype.startswith("float"):
-        return cast(value, "int64", 1)
-    bits = BITS[dtype]
-    integer, mantissa = f"int{bits}", {32: 23, 64: 52}[bits]
-    raw = b.let(bitcast(value, integer, 1))
-    size = b.let(raw & const(2 ** (bits - 1) - 1, integer))
-    infinity = const((2 ** (bits - 1 - mantissa) - 1) << mantissa, integer)
-    signed = tirx.Select(raw < const(0, integer), -size, size)
-    key = tirx.Select(size > infinity, const(2 ** (bits - 1) - 1, integer), signed)
-    return cast(b.let(key), "int64", 1)
+        return cast(value, key, lanes)
+    mantissa = {32: 23, 64: 52}[bits]
+    raw = b.let(bitcast(value, key, lanes))
+    size = b.let(raw & const(2 ** (bits - 1) - 1, key, lanes))
+    infinity = const((2 ** (bits - 1 - mantissa) - 1) << mantissa, key, lanes)
+    zero = const(0, key, lanes)
+    signed = tirx.Select(raw < zero, zero - size, size)
+    return b.let(tirx.Select(size > infinity, const(2 ** (bits - 1) - 1, key, lanes), signed))
 
 
 Above = Callable[[Value, Value, Value, Value], Value]

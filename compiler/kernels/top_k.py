@@ -43,7 +43,7 @@ def _body(b: Builder, spec: TopKSpec) -> None:
             return b.let(x.load((source + index * inner) * size, spec.dtype))
 
         def key(index: Value) -> Value:
-            return order_key(b, element(index), spec.dtype) ^ b.param("flip")
+            return i64(order_key(b, element(index), spec.dtype)) ^ b.param("flip")
 
         heap = Heap(b, indices, b.let(target * 8), b.let(inner * 8), key, follows)
         with b.range(0, k) as slot:

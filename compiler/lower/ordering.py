@@ -6,28 +6,36 @@ from ..ir.attributes import bool_attr, float_attr, int_attr, str_attr
 from ..ir.extent import ceil_div, least
 from ..ir.graph import Node
 from ..ir.types import TensorType
-from ..kernels import cumulative, nms, nonzero, top_k
+from ..kernels import cumulative, first, nms, nonzero, top_k
 from ..ops.cumulative import KINDS
 from .context import Context, lowering
 from .copies import dense
 from .pack import float_bits
 
 CHUNK = 4096
-"""Elements of a tile of running sums, side by side."""
+"""Elements of a tile of columns, side by side."""
 
 
 @lowering("top_k")
 def lower_top_k(c: Context, node: Node) -> None:
-    """bool is ordered as the bytes it is."""
+    """bool is ordered as the bytes it is. One element needs no heap."""
     x = dense(c, c.input(node, 0))
     values, indices = (c.layout.views[v] for v in node.outputs)
     axis, shape = int_attr(node, "axis"), x.type.shape
     inner = prod(shape[axis + 1 :])
-    params = {"count": shape[axis], "k": int_attr(node, "k"), "inner": inner}
-    params["flip"] = 0 if bool_attr(node, "largest") else -1
-    spec = top_k.TopKSpec("uint8" if x.type.dtype == "bool" else x.type.dtype)
+    dtype, outer = "uint8" if x.type.dtype == "bool" else x.type.dtype, prod(shape[:axis])
+    params = {"count": shape[axis], "flip": 0 if bool_attr(node, "largest") else -1}
     operands = {"x": x.at(), "y": values.at(), "indices": indices.at()}
-    c.emit(top_k, spec, operands, params, prod(shape[:axis]) * inner)
+    if int_attr(node, "k") > 1:
+        params |= {"k": int_attr(node, "k"), "inner": inner}
+        c.emit(top_k, top_k.TopKSpec(dtype), operands, params, outer * inner)
+    elif inner == 1:
+        c.emit(first, first.FirstSpec(dtype, inner=False), operands, params, outer)
+    else:
+        chunk = least(inner, CHUNK)
+        chunks = ceil_div(inner, chunk)
+        params |= {"inner": inner, "chunk": chunk, "chunks": chunks}
+        c.emit(first, first.FirstSpec(dtype, inner=True), operands, params, outer * chunks)
 
 
 @lowering("cumulative")

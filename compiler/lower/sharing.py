@@ -14,7 +14,6 @@ from ..ir.graph import Graph, Node, Value
 from .buffers import element_size, image_dims
 from .demands import writes_strided
 
-
 _SAME_BYTES = ("reshape", "bitcast")
 
 

@@ -18,10 +18,11 @@ from edgec.tests.compiler.lower.running import run
 pytestmark = pytest.mark.slow
 
 OPS = {
-    "ArgMax", "ArgMin", "ArrayFeatureExtractor", "AffineGrid", "BitCast", "CenterCropPad", "Col2Im", "Concat", "CumProd", "CumSum", "DepthToSpace", "Det",
-    "Expand", "EyeLike", "Gather", "GatherElements", "GatherND", "GridSample", "Hardmax", "MaxUnpool", "OneHot", "Pad",
-    "ReverseSequence", "RoiAlign", "Scatter", "ScatterElements", "ScatterND", "Shape", "Size", "Slice", "SpaceToDepth",
-    "Split", "TensorScatter", "Tile", "TopK", "Transpose", "Trilu", "Where",
+    "AffineGrid", "ArgMax", "ArgMin", "ArrayFeatureExtractor", "BitCast", "CenterCropPad", "Col2Im", "Concat",
+    "CumProd", "CumSum", "DepthToSpace", "Det", "Expand", "EyeLike", "Gather", "GatherElements", "GatherND",
+    "GridSample", "Hardmax", "MaxUnpool", "OneHot", "Pad", "ReverseSequence", "RoiAlign", "Scatter", "ScatterElements",
+    "ScatterND", "Shape", "Size", "Slice", "SpaceToDepth", "Split", "TensorScatter", "Tile", "TopK", "Transpose",
+    "Trilu", "Where",
 }  # fmt: skip
 
 REFUSED = {"test_onehot_with_bfloat16_values", "test_reversesequence_bfloat16"}
