@@ -14,7 +14,10 @@ from .bundle.toolchain import cache_dir
 from .bundle.writer import write_bundle
 from .codegen.kernels import KernelObject, compile_kernel
 from .importer import Constant, bind_constants, import_onnx, load_model
+from .importer.model import Model
 from .ir.graph import Graph
+from .ir.probe import is_ranged, probing, require_same
+from .ir.specialize import Specialization, now, revalued
 from .lower.lower import Lowered, lower
 from .quantize import Method, open_samples, post_training_quantization
 
@@ -79,8 +82,7 @@ def build_graph(
     (`ops.reference.run_graph`) is what every target computes. Arguments as in `compile_model`."""
     progress("import", 0, 1)
     source = bind_constants(load_model(Path(model)), constants or {})
-    graph = import_onnx(source, shapes)
-    run_pipeline(graph, FLOAT, verify=verify, dump=dump)
+    graph = _imported(source, shapes, verify, dump)
     if int8 and not is_quantized(graph):
         if calibrate is None:
             raise EdgeError(
@@ -89,7 +91,26 @@ def build_graph(
             )
         samples = open_samples(Path(calibrate), [(v.name, v.type) for v in graph.inputs])
         post_training_quantization(graph, source, samples, calibration, progress)
+    with probing():
+        probe = revalued(graph) if is_ranged(graph) else None
     run_pipeline(graph, LATE, verify=verify, dump=dump)
+    if probe is not None:
+        with probing():
+            run_pipeline(probe, LATE)
+            require_same(graph, probe)
+    return graph
+
+
+def _imported(source: Model, shapes: Mapping[str, Sequence[int]] | None, verify: bool, dump: Dump | None) -> Graph:
+    graph = import_onnx(source, shapes)
+    run_pipeline(graph, FLOAT, verify=verify, dump=dump)
+    if is_ranged(graph):
+        with probing():
+            convert = Specialization(now)
+            smallest = {name: [convert.number(d) for d in shape] for name, shape in (shapes or {}).items()}
+            probe = import_onnx(source, smallest)
+            run_pipeline(probe, FLOAT)
+            require_same(graph, probe)
     return graph
 
 

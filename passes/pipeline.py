@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..compiler.ir.extent import Undecided
 from ..compiler.ir.graph import Graph
 from ..compiler.ir.text import print_graph
 from ..compiler.ir.verify import verify as check
+from ..errors import EdgeError
 from . import (
     absorb_qdq,
     channels_last,
@@ -64,8 +66,11 @@ def run_pipeline(graph: Graph, passes: Sequence[Pass], *, verify: bool = False, 
     """Run `passes` in order on `graph` and its regions, with `verify` the verifier after each: EdgeError if one broke
     the graph."""
     for step in passes:
-        for part in list(graph.graphs()):
-            step(part)
+        try:
+            for part in list(graph.graphs()):
+                step(part)
+        except Undecided as question:
+            raise EdgeError(f"the pass {pass_name(step)} cannot treat all runs alike: {question}") from None
         if verify:
             check(graph)
         if dump is not None:

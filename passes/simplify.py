@@ -9,7 +9,7 @@ transpose that only moves extents of one, reduce over such extents      ->    re
 
 from collections.abc import Callable
 
-from ..compiler.ir.attributes import floats_attr, ints_attr
+from ..compiler.ir.attributes import ints_attr
 from ..compiler.ir.graph import Graph, Node
 from ..compiler.ir.registry import attr
 from .editor import Editor
@@ -45,7 +45,7 @@ def _pools_nothing(node: Node) -> bool:
 
 
 def _resizes_nothing(node: Node) -> bool:
-    return floats_attr(node, "scales", 2) == (1.0, 1.0)
+    return attr(node, "scales") == (1.0, 1.0)
 
 
 def _concatenates_one(node: Node) -> bool:

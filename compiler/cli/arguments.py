@@ -1,5 +1,6 @@
 """`NAME=VALUE` arguments."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,19 +13,65 @@ if TYPE_CHECKING:
     from ..importer import Constant
 
 
+_EXTENT = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)(?::|$))?(?:(?P<low>\d+)(?:\.\.(?P<high>\d+)(?:/(?P<step>\d+))?)?)?")
+
+
 def shapes(texts: Iterable[str]) -> Mapping[str, tuple[int, ...]]:
-    """`["x=1,3,480,640"]` -> `{"x": (1, 3, 480, 640)}`; typer.BadParameter for anything else."""
-    table: dict[str, tuple[int, ...]] = {}
+    """`["x=1,3,480,640"]` -> `{"x": (1, 3, 480, 640)}`; typer.BadParameter for anything else.
+
+    An extent may be a range, LOW..HIGH or LOW..HIGH/STEP, and have a name, NAME:LOW..HIGH, which stands for the same
+    extent elsewhere: these become `ir.extent.Extent`s.
+    """
+    inputs: dict[str, list[re.Match[str]]] = {}
     for text in texts:
         name, _, extents = text.rpartition("=")
-        try:
-            shape = tuple(int(e) for e in extents.split(","))
-        except ValueError:
-            shape = ()
-        if not name or not shape or any(not 0 < e < 2**31 for e in shape):
-            raise typer.BadParameter(f"{text!r} is not NAME=D0,D1,... with positive extents, as in x=1,3,480,640")
-        table[name] = shape
-    return table
+        found = [_EXTENT.fullmatch(e) for e in extents.split(",")]
+        matches = [m for m in found if m and (m["name"] or m["low"])]
+        if not name or len(matches) != len(found):
+            raise _no_shape(text)
+        inputs[name] = matches
+    symbols = _symbols(m for matches in inputs.values() for m in matches if m["name"] and m["low"])
+    return {
+        name: tuple(_extent(f"{name}_{axis}", m, symbols) for axis, m in enumerate(matches))
+        for name, matches in inputs.items()
+    }
+
+
+def _no_shape(text: str) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"{text!r} is not NAME=D0,D1,... with positive extents, as in x=1,3,480,640, or ranges, as in "
+        "x=1..8,3,48,W:32..640/32"
+    )
+
+
+def _symbols(definitions: Iterable[re.Match[str]]) -> Mapping[str, int]:
+    """The named extents."""
+    texts: dict[str, str] = {}
+    symbols = {}
+    for definition in definitions:
+        name, text = definition["name"], definition.string
+        if texts.setdefault(name, text) != text:
+            raise typer.BadParameter(f"the extent {name} is defined twice, as {texts[name]} and as {text}")
+        symbols[name] = _range(name, definition)
+    return symbols
+
+
+def _extent(default: str, match: re.Match[str], symbols: Mapping[str, int]) -> int:
+    if not match["name"]:
+        return _range(re.sub(r"\W", "_", default), match)
+    if match["name"] not in symbols:
+        raise typer.BadParameter(f"the extent {match['name']} has no range; define it once, as in W:32..640/32")
+    return symbols[match["name"]]
+
+
+def _range(name: str, match: re.Match[str]) -> int:
+    from ..ir.extent import symbol
+
+    low, high, step = int(match["low"]), int(match["high"] or match["low"]), int(match["step"] or 1)
+    if not (0 < low <= high < 2**31 and step > 0):
+        raise _no_shape(match.string)
+    last = high - (high - low) % step
+    return low if last == low else symbol(name, low, last, step)
 
 
 def files(texts: Iterable[str]) -> Mapping[str, Path]:

@@ -32,7 +32,11 @@ def compile_command(
     ] = "percentile",
     shape: Annotated[
         list[str] | None,
-        typer.Option(help="Fix an input's shape, as NAME=1,3,480,640. May be repeated.", show_default=False),
+        typer.Option(
+            help="Fix an input's shape, as NAME=1,3,480,640, or give ranges, as NAME=1..8,3,48,W:32..640/32. May be "
+            "repeated.",
+            show_default=False,
+        ),
     ] = None,
     const: Annotated[
         list[str] | None,
@@ -63,6 +67,8 @@ def compile_command(
     edgec compile detector.onnx --shape x=1,3,480,640
 
     edgec compile vad.onnx --shape input=1,576 --const sr=16000 --state state=stateN
+
+    edgec compile recogniser.onnx --shape x=1..8,3,48,W:32..640/32
     """
     shapes, constants = arguments.shapes(shape or ()), arguments.constants(const or ())
     states = arguments.states(state or ())

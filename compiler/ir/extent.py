@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from operator import index
 from typing import Any
 
-from .polynomial import Op, Poly, Symbol, Term, bounds, combine, from_term, number, to_term, value_at
+from . import polynomial
+from .polynomial import Array, Op, Poly, Symbol, Term, bounds, combine, from_term, number, to_term, value_at
 
 __all__ = [
     "Extent", "Op", "Symbol", "Term", "Undecided", "at", "ceil_div", "evaluate", "extent_of", "is_symbolic", "least",
@@ -179,6 +180,14 @@ def value_in(value: int, values: Mapping[Symbol, int]) -> int:
 def bounds_of(value: int) -> tuple[int, int]:
     """The least and the largest value, or numbers beyond these."""
     return bounds(poly_of(value))
+
+
+def values_of(*extents: int) -> list[Array]:
+    """The values of extents in all runs, in one order of runs: int64 arrays; ValueError if these are too many."""
+    values = polynomial.values_of(*map(poly_of, extents))
+    if values is None:
+        raise ValueError(f"{extents[0]} takes too many values; compile a smaller range, or in larger steps")
+    return values
 
 
 def largest(value: int) -> int:

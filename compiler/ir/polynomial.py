@@ -17,6 +17,9 @@ EXHAUSTIVE = 2**14
 """So many combinations of values are tried out to bound a polynomial; with more, bounds are those of its parts."""
 
 
+Array = np.ndarray[Any, Any]
+
+
 @dataclass(frozen=True)
 class Symbol:
     """A number of a run, between `low` and `high` in steps of `step` from `low` on."""
@@ -247,12 +250,9 @@ def bounds(p: Poly) -> tuple[int, int]:
     """(least, largest) value that p takes, or numbers beyond these."""
     if p.constant is not None:
         return p.constant, p.constant
-    symbols = sorted(p.symbols(), key=lambda s: s.name)
-    if prod(s.count for s in symbols) <= EXHAUSTIVE:
-        grid = np.meshgrid(*(np.arange(s.count, dtype=np.int64) for s in symbols), indexing="ij")
-        steps = {s: g.reshape(-1) for s, g in zip(symbols, grid, strict=True)}
-        values = _value(p, steps.__getitem__)
-        return int(values.min()), int(values.max())
+    values = values_of(p)
+    if values is not None:
+        return int(values[0].min()), int(values[0].max())
     low = high = 0
     for monomial, coefficient in p.parts:
         least, largest = 1, 1
@@ -262,6 +262,16 @@ def bounds(p: Poly) -> tuple[int, int]:
         low += min(coefficient * least, coefficient * largest)
         high += max(coefficient * least, coefficient * largest)
     return low, high
+
+
+def values_of(*polynomials: Poly) -> list[Array] | None:
+    """The values of polynomials in all runs, in one order of runs; None if there are more than `EXHAUSTIVE`."""
+    symbols = sorted({s for p in polynomials for s in p.symbols()}, key=lambda s: s.name)
+    if prod(s.count for s in symbols) > EXHAUSTIVE:
+        return None
+    grid = np.meshgrid(*(np.arange(s.count, dtype=np.int64) for s in symbols), indexing="ij")
+    steps = {s: g.reshape(-1) for s, g in zip(symbols, grid, strict=True)}
+    return [np.asarray(_value(p, steps.__getitem__)) for p in polynomials]
 
 
 def _factor_bounds(factor: Symbol | Atom) -> tuple[int, int]:

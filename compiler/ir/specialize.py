@@ -60,7 +60,12 @@ def specialized(graph: Graph, values: Mapping[Symbol, int]) -> Graph:
 
 def revalued(graph: Graph) -> Graph:
     """A copy whose extents have the integer values of now: see `extent.at`."""
-    return Specialization(lambda e: extent_of(e.poly) if isinstance(e, Extent) else e).graph(graph)
+    return Specialization(now).graph(graph)
+
+
+def now(extent: int) -> int:
+    """The extent with the integer value of now."""
+    return extent_of(extent.poly) if isinstance(extent, Extent) else extent
 
 
 def is_dynamic(node: Node) -> bool:

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 from ...errors import EdgeError
 from ...targets.target import Target
+from ..ir.extent import Undecided
 from ..ir.graph import Graph
-from ..ir.specialize import input_symbols
+from ..ir.probe import is_ranged, probing
+from ..ir.specialize import input_symbols, revalued
 from ..kernels.spec import Kernel
 from . import (  # noqa: F401  (they register the lowerings)
     conv,
     elementwise,
+    extents,
     indexing,
     matmul,
     moves,
@@ -22,10 +25,11 @@ from . import (  # noqa: F401  (they register the lowerings)
     sampling,
 )
 from .context import LOWERINGS, Context, Refusal
-from .interface import plan_interface
-from .layout import plan_layout
+from .interface import Interface, plan_interface
+from .layout import Layout, plan_layout
 from .memory import lower_bound, plan_arena
 from .plan import Plan
+from .probe import require_same_steps
 from .sharing import plan_sharing
 from .states import replaceable
 from .walk import copied, walk
@@ -60,18 +64,12 @@ def lower(
     that they take in the next run. EdgeError names what has no kernel or is too large; with `refused`, nodes without
     kernel are noted there and left out."""
     _check(graph)
-    sharing, interface = plan_sharing(graph, target.columns), plan_interface(graph, states or {})
-    in_place = replaceable(graph, sharing, target.columns, interface.states)
-    replaced = {new for _, new in interface.states} - in_place
-    placed = {v: place for v, place in interface.outputs[::-1] if v not in replaced}
-    context = Context(target, plan_layout(graph, sharing, placed | dict(interface.inputs)))
-    context.refused = refused
-    context.keep(interface.inputs.values())
-    walk(context, graph)
-    for value, place in interface.outputs:
-        context.name = value.name
-        copied(context, context.view(value), place)
-    context.keep(interface.inputs.values())
+    interface = plan_interface(graph, states or {})
+    context = _emitted(graph, target, interface, refused)
+    if is_ranged(graph) and not refused:
+        with probing():
+            other = revalued(graph)
+            require_same_steps(context, _emitted(other, target, plan_interface(other, states or {}), None))
     storages = list(context.storages)
     arena = plan_arena(storages)
     if arena > MAX_ARENA:
@@ -84,6 +82,28 @@ def lower(
         interface.kept(),
     )  # fmt: skip
     return Lowered(plan, context.kernels, lower_bound(storages))
+
+
+def _emitted(graph: Graph, target: Target, interface: Interface, refused: list[Refusal] | None) -> Context:
+    """The steps of all nodes, and copies of what is not computed in its place."""
+    context = Context(target, Layout())
+    context.refused = refused
+    try:
+        sharing = plan_sharing(graph, target.columns)
+        in_place = replaceable(graph, sharing, target.columns, interface.states)
+        replaced = {new for _, new in interface.states} - in_place
+        placed = {v: place for v, place in interface.outputs[::-1] if v not in replaced}
+        context.layout = plan_layout(graph, sharing, placed | dict(interface.inputs))
+        context.keep(interface.inputs.values())
+        walk(context, graph)
+        for value, place in interface.outputs:
+            context.name = value.name
+            copied(context, context.view(value), place)
+        context.keep(interface.inputs.values())
+    except Undecided as question:
+        what = f"node {context.name!r}" if context.name else "the model's memory"
+        raise EdgeError(f"{what} would have to be planned differently from run to run: {question}") from None
+    return context
 
 
 def _check(graph: Graph) -> None:

@@ -3,10 +3,13 @@
 import numpy as np
 
 from ..ir.attributes import bool_attr, float_attr, int_attr, ints_attr, str_attr
+from ..ir.extent import is_symbolic
 from ..ir.graph import Array, Node
-from ..kernels import lrn, resize, roi_align
+from ..ir.types import TensorType
+from ..kernels import lrn, resize, roi_align, taps
 from ..ops import roi
-from ..ops.resize import linear_taps, nearest_indices
+from ..ops.resize import COORDINATES, ROUNDINGS, linear_taps, nearest_indices, scales_of
+from .buffers import Ref, View
 from .context import Context, lowering, require
 from .copies import dense
 from .iteration import each
@@ -19,26 +22,48 @@ def lower_resize(c: Context, node: Node) -> None:
     x, y = c.input(node, 0), c.output(node)
     _, height, width, channels = y.dims
     params = {"out_height": height, "out_width": width, "y_row": y.row, "y_pixel": y.pixel, "channels": channels}
-    if str_attr(node, "mode", ("nearest", "linear")) == "nearest":
+    form = "nearest" if str_attr(node, "mode", ("nearest", "linear")) == "nearest" else x.type.dtype
+    if form == "nearest":
         spec = resize.ResizeSpec("nearest", "bytes")
         params["channels"] = channels * y.element
-        table = np.concatenate([nearest_indices(node, 0) * x.row, nearest_indices(node, 1) * x.pixel])
     else:
         require(node, "float32", "int8")
         spec = resize.ResizeSpec("linear", x.type.dtype)
-        quantized = x.type.quant is not None
-        table = np.concatenate([_taps(node, 0, x.row, quantized), _taps(node, 1, x.pixel, quantized)])
-    positions = c.weights.add(table.astype(np.int32).tobytes())
+    if any(map(is_symbolic, (*x.dims[1:3], height, width, x.row))):
+        positions = _computed_taps(c, node, x, form)
+    else:
+        table = np.concatenate([_taps(node, axis, stride, form) for axis, stride in enumerate((x.row, x.pixel))])
+        positions = c.weights.add(table.astype(np.int32).tobytes())
     for image, present in each(x.dims[0]):
         operands = {"x": x.at(image), "w": positions, "y": y.at(image)}
         c.emit(resize, spec, operands, params, height * present, barrier=image == 0)
 
 
-def _taps(node: Node, axis: int, stride: int, quantized: bool) -> Array:
-    """(byte offset of low, of high, weight of high) for each output index: [3 * extent] int32."""
-    taps = linear_taps(node, axis)
-    weights = taps.integer_weights() if quantized else taps.fraction.astype(np.float32).view(np.int32)
-    return np.stack([taps.low * stride, taps.high * stride, weights], axis=1).reshape(-1)
+def _taps(node: Node, axis: int, stride: int, form: str) -> Array:
+    """The entries of the kernels' table for each output index along an axis of the plane."""
+    if form == "nearest":
+        return nearest_indices(node, axis) * stride
+    found = linear_taps(node, axis)
+    weights = found.integer_weights() if form == "int8" else found.fraction.astype(np.float32).view(np.int32)
+    return np.stack([found.low * stride, found.high * stride, weights], axis=1).reshape(-1)
+
+
+def _computed_taps(c: Context, node: Node, x: View, form: str) -> Ref:
+    """The same table, made in a run."""
+    sizes, entry = ints_attr(node, "sizes", 2), 4 if form == "nearest" else 12
+    table = c.scratch(TensorType(((sizes[0] + sizes[1]) * entry,), "int8")).at()
+    spec = taps.TapsSpec(
+        form,  # type: ignore[arg-type]
+        str_attr(node, "coordinates", COORDINATES), str_attr(node, "rounding", ROUNDINGS),
+    )  # fmt: skip
+    with c.part("taps"):
+        for axis, (stride, scale) in enumerate(zip((x.row, x.pixel), scales_of(node), strict=True)):
+            params = {
+                "before": x.dims[1 + axis], "after": sizes[axis], "stride": stride,
+                "scale": 0 if scale is None else float_bits(scale),  # type: ignore[arg-type]
+            }  # fmt: skip
+            c.emit(taps, spec, {"y": table.plus(axis * sizes[0] * entry)}, params, 1, barrier=axis == 0)
+    return table
 
 
 @lowering("lrn")

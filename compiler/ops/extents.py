@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.attributes import bool_attr, expr_attr, ints_attr, str_attr
+from ..ir.attributes import bool_attr, expr_attr, int_attr, ints_attr, str_attr
 from ..ir.expr import Const, Expr, In
 from ..ir.extent import Undecided, bounds_of, is_symbolic, least, most
 from ..ir.graph import Array, Node, Value
@@ -21,7 +21,7 @@ INTEGERS = ("int32", "int64")
 MAX_ELEMENTS = 64
 """Of a tensor of extents: shapes are short."""
 
-_MOVES = frozenset({"concat", "gather", "slice", "reshape", "transpose", "broadcast_to"})
+_MOVES = frozenset({"concat", "slice", "reshape", "transpose", "broadcast_to"})
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
@@ -73,7 +73,8 @@ def _computed(node: Node, inputs: Sequence[Array]) -> Array:
     from ..ir.registry import lookup
 
     if node.op == "gather":
-        inputs = [inputs[0], inputs[1].astype(np.int64)]
+        taken = np.take(inputs[0], inputs[1].astype(np.int64), int_attr(node, "axis"), mode="clip")
+        return np.array(taken, object)  # of one element, numpy gives the element
     if node.op in _MOVES:
         return lookup(node.op).reference(node, inputs)[0]
     if node.op == "map":

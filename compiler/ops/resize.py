@@ -1,13 +1,15 @@
 """`resize`: a plane sampled at other points, by the nearest element or linearly; ONNX's Resize and Upsample."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
-from ..ir.attributes import floats_attr, ints_attr, str_attr
-from ..ir.graph import Array, Node, Value
-from ..ir.registry import REQUIRED, OpDef, register
+from ..ir.attributes import ints_attr, str_attr
+from ..ir.extent import is_symbolic, values_of
+from ..ir.graph import Array, Attr, Node, Value
+from ..ir.registry import REQUIRED, OpDef, attr, register
 from ..ir.types import TensorType
 from . import quantized
 from .builder import Builder
@@ -30,7 +32,7 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     mode = str_attr(node, "mode", ("nearest", "linear"))
     str_attr(node, "coordinates", COORDINATES)
     str_attr(node, "rounding", ROUNDINGS)
-    if not all(0 < s < np.inf for s in floats_attr(node, "scales", 2)):
+    if not all(s is None or (isinstance(s, float) and 0 < s < np.inf) for s in scales_of(node)):
         raise ValueError("its scales must be positive and finite")
     if mode == "linear" and x.quant is None and "float" not in x.dtype:
         raise ValueError(f"a linear resize takes a floating point or quantized input, not {x.dtype}")
@@ -42,10 +44,19 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     return (x.with_shape(in_layout(node, n, c, height, width)),)
 
 
+def scales_of(node: Node) -> tuple[Attr, Attr]:
+    """The plane's scales (y, x); None stands for size after / size before, of extents that a run decides."""
+    scales = attr(node, "scales")
+    if not isinstance(scales, tuple) or len(scales) != 2:
+        raise ValueError(f"attribute 'scales' is {scales!r}, but must be a tuple of 2 numbers")
+    return scales[0], scales[1]
+
+
 def source_coordinates(node: Node, axis: int) -> Array:
     """Where each output index of the plane's `axis` (0: rows, 1: columns) lies in the input: float32."""
     before, after = nchw_shape(node, node.inputs[0].type)[2 + axis], ints_attr(node, "sizes", 2)[axis]
-    scale = np.float32(floats_attr(node, "scales", 2)[axis])
+    given = scales_of(node)[axis]
+    scale = np.float32(after) / np.float32(before) if given is None else np.float32(given)  # type: ignore[arg-type]
     kind = str_attr(node, "coordinates", COORDINATES)
     i, half = np.arange(after, dtype=np.float32), np.float32(0.5)
     if kind == "align_corners":
@@ -160,13 +171,13 @@ def _resize(b: Builder, node: OnnxNode) -> Value:
     coordinates = node.text("coordinate_transformation_mode", "half_pixel")
     rounding = node.text("nearest_mode", "round_prefer_floor")
     factors = None if scales is None or scales.type.size == 0 else b.array(scales, "scales")
-    extents = None if sizes is None or sizes.type.size == 0 else np.array(b.ints(sizes, "sizes"), np.int64)
+    extents = None if sizes is None or sizes.type.size == 0 else np.array(b.ints(sizes, "sizes"), object)
     if (factors is None) == (extents is None):
         raise ValueError("exactly one of scales and sizes must be given")
     if "axes" in node.attrs:
         axes = [a % x.type.rank for a in node.integers("axes")]
         factors = None if factors is None else _spread(factors, axes, np.ones(x.type.rank, np.float32))
-        extents = None if extents is None else _spread(extents, axes, np.array(x.type.shape, np.int64))
+        extents = None if extents is None else _spread(extents, axes, np.array(x.type.shape, object))
     return _emit(b, node, x, coordinates, rounding, factors, extents)
 
 
@@ -185,22 +196,44 @@ def _emit(
     mode = node.text("mode", "nearest")
     if mode not in ("nearest", "linear"):
         raise ValueError(f"its mode is {mode!r}; nearest and linear are supported")
-    before = np.array(x.type.shape, np.int64)
+    before = x.type.shape
     given = scales if scales is not None else sizes
-    if given is None or given.shape != before.shape or not 3 <= x.type.rank <= 4:
+    if given is None or len(given) != len(before) or not 3 <= x.type.rank <= 4:
         raise ValueError(f"it resizes {x.type.rank} dimensions; 3 or 4 with a scale or size for each are supported")
     if scales is not None:
         scales = scales.astype(np.float32)
         if not np.all(np.isfinite(scales) & (scales > 0) & (scales < 2**20)):
             raise ValueError(f"its scales {scales.tolist()} are not sensible factors")
-        sizes = np.floor(scales * before.astype(np.float32)).astype(np.int64)
+        after = tuple(_scaled(d, s) for d, s in zip(before, scales, strict=True))
+        factors: list[float | None] = [float(s) for s in scales]
     else:
-        assert sizes is not None
-        scales = sizes.astype(np.float32) / before.astype(np.float32)
-    if list(sizes[:2]) != list(before[:2]):
+        after = tuple(given)
+        factors = [_ratio(d, e) for d, e in zip(before, after, strict=True)]
+    if after[:2] != before[:2]:
         raise ValueError("it resizes the batch or the channels; only spatial dimensions are supported")
-    extents, factors = (1, 1, *map(int, sizes[2:]))[-2:], (1.0, 1.0, *map(float, scales[2:]))[-2:]
+    extents, plane = (1, 1, *after[2:])[-2:], (1.0, 1.0, *factors[2:])[-2:]
     y = b.emit(
-        "resize", planar(b, x), mode=mode, coordinates=coordinates, rounding=rounding, sizes=extents, scales=factors
+        "resize", planar(b, x), mode=mode, coordinates=coordinates, rounding=rounding, sizes=extents, scales=plane
     )
     return unplanar(b, y, x.type.rank)
+
+
+def _scaled(extent: int, scale: np.float32) -> int:
+    """floor(scale * extent), computed in float32."""
+    if not is_symbolic(extent):
+        return int(np.floor(scale * np.float32(extent)))
+    ratio = Fraction(float(scale)).limit_denominator(1024)
+    result: int = extent * ratio.numerator // ratio.denominator
+    before, after = values_of(extent, result)
+    if not np.array_equal(np.floor(scale * before.astype(np.float32)), after):
+        raise ValueError(f"it scales {extent} by {scale}, which is no fraction; give it sizes, or a fixed shape")
+    return result
+
+
+def _ratio(before: int, after: int) -> float | None:
+    """The scale that sizes stand for; None where a run decides them."""
+    if before == after:
+        return 1.0
+    if is_symbolic(before) or is_symbolic(after):
+        return None
+    return float(np.float32(after) / np.float32(before))

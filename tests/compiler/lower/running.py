@@ -21,14 +21,16 @@ HOST, BASE, DOTPROD = "local", "qemu:cortex-a53", "qemu:cortex-a76"
 
 
 @dataclass(frozen=True)
-class _Port:
+class DevicePort:
+    """An input or output as devices take it."""
+
     name: str
     shape: tuple[int, ...]
     dtype: str
 
 
-def _ports(values: list[Value]) -> list[_Port]:
-    return [_Port(v.name, v.type.shape, v.type.dtype) for v in values]
+def _ports(values: list[Value]) -> list[DevicePort]:
+    return [DevicePort(v.name, v.type.shape, v.type.dtype) for v in values]
 
 
 def run(
