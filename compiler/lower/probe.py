@@ -5,7 +5,7 @@ from .context import Context, PendingStep
 
 
 def require_same_steps(context: Context, probe: Context) -> None:
-    """EdgeError names the first node whose steps are others in `probe`, lowered with other integer values of extents."""
+    """EdgeError names the first node whose steps are others in `probe`, lowered with other values of extents."""
     numbers = [{storage: i for i, storage in enumerate(c.storages)} for c in (context, probe)]
 
     def described(step: PendingStep, which: int) -> tuple[object, ...]:
