@@ -49,6 +49,6 @@ def run_at(
         for v in target.variants
     }
     write_bundle(path, *assemble(replace(lowered, plan=plan), objects, target, "test"))
-    ports = ([DevicePort(p.name, p.type.shape, p.type.dtype) for p in side] for side in (plan.inputs, plan.outputs))
+    ports = [[DevicePort(p.name, p.type.shape, p.type.dtype) for p in side] for side in (plan.inputs, plan.outputs)]
     options = RunOptions(guard=True, timeout=60)
-    return open_device(device).run(path, *ports, inputs, None, options).outputs
+    return open_device(device).run(path, ports[0], ports[1], inputs, None, options).outputs
