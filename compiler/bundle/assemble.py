@@ -1,27 +1,23 @@
 """From a plan and its kernel objects to the files and the manifest of a bundle."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from ...targets.target import Target
 from ..codegen.kernels import KernelObject
+from ..ir.extent import Symbol, term_of
 from ..ir.types import TensorType
 from ..lower.lower import Lowered
 from ..lower.plan import Plan, Port
 from . import manifest as m
-from .program import (
-    Variant,
-    c_identifier,
-    exported_symbols,
-    header_source,
-    program_source,
-    runtime_memory,
-    step_kernel,
-    weights_file,
-)
+from .c_text import c_identifier
+from .extents import Dim, Extents, term_text
+from .header import header_source
+from .program import exported_symbols, program_source, runtime_memory, weights_file
 from .toolchain import NATIVE, Triple, compile_c, link_library, link_runner
+from .variants import Variant
 
 SYSTEM_LIBRARIES = {"android", "atomic", "c", "dl", "gcc", "log", "m", "pthread", "rt", "stdc", "util", "z"}
 """lib<name>.so that every system has: a model must not take such a name."""
@@ -55,7 +51,7 @@ def assemble(
     """File name -> content, and the manifest (whose `files` the writer fills in)."""
     plan = lowered.plan
     code = program_code(lowered, objects, target)
-    weights = weights_file(plan.weights)
+    weights, extents = weights_file(plan.weights), Extents(plan)
     files = {
         **_libraries(code, plan, target),
         m.RUNNER: _runner(code, target),
@@ -73,12 +69,13 @@ def assemble(
             target.systems,
         ),
         precision="int8" if any(s.kernel.startswith("qs8_") for s in plan.steps) else "float32",
-        inputs=tuple(_tensor(p) for p in plan.inputs),
-        outputs=tuple(_tensor(p) for p in plan.outputs),
+        inputs=_tensors(plan.inputs, extents.inputs, extents),
+        outputs=_tensors(plan.outputs, extents.outputs, extents),
+        states=tuple(m.State(_tensor(Port(s.input, s.type)), s.output) for s in plan.states),
         memory=m.Memory.of(plan.arena_size, len(weights), runtime_memory(plan)),
         code_bytes=len(files[m.library_name(plan.name, "linux")]),
-        macs=sum(s.macs for s in plan.steps),
-        steps=tuple(m.StepInfo(s.name, step_kernel(s), s.macs) for s in plan.steps),
+        macs=sum(int(s.macs) for s in plan.steps),
+        steps=tuple(m.StepInfo(s.name, s.action, int(s.macs)) for s in plan.steps),
     )  # fmt: skip
     return files, manifest
 
@@ -96,8 +93,20 @@ def _runner(code: Code, target: Target) -> bytes:
     return link_runner([source, *code.kernels], Triple(target.arch))
 
 
-def _tensor(port: Port) -> m.Tensor:
-    return m.Tensor(port.name, port.type.shape, port.type.dtype, _affine(port.type))
+def _tensors(ports: Sequence[Port], dims: Sequence[Dim], extents: Extents) -> tuple[m.Tensor, ...]:
+    ranges: dict[int, list[m.Range]] = {}
+    for dim in dims:
+        extent = ports[dim.port].type.shape[dim.axis]
+        term = term_of(extent)
+        low, step = (term.low, term.step) if isinstance(term, Symbol) else (extents.lowest(dim), 1)
+        name = "".join(c for c in term_text(term) if c.isprintable())
+        ranges.setdefault(dim.port, []).append(m.Range(dim.axis, name, low, int(extent), step))
+    return tuple(_tensor(port, tuple(ranges.get(index, ()))) for index, port in enumerate(ports))
+
+
+def _tensor(port: Port, ranges: tuple[m.Range, ...] = ()) -> m.Tensor:
+    shape = tuple(int(extent) for extent in port.type.shape)
+    return m.Tensor(port.name, shape, port.type.dtype, _affine(port.type), ranges)
 
 
 def _affine(type_: TensorType) -> m.Affine | None:

@@ -65,6 +65,11 @@ class DeviceModel:
         self.inputs = bundle.manifest.inputs
         self.outputs = bundle.manifest.outputs
         self._bundle, self._device, self._options = bundle, device, RunOptions(threads=threads)
+        if bundle.manifest.states:
+            raise EdgeError(
+                f"{bundle.path} keeps states from run to run, which device '{device.name}' does not; "
+                f"compile it for this machine to use it here"
+            )
         device.query()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

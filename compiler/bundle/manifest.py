@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from . import untrusted
 
-FORMAT = 1
+FORMAT = 2
 """Version of the bundle format; a reader accepts its own only."""
 
 MANIFEST = "manifest.json"
@@ -75,24 +75,61 @@ class Affine:
 
 
 @dataclass(frozen=True)
+class Range:
+    """An extent that differs from run to run: dimension `axis` is `min` to `max` in steps of `step`. What has the same
+    `name` is the same number in a run; of an output it may also be a formula over such names."""
+
+    axis: int
+    name: str
+    min: int
+    max: int
+    step: int
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.min <= self.max and self.step > 0, f"is {self.min} to {self.max} in steps of {self.step}")
+
+    def __str__(self) -> str:
+        return f"{self.min}..{self.max}" + (f"/{self.step}" if self.step > 1 else "")
+
+
+@dataclass(frozen=True)
 class Tensor:
-    """An input or output: dense, row-major, `dtype` as numpy names it."""
+    """An input or output: dense, row-major, `dtype` as numpy names it. `shape` is the largest; the extents of which it
+    has the `ranges` may be smaller."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     quant: Affine | None = None
+    ranges: tuple[Range, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.dtype in ITEM_BYTES, f"has dtype {self.dtype!r}; known: {', '.join(ITEM_BYTES)}")
         _require(len(self.shape) <= MAX_RANK, f"has {len(self.shape)} dimensions; at most {MAX_RANK} are accepted")
         _require(all(0 <= d < 2**31 for d in self.shape), f"has the impossible shape {list(self.shape)}")
         _require(self.nbytes <= MAX_BYTES, f"has the absurd shape {list(self.shape)}")
+        axes = [r.axis for r in self.ranges]
+        known = len(set(axes)) == len(axes) and all(0 <= axis < len(self.shape) for axis in axes)
+        _require(known and all(r.max == self.shape[r.axis] for r in self.ranges), "has ranges that are not its shape's")
 
     @property
     def nbytes(self) -> int:
         """Bytes of the dense tensor."""
         return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
+    @property
+    def extents(self) -> tuple[str, ...]:
+        """The shape for people: `8`, or `1..8` where it differs from run to run."""
+        ranges = {r.axis: str(r) for r in self.ranges}
+        return tuple(ranges.get(axis, str(extent)) for axis, extent in enumerate(self.shape))
+
+
+@dataclass(frozen=True)
+class State:
+    """A tensor that a session keeps from run to run, by the model's name for it after a run. It starts as zeros."""
+
+    tensor: Tensor
+    output: str
 
 
 @dataclass(frozen=True)
@@ -157,15 +194,16 @@ class Manifest:
     macs: int
     steps: tuple[StepInfo, ...]
     files: Mapping[str, FileInfo] = field(default_factory=dict)
+    states: tuple[State, ...] = ()
     format: int = FORMAT
 
     def __post_init__(self) -> None:
         _require(self.format == FORMAT, f"has bundle format {self.format}; this edgec reads format {FORMAT}")
         _require(_MODEL_NAME.fullmatch(self.model) is not None, f"has the model name {self.model[:80]!r}")
         _require(self.precision in PRECISIONS, f"has precision {self.precision[:80]!r}")
-        for ports in (self.inputs, self.outputs):
+        for ports in (self.inputs, self.outputs, tuple(state.tensor for state in self.states)):
             names = [p.name for p in ports]
-            _require(len(set(names)) == len(names), "has two inputs or two outputs of the same name")
+            _require(len(set(names)) == len(names), "has two inputs, outputs or states of the same name")
         for name in self.files:
             _require(_FILE_NAME.fullmatch(name) is not None and name != MANIFEST, f"has the file name {name[:80]!r}")
 

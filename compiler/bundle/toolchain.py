@@ -31,11 +31,11 @@ from ...errors import EdgeError
 NATIVE = Path(__file__).parents[2] / "runtimes" / "native"
 PAGE_SIZE = 16384
 
-_COMMON = ("affinity", "cpu", "introspect", "model", "pool", "report", "session", "text")
+_COMMON = ("affinity", "cpu", "introspect", "model", "pool", "ports", "report", "session", "shapes", "states", "text")
 _RUNNER = ("arguments", "main", "output", "report", "start", "tensors")
 _EMULATIONS = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}
 _CFLAGS = (
-    *("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-nostdinc"),
+    *("-std=c11", "-Os", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-nostdinc"),
     *("-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-fno-ident", "-g0"),
     *("-fno-sanitize=undefined", "-fno-stack-protector", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
 )
@@ -142,7 +142,7 @@ def _compile(source: Path, triple: Triple, position_independent: bool = True, in
     maps = [f"-ffile-prefix-map={source.parent}=.", f"-ffile-prefix-map={NATIVE}=."]
     flags = [*_CFLAGS, *triple._cflags, "-fPIC" if position_independent else "-fno-pic"]
     if source.stem == "freestanding":
-        flags.append("-fno-builtin")
+        flags += ["-fno-builtin", "-O2"]  # kernels call it
     _run_zig(["cc", *flags, *includes, *maps, "-c", str(source), "-o", str(output)], output.parent)
     return output
 

@@ -60,21 +60,20 @@ class _Port(Protocol):
     def name(self) -> str: ...
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    @property
     def dtype(self) -> str: ...
 
 
-def _ports(inputs: Iterable[_Port], outputs: Iterable[_Port]) -> Table:
+def _ports(rows: Iterable[tuple[str, _Port, Iterable[object]]]) -> Table:
+    """A table of tensors: what each is to the model, and its extents."""
     made = table("", "name", "type", "shape")
-    for kind, ports in (("input", inputs), ("output", outputs)):
-        for port in ports:
-            add_row(made, kind, port.name, port.dtype, " x ".join(map(str, port.shape)) or "scalar")
+    for kind, port, extents in rows:
+        add_row(made, kind, port.name, port.dtype, " x ".join(map(str, extents)) or "scalar")
     return made
 
 
 def _render_model(summary: "Summary") -> RenderableType:
+    ports = [("input", port, port.shape) for port in summary.inputs]
+    ports += [("output", port, port.shape) for port in summary.outputs]
     listed = ", ".join(f"{count} {op}" for op, count in summary.onnx_ops.items())
     nodes = Text(plain(f"{sum(summary.onnx_ops.values())} ONNX nodes: {listed}"))
     optimized = Text(f"{sum(summary.onnx_ops.values())} nodes -> {summary.optimized_nodes} after optimization")
@@ -92,10 +91,13 @@ def _render_model(summary: "Summary") -> RenderableType:
         ("activations", f"at most {size(summary.activation_bytes)} alive at once, before fusion and quantization"),
     )
     verdict = Text("everything in it is supported", style="green")
-    return Group(nodes, optimized, "", _ports(summary.inputs, summary.outputs), "", ops, "", totals, verdict)
+    return Group(nodes, optimized, "", _ports(ports), "", ops, "", totals, verdict)
 
 
 def _render_bundle(manifest: "Manifest") -> RenderableType:
+    ports = [("input", port, port.extents) for port in manifest.inputs]
+    ports += [("output", port, port.extents) for port in manifest.outputs]
+    ports += [("state", state.tensor, state.tensor.extents) for state in manifest.states]
     memory, target = manifest.memory, manifest.target
     kernels = Counter(step.kernel for step in manifest.steps)
     work = Counter[str]()
@@ -113,4 +115,4 @@ def _render_bundle(manifest: "Manifest") -> RenderableType:
         ("work", f"{manifest.macs / 1e6:.1f} M multiply-accumulates in {len(manifest.steps)} steps"),
         ("made by", ", ".join([f"edgec {manifest.edgec}", *(f"{t} {v}" for t, v in sorted(manifest.tools.items()))])),
     )
-    return Group(totals, "", _ports(manifest.inputs, manifest.outputs), "", rows)
+    return Group(totals, "", _ports(ports), "", rows)

@@ -68,6 +68,11 @@ class Step:
     control: Control = Control.NONE
     target: int = 0
 
+    @property
+    def action(self) -> str:
+        """What the step is in profiles and manifests: its kernel, or what it does to the order of steps."""
+        return self.control.name.lower() if self.control else self.kernel
+
 
 @dataclass(frozen=True)
 class Port:

@@ -20,7 +20,7 @@ class TensorPort(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Extents of the dense, row-major tensor."""
+        """Extents of the dense, row-major tensor; the largest, where they differ from run to run."""
         ...
 
     @property
@@ -119,7 +119,7 @@ class Device(Protocol):
         out_dir: Path | None = None,
         options: RunOptions | None = None,
     ) -> RunReport:
-        """Runs a bundle. Inputs without an array get fixed pseudo-random values.
+        """Runs a bundle. Inputs without an array get fixed pseudo-random values, in their largest shape.
 
         With `out_dir`, each output is also written there, as `<name>.npy`.
         """

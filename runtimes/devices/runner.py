@@ -100,7 +100,7 @@ class RunnerDevice(ABC):
         for i, (port, entry) in enumerate(zip(ports, figures["outputs"], strict=True)):
             local = work / f"output_{i}.bin"
             self.pull(entry["file"], local)
-            results[port.name] = np.fromfile(local, np.dtype(port.dtype)).reshape(port.shape)
+            results[port.name] = np.fromfile(local, np.dtype(port.dtype)).reshape(entry["shape"])
         return results
 
 
@@ -111,7 +111,7 @@ def _check_arrays(ports: Sequence[TensorPort], arrays: Mapping[str, Array]) -> d
         if name not in by_name:
             raise EdgeError(f"there is no input '{name}'; the inputs are {', '.join(by_name) or 'none'}")
         array, port = np.asarray(value), by_name[name]
-        if array.dtype != np.dtype(port.dtype) or array.shape != tuple(port.shape):
+        if array.dtype != np.dtype(port.dtype):
             raise EdgeError(
                 f"input '{name}' has type {array.dtype}{list(array.shape)}, "
                 f"but {port.dtype}{list(port.shape)} is accepted"

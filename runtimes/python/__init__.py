@@ -1,5 +1,5 @@
 """Bundles in Python: numpy in, numpy out."""
 
-from .binding import Memory, Model, Port, Session, StepProfile
+from .binding import Memory, Model, Port, Session, State, StepProfile
 
-__all__ = ["Memory", "Model", "Port", "Session", "StepProfile"]
+__all__ = ["Memory", "Model", "Port", "Session", "State", "StepProfile"]

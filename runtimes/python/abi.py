@@ -37,6 +37,12 @@ class Port(c.Structure):
     )
 
 
+class Range(c.Structure):
+    """`edge_range`."""
+
+    _fields_ = (("low", c.c_int64), ("high", c.c_int64), ("step", c.c_int64))
+
+
 class ModelOptions(c.Structure):
     """`edge_model_options`."""
 
@@ -76,8 +82,14 @@ _CALLS = {
     "edge_model_counts": (_HANDLE, c.POINTER(c.c_uint32), c.POINTER(c.c_uint32)),
     "edge_model_input": (_HANDLE, c.c_uint32, c.POINTER(c.POINTER(Port))),
     "edge_model_output": (_HANDLE, c.c_uint32, c.POINTER(c.POINTER(Port))),
+    "edge_model_input_range": (_HANDLE, c.c_uint32, c.c_int32, c.POINTER(Range)),
+    "edge_model_state": (_HANDLE, c.c_uint32, c.POINTER(c.POINTER(Port)), c.POINTER(c.c_char_p)),
     "edge_session_create": (_HANDLE, c.POINTER(SessionOptions), _OUT, c.POINTER(Error)),
     "edge_session_close": (_HANDLE,),
+    "edge_session_set_input_shape": (_HANDLE, c.c_uint32, c.POINTER(c.c_int64), c.c_int32),
+    "edge_session_output_shape": (_HANDLE, c.c_uint32, c.POINTER(c.c_int64), c.c_int32, c.POINTER(c.c_int32)),
+    "edge_session_state": (_HANDLE, c.c_char_p, _OUT, c.POINTER(c.c_size_t)),
+    "edge_session_reset_state": (_HANDLE,),
     "edge_session_bind_input": (_HANDLE, c.c_uint32, c.c_void_p, c.c_size_t),
     "edge_session_bind_output": (_HANDLE, c.c_uint32, c.c_void_p, c.c_size_t),
     "edge_session_run": (_HANDLE,),

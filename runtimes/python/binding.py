@@ -1,10 +1,11 @@
 """Run a bundle's library in this process: numpy in, numpy out, through the C interface that applications use."""
 
 import ctypes as c
+import itertools
 import os
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output. Quantized ones hold integers: real = (value - zero_point) * scale."""
+    """An input or output. Quantized ones hold integers: real = (value - zero_point) * scale.
+
+    Where shapes differ from run to run, `shape` is the largest, and an input's `ranges` has what each extent can be.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -28,9 +32,20 @@ class Port:
     zero_point: tuple[int, ...] = ()
     axis: int | None = None
     alignment: int = 1
+    ranges: tuple[range, ...] = ()
 
     def __str__(self) -> str:
-        return f"'{self.name}' {self.dtype}{list(self.shape)}"
+        return f"'{self.name}' {self.dtype}[{', '.join(map(_extent_text, self.ranges or self.shape))}]"
+
+
+@dataclass(frozen=True)
+class State:
+    """A tensor that sessions keep from run to run: `input` and `output` are its names before and after a run."""
+
+    input: str
+    output: str
+    shape: tuple[int, ...]
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -86,8 +101,9 @@ class Model:
         self._calls.edge_model_counts(self._handle, inputs, outputs)
         self.name = self._text("edge_model_name")
         self.variant = self._text("edge_model_variant")
-        self.inputs = tuple(self._port("edge_model_input", i) for i in range(inputs.value))
+        self.inputs = tuple(self._input(i) for i in range(inputs.value))
         self.outputs = tuple(self._port("edge_model_output", i) for i in range(outputs.value))
+        self.states = tuple(self._states())
 
     def session(
         self, threads: int = 1, affinity: str | None = None, *, profile: bool = False, guard: bool = False
@@ -129,6 +145,22 @@ class Model:
         getattr(self._calls, call)(self._handle, text)
         return (text.value or b"").decode()
 
+    def _input(self, index: int) -> Port:
+        port, ranges, found = self._port("edge_model_input", index), [], abi.Range()
+        for axis in range(len(port.shape)):
+            self._calls.edge_model_input_range(self._handle, index, axis, found)
+            ranges.append(range(found.low, found.high + 1, found.step))
+        return replace(port, ranges=tuple(ranges))
+
+    def _states(self) -> Iterator[State]:
+        pointer, output = c.POINTER(abi.Port)(), c.c_char_p()
+        for index in itertools.count():
+            if self._calls.edge_model_state(self._handle, index, pointer, output) != 0:
+                return
+            port = pointer.contents
+            shape = tuple(port.shape[: port.rank])
+            yield State(port.name.decode(), (output.value or b"").decode(), shape, abi.DTYPES[port.dtype])
+
     def _port(self, call: str, index: int) -> Port:
         pointer = c.POINTER(abi.Port)()
         getattr(self._calls, call)(self._handle, index, pointer)
@@ -163,19 +195,47 @@ class Session:
             raise EdgeError(f"model '{model.name}' is closed; open it again to make a session")
         _check(self._calls.edge_session_create(model._handle, options, c.byref(self._handle), error), error)
         self._library.retain()
+        self._before = [self._output_shape(i) for i in range(len(model.outputs))]
+        varying = any(len(extents) > 1 for port in model.inputs for extents in port.ranges)
+        self._fixed = not varying and not any(-1 in shape for shape in self._before)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One inference. The arrays are read in place (a copy is made only where one is not contiguous)."""
         arrays = _check_inputs(self._model, inputs)
-        results = [_empty(port) for port in self._model.outputs]
+        ports = self._model.outputs
         with self._lock:
             self._check_open()
-            for i, array in enumerate(arrays):
+            for i, (port, array) in enumerate(zip(self._model.inputs, arrays, strict=True)):
+                if not self._fixed or array.shape != port.shape:
+                    self._call("edge_session_set_input_shape", i, (c.c_int64 * array.ndim)(*array.shape), array.ndim)
                 self._call("edge_session_bind_input", i, array.ctypes.data, array.nbytes)
+            results = [_empty(self._room(i), port.dtype, port.alignment) for i, port in enumerate(ports)]
             for i, result in enumerate(results):
                 self._call("edge_session_bind_output", i, result.ctypes.data, result.nbytes)
             self._call("edge_session_run")
-        return {port.name: result for port, result in zip(self._model.outputs, results, strict=True)}
+            if not self._fixed:
+                results = [_cut(result, self._output_shape(i)) for i, result in enumerate(results)]
+        return {port.name: result for port, result in zip(ports, results, strict=True)}
+
+    def reset(self) -> None:
+        """Makes all states zeros, as they are in a new session."""
+        with self._lock:
+            self._check_open()
+            self._call("edge_session_reset_state")
+
+    def state(self, name: str) -> Array:
+        """A copy of the state that the model calls `name`, before or after a run."""
+        with self._lock:
+            return self._state(name).copy()
+
+    def set_state(self, name: str, value: Array) -> None:
+        """Makes the state `value`, of its shape and dtype."""
+        with self._lock:
+            state, array = self._state(name), np.asarray(value)
+            if (array.shape, array.dtype) != (state.shape, state.dtype):
+                found, known = (f"{a.dtype}{list(a.shape)}" for a in (array, state))
+                raise EdgeError(f"state '{name}' is {known}, but {found} was given")
+            state[...] = array
 
     def profile(self) -> list[StepProfile]:
         """Time per step since creation, for a session made with `profile=True`."""
@@ -212,6 +272,30 @@ class Session:
     def __del__(self) -> None:
         if self._handle:
             self.close()
+
+    def _state(self, name: str) -> Array:
+        """The state's memory, which goes with the session."""
+        self._check_open()
+        data, nbytes = c.c_void_p(), c.c_size_t()
+        self._call("edge_session_state", name.encode(), c.byref(data), nbytes)
+        state = next(state for state in self._model.states if name in (state.input, state.output))
+        memory = (c.c_uint8 * nbytes.value).from_address(data.value or 0)
+        return np.ctypeslib.as_array(memory).view(state.dtype).reshape(state.shape)
+
+    def _output_shape(self, index: int) -> tuple[int, ...]:
+        """-1 for an extent that only a run will tell."""
+        rank = len(self._model.outputs[index].shape)
+        dims, found = (c.c_int64 * rank)(), c.c_int32()
+        self._call("edge_session_output_shape", index, dims, rank, found)
+        return tuple(dims)
+
+    def _room(self, index: int) -> tuple[int, ...]:
+        """The shape that an output's memory must have room for: the largest, where only the run will tell."""
+        largest, before = self._model.outputs[index].shape, self._before[index]
+        if self._fixed:
+            return largest
+        found = zip(self._output_shape(index), before, largest, strict=True)
+        return tuple(most if at_first < 0 else n for n, at_first, most in found)
 
     def _check_open(self) -> None:
         if not self._handle:
@@ -259,18 +343,29 @@ def _check_input(port: Port, array: Array) -> Array:
         raise EdgeError(
             f"input '{port.name}' has dtype {array.dtype}, but {port.dtype} is accepted; use .astype('{port.dtype}')"
         )
-    if array.shape != port.shape:
-        raise EdgeError(f"input '{port.name}' has shape {list(array.shape)}, but {list(port.shape)} is accepted")
     if array.flags.c_contiguous and array.ctypes.data % port.alignment == 0:
         return array
-    copy = _empty(port)
+    copy = _empty(array.shape, port.dtype, port.alignment)
     copy[...] = array
     return copy
 
 
-def _empty(port: Port) -> Array:
-    """An uninitialised array whose memory is aligned as the port wants it."""
-    nbytes = int(np.prod(port.shape, dtype=np.int64)) * np.dtype(port.dtype).itemsize
-    memory = np.empty(nbytes + port.alignment, np.uint8)
-    start = -memory.ctypes.data % port.alignment
-    return memory[start : start + nbytes].view(port.dtype).reshape(port.shape)
+def _empty(shape: tuple[int, ...], dtype: str, alignment: int) -> Array:
+    """An uninitialised array whose memory is aligned."""
+    nbytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    memory = np.empty(nbytes + alignment, np.uint8)
+    start = -memory.ctypes.data % alignment
+    return memory[start : start + nbytes].view(dtype).reshape(shape)
+
+
+def _cut(array: Array, shape: tuple[int, ...]) -> Array:
+    """The array of `shape` at the start of the memory of one that may be larger."""
+    if array.shape == shape:
+        return array
+    return array.reshape(-1)[: int(np.prod(shape, dtype=np.int64))].reshape(shape).copy()
+
+
+def _extent_text(extent: int | range) -> str:
+    if isinstance(extent, int) or len(extent) == 1:
+        return str(extent if isinstance(extent, int) else extent[0])
+    return f"{extent[0]}..{extent[-1]}" + (f"/{extent.step}" if extent.step != 1 else "")

@@ -8,15 +8,24 @@ import numpy as np
 import pytest
 
 from edgec.compiler.bundle import program, toolchain
+from edgec.compiler.bundle.c_text import c_identifier
+from edgec.compiler.bundle.header import header_source
+from edgec.compiler.bundle.variants import Variant
+from edgec.compiler.ir.extent import Extent, Symbol
 from edgec.compiler.ir.types import Quant, TensorType
-from edgec.compiler.lower.plan import Control, Operand, Plan, Port, Space, Step
+from edgec.compiler.lower.plan import Control, Operand, Plan, Port, Space, State, Step
 from edgec.tests import native_build
 
 ELEMENTS = 4096
 NBYTES = ELEMENTS * 4
 ROUNDS = 6
 KERNELS = (Path(__file__).parent / "native" / "kernels.c").read_text()
-SYMBOLS = {"mix": "toy_mix", "reverse": "toy_reverse", "poke": "toy_poke", "spin": "toy_spin", "count": "toy_count"}
+SYMBOLS = {
+    "mix": "toy_mix",
+    "reverse": "toy_reverse",
+    "poke": "toy_poke",
+    **{name: f"toy_{name}" for name in ("spin", "count", "length", "pairs", "keep", "copy")},
+}
 
 
 WRAPPED = [
@@ -150,6 +159,87 @@ def compute_loop(x: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return mix(a[::-1], b, 14).view(np.int32), mix(a, b, 15).view(np.int32).reshape(64, 64)
 
 
+LENGTH = Symbol("length", 0, 40)
+
+
+def make_measured_plan() -> Plan:
+    """A loop in which a number from the data decides how many tiles a step has, perhaps none, and where it reads."""
+    plan = make_io_plan("measured net")
+    plan.arena_size += 16
+    plan.symbols.append(LENGTH)
+    x, odd, weights = tensor_at(Space.INPUT), tensor_at(Space.INPUT, index=1), tensor_at(Space.WEIGHTS)
+    a, b, c, d, counter = (tensor_at(Space.ARENA, i) for i in range(5))
+    y, z = tensor_at(Space.OUTPUT), tensor_at(Space.OUTPUT, index=1)
+    turning, number = replace(counter, offset=counter.offset + 4), replace(counter, offset=counter.offset + 8)
+    length = Extent(LENGTH.high, LENGTH)
+    tiles, either = length * 7 % 50, replace(a, offset=length % 2 * NBYTES)
+
+    def mix(first: Operand, second: Operand, out: Operand, tiles: int, barrier: bool = True) -> None:
+        plan.steps.append(Step("mix", (first, second, out), (ELEMENTS, tiles, len(plan.steps)), tiles, barrier))
+
+    mix(x, weights, a, 64)
+    mix(odd, weights, b, 3, False)
+    mix(odd, x, c, 3, False)
+    plan.steps.append(Step("count", (counter, turning), (TURNS,), 1))
+    plan.steps.append(Step("", (turning,), (), 0, control=Control.BRANCH, target=11))
+    plan.steps.append(Step("length", (counter, a, number), (), 1))
+    plan.steps.append(Step("", (number,), (), 0, control=Control.MEASURE, target=0))
+    mix(either, b, c, tiles)
+    mix(b, a, d, length + 1, False)
+    mix(c, d, a, 5)
+    plan.steps += [Step("count", (counter, turning), (0,), 1), Step("", (), (), 0, control=Control.JUMP, target=4)]
+    plan.steps[4] = replace(plan.steps[4], target=len(plan.steps))
+    mix(a, b, y, 33)
+    mix(a, c, z, 3, False)
+    return plan
+
+
+def compute_measured(x: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def mix(first: np.ndarray, second: np.ndarray, step: int) -> np.ndarray:
+        return first * np.uint32(31) + second + np.uint32(step)
+
+    flat, weights = x.reshape(-1).view(np.uint32), np.arange(ELEMENTS, dtype=np.uint32)
+    a, b, c = mix(flat, weights, 0), mix(odd.view(np.uint32), weights, 1), mix(odd.view(np.uint32), flat, 2)
+    skipped = 0
+    for turn in range(TURNS, 0, -1):
+        length = min(max(int(a[0]) % 64 - 20 + turn, 0), 40)
+        skipped += length * 7 % 50 == 0
+        c, d = c if length * 7 % 50 == 0 else mix(b if length % 2 else a, b, 7), mix(b, a, 8)
+        a = mix(c, d, 9)
+    assert skipped
+    return mix(a, b, 12).view(np.int32), mix(a, c, 13).view(np.int32).reshape(64, 64)
+
+
+ROWS, WIDTH, KEPT = Symbol("N", 1, 8), Symbol("W", 4, 64, 4), Symbol("kept", 0, 512)
+
+
+def make_shapes_plan() -> Plan:
+    """x[N, W] and bias[N] to sums of pairs [N, W // 2], positive elements [kept], and how many there ever were."""
+    n, w, kept = (Extent(symbol.high, symbol) for symbol in (ROWS, WIDTH, KEPT))
+    plan = Plan(
+        name="shapes net",
+        inputs=[Port("x", TensorType((n, w), "int32")), Port("bias", TensorType((n,), "int32"))],
+        outputs=[
+            Port("pairs", TensorType((n, w // 2), "int32")),
+            Port("kept", TensorType((kept,), "int32")),
+            Port("total", TensorType((), "int32")),
+        ],
+        arena_size=64 + 4 * 512 + 64,
+        symbols=[ROWS, WIDTH, KEPT],
+        states=[State("tally", "tally_out", TensorType((1,), "int32"), 2048 + 96)],
+    )
+    count, found, tally = (Operand(Space.ARENA, offset) for offset in (0, 64, 2048 + 96))
+    x, bias = Operand(Space.INPUT), Operand(Space.INPUT, index=1)
+    pairs, out, total = (Operand(Space.OUTPUT, index=i) for i in range(3))
+    plan.steps += [
+        Step("pairs", (x, bias, pairs), (w, w // 2), n, name="pairs"),
+        Step("keep", (x, found, count, tally, total), (n * w,), 1, False, name="keep"),
+        Step("", (count,), (), 0, control=Control.MEASURE, target=2),
+        Step("copy", (found, out), (kept,), (kept + 15) // 16, name="copy"),
+    ]
+    return plan
+
+
 def make_poke_plan(offset: int, output_index: int = 0) -> Plan:
     """Writes one byte at `offset` from the start of a 256-byte arena, and one element of a one-element output."""
     out = TensorType((1,), "int32")
@@ -167,9 +257,9 @@ def make_spin_plan() -> Plan:
     return plan
 
 
-def variants(triple: toolchain.Triple) -> list[program.Variant]:
+def variants(triple: toolchain.Triple) -> list[Variant]:
     best = {"aarch64": "dotprod", "x86_64": "avx2"}[triple.arch]
-    return [program.Variant(best, frozenset({best}), SYMBOLS), program.Variant("base", frozenset(), SYMBOLS)]
+    return [Variant(best, frozenset({best}), SYMBOLS), Variant("base", frozenset(), SYMBOLS)]
 
 
 @dataclass(frozen=True)
@@ -184,7 +274,7 @@ class Built:
 
 def build_bundle(plan: Plan, triple: toolchain.Triple, folder: Path) -> Built:
     folder.mkdir(parents=True)
-    name = program.c_identifier(plan.name)
+    name = c_identifier(plan.name)
     objects = [toolchain.compile_c(program.program_source(plan, variants(triple)), triple)]
     objects.append(toolchain.compile_c(KERNELS, triple))
     library, weights, runner = folder / f"lib{name}.so", folder / "weights.bin", folder / "run"
@@ -192,7 +282,7 @@ def build_bundle(plan: Plan, triple: toolchain.Triple, folder: Path) -> Built:
     weights.write_bytes(program.weights_file(plan.weights))
     runner.write_bytes(toolchain.link_runner(objects, triple))
     runner.chmod(0o755)
-    (folder / f"{name}.h").write_text(program.header_source(plan))
+    (folder / f"{name}.h").write_text(header_source(plan))
     (folder / "edge.h").write_bytes((toolchain.NATIVE / "include" / "edge.h").read_bytes())
     return Built(folder, library, weights, plan)
 
@@ -224,6 +314,18 @@ def loop(make_bundle: Callable[[Plan, toolchain.Triple], Built]) -> Built:
 
 
 @pytest.fixture(scope="session")
+def measured(make_bundle: Callable[[Plan, toolchain.Triple], Built]) -> Built:
+    """The model that measures, for this machine."""
+    return make_bundle(make_measured_plan(), toolchain.Triple.host())
+
+
+@pytest.fixture(scope="session")
+def shapes(make_bundle: Callable[[Plan, toolchain.Triple], Built]) -> Built:
+    """The model whose shapes differ from run to run, for this machine."""
+    return make_bundle(make_shapes_plan(), toolchain.Triple.host())
+
+
+@pytest.fixture(scope="session")
 def toy_plan() -> Plan:
     return make_toy_plan()
 
@@ -231,6 +333,16 @@ def toy_plan() -> Plan:
 @pytest.fixture(scope="session")
 def loop_plan() -> Callable[[], Plan]:
     return make_loop_plan
+
+
+@pytest.fixture(scope="session")
+def measured_plan() -> Callable[[], Plan]:
+    return make_measured_plan
+
+
+@pytest.fixture(scope="session")
+def shapes_plan() -> Callable[[], Plan]:
+    return make_shapes_plan
 
 
 @pytest.fixture(scope="session")
@@ -253,6 +365,12 @@ def toy_expected() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 def loop_expected() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """numpy's answer to the loop model's inputs, in their order."""
     return compute_loop
+
+
+@pytest.fixture(scope="session")
+def measured_expected() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """numpy's answer to the measuring model's inputs, in their order."""
+    return compute_measured
 
 
 @pytest.fixture

@@ -40,13 +40,13 @@ extern "C" {
 
 /* The interface's version: the major part changes when existing callers would break, the minor when calls are added. */
 #define EDGE_ABI_MAJOR 1
-#define EDGE_ABI_MINOR 0
+#define EDGE_ABI_MINOR 1
 #define EDGE_ABI_VERSION ((uint32_t)(EDGE_ABI_MAJOR << 16 | EDGE_ABI_MINOR))
 
 typedef enum edge_status {
     EDGE_OK = 0,
     EDGE_ERR_ARGUMENT = 1, /* a null pointer, an index or name that does not exist, an option out of range */
-    EDGE_ERR_SIZE = 2,     /* a buffer's byte count or alignment is not what its port needs */
+    EDGE_ERR_SIZE = 2,     /* a buffer's byte count or alignment, or a shape, is not what its port needs */
     EDGE_ERR_UNBOUND = 3,  /* a run was asked for while an input or output has no memory */
     EDGE_ERR_BUSY = 4,     /* the session is running in another thread */
     EDGE_ERR_MEMORY = 5,   /* the system gave no memory */
@@ -83,7 +83,8 @@ typedef struct edge_program edge_program; /* the code and plan of one model: con
 typedef struct edge_model edge_model;     /* a program with its weights */
 typedef struct edge_session edge_session; /* working memory and threads for one inference at a time */
 
-/* An input or output. Tensors are dense and row-major. Constant data: valid as long as the library is loaded. */
+/* An input or output. Tensors are dense and row-major. Constant data: valid as long as the library is loaded.
+ * Of a model whose shapes differ from run to run, `shape` and `nbytes` are the largest. */
 typedef struct edge_port {
     const char *name;
     const int64_t *shape;      /* `rank` extents */
@@ -96,6 +97,11 @@ typedef struct edge_port {
     int32_t quant_count; /* 0: not quantized; 1: per tensor; otherwise one per index of dimension `quant_axis` */
     int32_t quant_axis;
 } edge_port;
+
+/* The extents that a dimension can have: `low` to `high` in steps of `step`. */
+typedef struct edge_range {
+    int64_t low, high, step;
+} edge_range;
 
 /* Options carry their size, so that they can grow: start from the initialiser and set what you need. */
 typedef struct edge_model_options {
@@ -152,6 +158,12 @@ EDGE_API edge_status edge_model_input(const edge_model *model, uint32_t index, c
 EDGE_API edge_status edge_model_output(const edge_model *model, uint32_t index, const edge_port **port);
 EDGE_API edge_status edge_model_find_input(const edge_model *model, const char *name, uint32_t *index);
 EDGE_API edge_status edge_model_find_output(const edge_model *model, const char *name, uint32_t *index);
+/* The extents that dimension `axis` of an input can have; low equals high where it is fixed. */
+EDGE_API edge_status edge_model_input_range(const edge_model *model, uint32_t index, int32_t axis, edge_range *range);
+/* A tensor that sessions keep from run to run, by the names that the model has for it before and after a run;
+ * EDGE_ERR_ARGUMENT where there are fewer. */
+EDGE_API edge_status edge_model_state(const edge_model *model, uint32_t index, const edge_port **port,
+                                      const char **output);
 EDGE_API edge_status edge_model_arena_size(const edge_model *model, uint64_t *nbytes);
 
 /* `options` and `error` may be NULL (one thread). On failure *session is NULL. */
@@ -160,7 +172,17 @@ EDGE_API edge_status edge_session_create(edge_model *model, const edge_session_o
 /* Ends the workers and returns all memory. NULL is allowed; EDGE_ERR_BUSY during a run. */
 EDGE_API edge_status edge_session_close(edge_session *session);
 
-/* Lends memory to a port until it is bound anew (NULL, 0: unbinds). `nbytes` must equal the port's. */
+/* Sets the shape that an input has from the next run on; at first it is the largest. Dimensions that are one number in
+ * the model must be equal when the next run begins. EDGE_ERR_SIZE, and no change, where the input cannot be so. */
+EDGE_API edge_status edge_session_set_input_shape(edge_session *session, uint32_t index, const int64_t *dims,
+                                                  int32_t rank);
+/* The shape of an output under the shapes that are set: writes up to `capacity` extents, and their number to *rank.
+ * An extent that depends on the inputs' values is that of the last run, or -1 before there was one. */
+EDGE_API edge_status edge_session_output_shape(edge_session *session, uint32_t index, int64_t *dims, int32_t capacity,
+                                               int32_t *rank);
+
+/* Lends memory to a port until it is bound anew (NULL, 0: unbinds). `nbytes` must equal the port's; where its shape
+ * can change, it must be enough for the shape in each run: if that depends on the inputs' values, for the largest. */
 EDGE_API edge_status edge_session_bind_input(edge_session *session, uint32_t index, const void *data, size_t nbytes);
 EDGE_API edge_status edge_session_bind_output(edge_session *session, uint32_t index, void *data, size_t nbytes);
 EDGE_API edge_status edge_session_bind_input_name(edge_session *session, const char *name, const void *data,
@@ -170,6 +192,12 @@ EDGE_API edge_status edge_session_bind_output_name(edge_session *session, const 
 
 /* One inference from the bound inputs to the bound outputs; returns when it is done. */
 EDGE_API edge_status edge_session_run(edge_session *session);
+
+/* The memory of a state, to read or write between runs: *data stays in place until the session is closed. `name` is
+ * either of its two. */
+EDGE_API edge_status edge_session_state(edge_session *session, const char *name, void **data, size_t *nbytes);
+/* Makes all states zeros, as they are in a new session. */
+EDGE_API edge_status edge_session_reset_state(edge_session *session);
 
 /* Writes up to `capacity` rows, one a step, and the number of steps to *count. Needs EDGE_SESSION_PROFILE. */
 EDGE_API edge_status edge_session_profile(edge_session *session, edge_step_profile *rows, uint32_t capacity,

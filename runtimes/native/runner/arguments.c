@@ -3,10 +3,12 @@
 #include "runner.h"
 
 static const char usage[] =
-    "use: run weights.bin [--input NAME=FILE]... [--out DIR] [--threads N] [--repeat N] [--warmup N]\n"
+    "use: run weights.bin [--input NAME=FILE]... [--shape NAME=1,3,64,64]... [--out DIR]\n"
+    "         [--threads N] [--repeat N] [--warmup N]\n"
     "         [--affinity performance|efficiency|all|cpus=LIST] [--variant NAME]\n"
     "         [--profile] [--mark] [--guard] [--json]\n"
-    "FILE holds .npy or raw little-endian data; inputs not given get fixed pseudo-random values.\n";
+    "FILE holds .npy or raw little-endian data; inputs not given get fixed pseudo-random values.\n"
+    "--shape: for raw or missing data, where a model takes more than one shape (otherwise its largest).\n";
 
 bool run_is(const char *a, const char *b) {
     const char *rest = run_after(a, b);
@@ -70,8 +72,10 @@ static int parse_value(const char *name, const char *value, run_options *options
         *texts[i].text = value;
         return value != NULL ? RUN_OK : run_fail(RUN_BAD_INPUT, "%s needs a value", name);
     }
-    if (!run_is(name, "--input")) return run_fail(RUN_BAD_INPUT, "unknown option %s\n%s", name, usage);
-    return value != NULL ? RUN_OK : run_fail(RUN_BAD_INPUT, "--input needs NAME=FILE");
+    if (!run_is(name, "--input") && !run_is(name, "--shape")) {
+        return run_fail(RUN_BAD_INPUT, "unknown option %s\n%s", name, usage);
+    }
+    return value != NULL ? RUN_OK : run_fail(RUN_BAD_INPUT, "%s needs NAME=...", name);
 }
 
 int run_parse(int argc, char **argv, run_options *options) {
@@ -90,9 +94,9 @@ int run_parse(int argc, char **argv, run_options *options) {
     return options->weights != NULL ? RUN_OK : run_fail(RUN_BAD_INPUT, "no weights file was given\n%s", usage);
 }
 
-const char *run_input_file(const run_options *options, const char *port) {
+const char *run_option(const run_options *options, const char *option, const char *port) {
     for (int i = 1; i + 1 < options->argc; i++) {
-        if (!run_is(options->argv[i], "--input")) continue;
+        if (!run_is(options->argv[i], option)) continue;
         const char *rest = run_after(options->argv[i + 1], port);
         if (rest != NULL && *rest == '=') return rest + 1;
     }

@@ -64,7 +64,7 @@ int run_main(int argc, char **argv) {
     code = run_bind_inputs(&options, model, session);
     if (code == RUN_OK) code = run_bind_outputs(&options, model, session, outputs);
     if (code == RUN_OK) code = infer(&options, session, ns);
-    if (code == RUN_OK && options.out != NULL) code = run_write_outputs(&options, model, outputs);
+    if (code == RUN_OK && options.out != NULL) code = run_write_outputs(&options, model, session, outputs);
     if (code == RUN_OK) code = run_report(&options, model, session, ns);
     return code;
 }

@@ -18,7 +18,16 @@ static void field(run_output *out, const char *name, uint64_t value) {
     out_number(out, value);
 }
 
-static void json_outputs(run_output *out, const run_options *options, const edge_model *model) {
+static void print_shape(run_output *out, edge_session *session, uint32_t index) {
+    int64_t dims[8];
+    int32_t rank = 0;
+    edge_session_output_shape(session, index, dims, 8, &rank);
+    out_text(out, "[");
+    for (int32_t i = 0; i < rank; i++) field(out, i > 0 ? "," : "", (uint64_t)dims[i]);
+    out_text(out, "]");
+}
+
+static void json_outputs(run_output *out, const run_options *options, const edge_model *model, edge_session *session) {
     uint32_t inputs = 0, count = 0;
     edge_model_counts(model, &inputs, &count);
     out_text(out, ",\"outputs\":[");
@@ -29,11 +38,27 @@ static void json_outputs(run_output *out, const run_options *options, const edge
         run_output_path(options, i, port, path, sizeof path);
         out_text(out, i > 0 ? ",{\"name\":" : "{\"name\":");
         out_json(out, port->name);
+        out_text(out, ",\"shape\":");
+        print_shape(out, session, i);
         out_text(out, ",\"file\":");
         out_json(out, path);
         out_text(out, "}");
     }
     out_text(out, "]");
+}
+
+static void text_outputs(run_output *out, const edge_model *model, edge_session *session) {
+    uint32_t inputs = 0, count = 0;
+    edge_model_counts(model, &inputs, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const edge_port *port = NULL;
+        edge_model_output(model, i, &port);
+        out_text(out, "output ");
+        out_text(out, port->name);
+        out_text(out, " ");
+        print_shape(out, session, i);
+        out_text(out, "\n");
+    }
 }
 
 static void json_profile(run_output *out, const edge_step_profile *rows, uint32_t count) {
@@ -124,11 +149,12 @@ int run_report(const run_options *options, const edge_model *model, edge_session
     out.size = 0;
     if (options->json) {
         print_json(&out, options, &s);
-        json_outputs(&out, options, model);
+        json_outputs(&out, options, model, session);
         if (options->profile) json_profile(&out, rows, count);
         out_text(&out, "}\n");
     } else {
         print_text(&out, options, &s);
+        text_outputs(&out, model, session);
         text_profile(&out, rows, count);
     }
     out_flush(&out);

@@ -18,7 +18,7 @@ typedef struct run_options {
     bool mark;
     bool json;
     bool guard;
-    int argc; /* the command line: --input is read once the model's ports are known */
+    int argc; /* the command line: --input and --shape are read once the model's ports are known */
     char **argv;
 } run_options;
 
@@ -40,8 +40,8 @@ int run_fail_error(const edge_error *error);
 
 /* arguments.c */
 int run_parse(int argc, char **argv, run_options *options);
-/* The file given by `--input NAME=FILE` for this port, or NULL. */
-const char *run_input_file(const run_options *options, const char *port);
+/* The text after NAME= in an option such as `--input NAME=FILE` for this port, or NULL. */
+const char *run_option(const run_options *options, const char *option, const char *port);
 bool run_is(const char *a, const char *b);
 /* The text after `prefix`, or NULL if `text` does not start with it. */
 const char *run_after(const char *text, const char *prefix);
@@ -49,7 +49,7 @@ const char *run_after(const char *text, const char *prefix);
 /* tensors.c */
 int run_bind_inputs(const run_options *options, const edge_model *model, edge_session *session);
 int run_bind_outputs(const run_options *options, const edge_model *model, edge_session *session, void **outputs);
-int run_write_outputs(const run_options *options, const edge_model *model, void **outputs);
+int run_write_outputs(const run_options *options, const edge_model *model, edge_session *session, void **outputs);
 /* "DIR/<index>-<name>.bin", with all but letters, digits, '.', '_' and '-' of the name made '_'. */
 void run_output_path(const run_options *options, uint32_t index, const edge_port *port, char *path, size_t capacity);
 

@@ -1,18 +1,18 @@
 /* pool.c: worker threads that share the tiles of each step.
  *
- * Steps that may overlap form a *phase*: a step, and those that follow without a barrier. One phase is open at a time.
- * Whoever finishes its last tile decides which one comes next (edge_session_next: conditions and loops are followed
- * between phases) and opens it. `now` names the open phase: its first step beside a position that counts phases over
- * the life of the pool, in one word, so that nobody can mistake one phase's steps for those of another.
+ * Steps that may overlap form a *phase*: a step, and those that follow without a barrier. One phase is open at a
+ * time. Whoever finishes its last tile decides which one comes next (edge_session_next: conditions and loops are
+ * followed between phases) and opens it. `now` names the open phase: its first step beside a position that counts
+ * phases over the life of the pool, in one word, so that nobody can mistake one phase's steps for those of another.
  *
  * Each thread owns one part of a step's tiles, the same from step to step: what it reads is mostly what it has written
- * itself, in its own core's cache. When its part is done it helps the others. Who takes tiles takes half of what is left
- * of a part, so there are few accesses, and single tiles in the end, even if some cores are slower than others.
+ * itself, in its own core's cache. When its part is done it helps the others. Who takes tiles takes half of what is
+ * left of a part, so there are few accesses, and single tiles in the end, even if some cores are slower than others.
  *
  * A part's ticket holds the position at which tiles were last taken beside the number of the next one, in one word that
- * is only changed by compare-and-swap. A worker that overslept therefore cannot take a tile of the wrong phase, be it the
- * same step in a loop's next turn: when a phase ends, all parts that had tiles carry its position. And nobody has to wait
- * for workers that did not take part. Nothing is reset between phases: a ticket from an earlier one is read as new.
+ * is only changed by compare-and-swap. A worker that overslept therefore cannot take a tile of the wrong phase, be it
+ * the same step in a loop's next turn: when a phase ends, all parts that had tiles carry its position. And nobody has
+ * to wait for workers that did not take part. Nothing is reset between phases: an older ticket is read as new.
  */
 #include "pool.h"
 
@@ -24,6 +24,7 @@ typedef struct edge_ticket {
     _Alignas(EDGE_ALIGNMENT) _Atomic uint64_t word; /* position << 32 | next tile */
 } edge_ticket;
 
+#define PAUSE ((uint64_t)UINT32_MAX) /* in place of a step: no phase is open, and the run goes on */
 #define REFRESH (1u << 30) /* positions after which all tickets are brought up to date */
 #define FIRST_POSITION (UINT32_MAX - 15)
 
@@ -50,7 +51,7 @@ static void relax(void) {
 }
 
 static const edge_step *step_at(const edge_pool *pool, uint32_t step) {
-    return &pool->session->model->program->steps[step];
+    return &pool->session->steps[step];
 }
 
 /* The step after the phase that begins with `step`; `step` itself at the end of the program. */
@@ -71,16 +72,24 @@ static void refresh(edge_pool *pool, uint32_t position) {
     }
 }
 
+static uint32_t next_position(edge_pool *pool) {
+    uint32_t position = (uint32_t)atomic_load_explicit(&pool->now, memory_order_relaxed) + 1;
+    if (position % REFRESH == 0) refresh(pool, position - 1);
+    return position;
+}
+
 /* Opens the phase that begins with `step`, or ends the run. No phase is open, so this is one thread at a time. */
 static void advance(edge_pool *pool, uint32_t step) {
-    uint32_t position = (uint32_t)atomic_load_explicit(&pool->now, memory_order_relaxed) + 1;
+    uint32_t position = next_position(pool);
     uint64_t tiles = 0;
     for (uint32_t i = step, end = phase_end(pool, step); i < end; i++) tiles += (uint64_t)step_at(pool, i)->tiles;
-    if (position % REFRESH == 0) refresh(pool, position - 1);
     atomic_store_explicit(&pool->remaining, tiles, memory_order_relaxed);
     atomic_store(&pool->now, (uint64_t)step << 32 | position);
     if (atomic_load(&pool->sleepers) != 0) edge_os_wake_all(bell(pool));
 }
+
+/* Sleepers stay asleep: a phase or the run's end follows. */
+void edge_pool_pause(edge_pool *pool) { atomic_store(&pool->now, PAUSE << 32 | next_position(pool)); }
 
 /* Returns when the pool has moved on from `now`. */
 static void await_change(edge_pool *pool, uint64_t now) {
@@ -99,9 +108,14 @@ static int32_t part(const edge_pool *pool, int32_t tiles, uint32_t thread) {
     return (int32_t)(((int64_t)tiles * thread + pool->threads - 1) / pool->threads);
 }
 
-/* Takes tiles [*begin, *end) of the owner's part of a step if `position` still is the time for it and any are left. */
-static bool take(edge_pool *pool, uint32_t step, uint32_t owner, uint32_t position, int32_t *begin, int32_t *end) {
-    int32_t tiles = step_at(pool, step)->tiles;
+/* Takes tiles [*begin, *end) of the owner's part of a step if `now` still is the time for it and any are left.
+ *
+ * The number of tiles may change after the phase has ended (edge_pool_pause). So it is read before the time: if that
+ * is as it was, the number is the right one, and the ticket tells whether the phase ends meanwhile. */
+static bool take(edge_pool *pool, uint32_t step, uint32_t owner, uint64_t now, int32_t *begin, int32_t *end) {
+    int32_t tiles = __atomic_load_n(&step_at(pool, step)->tiles, __ATOMIC_ACQUIRE);
+    if (atomic_load_explicit(&pool->now, memory_order_relaxed) != now) return false;
+    uint32_t position = (uint32_t)now;
     int32_t first = part(pool, tiles, owner), last = part(pool, tiles, owner + 1);
     edge_ticket *ticket = &pool->tickets[step * pool->threads + owner];
     uint64_t word = atomic_load_explicit(&ticket->word, memory_order_relaxed);
@@ -123,7 +137,7 @@ static void work(edge_pool *pool, uint32_t thread, uint64_t now) {
     int32_t begin, end;
     for (uint32_t step = first; step < last; step++) {
         for (uint32_t i = 0; i < pool->threads; i++) {
-            while (take(pool, step, (thread + i) % pool->threads, (uint32_t)now, &begin, &end)) {
+            while (take(pool, step, (thread + i) % pool->threads, now, &begin, &end)) {
                 edge_session_compute(pool->session, step, begin, end);
                 mine += (uint64_t)(end - begin);
             }

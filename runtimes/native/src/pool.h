@@ -18,4 +18,7 @@ void edge_pool_stop(edge_pool *pool);
 /* Runs all steps once, together with the calling thread. */
 void edge_pool_run(edge_pool *pool);
 
+/* Between two phases: what workers that overslept believe to be open no longer is, so steps may change. */
+void edge_pool_pause(edge_pool *pool);
+
 #endif

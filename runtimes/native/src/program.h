@@ -28,7 +28,8 @@ typedef uint64_t edge_operand;
 /* What a step does instead of calling a kernel: compiler/lower/plan.py's Control. */
 enum {
     EDGE_BRANCH = 1, /* goes on at its target if the byte at operand 0 is 0 */
-    EDGE_JUMP = 2    /* goes on at its target */
+    EDGE_JUMP = 2,   /* goes on at its target */
+    EDGE_MEASURE = 3 /* its target is the symbol that takes the int64 at operand 0 */
 };
 
 /* CPU features that a variant may need. */
@@ -57,6 +58,62 @@ typedef struct edge_step {
     uint32_t control; /* 0: none */
 } edge_step;
 
+/* A number of a run: between `low` and `high`, that of an input's extent in steps of `step`. */
+typedef struct edge_symbol {
+    int64_t low, high, step;
+    uint64_t mask; /* 0: an extent of inputs; otherwise the bit of those that a MEASURE sets, shared by every 24th */
+} edge_symbol;
+
+/* A function of two *values*. They are numbered: symbols first, then terms, each after those that it is made of. */
+enum {
+    EDGE_TERM_INT = 0, /* the number itself: low half in a, high half in b */
+    EDGE_TERM_ADD,
+    EDGE_TERM_SUB,
+    EDGE_TERM_MUL,
+    EDGE_TERM_DIV, /* rounded down; by 0: 0 */
+    EDGE_TERM_MOD, /* of the divisor's sign */
+    EDGE_TERM_MIN,
+    EDGE_TERM_MAX
+};
+typedef struct edge_term {
+    uint32_t fn; /* EDGE_TERM_* in the low 8 bits, the masks of the measured symbols in it above */
+    uint32_t a, b;
+} edge_term;
+
+/* Where a value goes: the kind in the top 2 bits; the index of a parameter, a step or an operand (step * 5 + which). */
+enum { EDGE_FIX_PARAM = 0, EDGE_FIX_TILES = 1, EDGE_FIX_OFFSET = 2 };
+typedef struct edge_fixup {
+    uint32_t place;
+    uint32_t value;
+} edge_fixup;
+
+/* An extent of an input or output that is a value. */
+typedef struct edge_dim {
+    uint32_t port, axis, value;
+} edge_dim;
+
+/* What differs from run to run. Terms and fix-ups that depend on measured symbols come last. */
+typedef struct edge_shape_table {
+    const struct edge_shape_calls *calls; /* so that only programs with such a table hold the code for it: shapes.h */
+    uint32_t symbol_count, term_count, fixup_count, input_dim_count, output_dim_count, param_count;
+    uint32_t measured_terms; /* the first that depends on a measured symbol */
+    uint32_t measured_fixups;
+    const edge_symbol *symbols;
+    const edge_term *terms;
+    const edge_fixup *fixups;
+    const edge_dim *input_dims; /* their values are symbols */
+    const edge_dim *output_dims;
+} edge_shape_table;
+
+extern const struct edge_shape_calls edge_shape_calls;
+
+/* A tensor that a session keeps from run to run: in the arena, in the order of their offsets. */
+typedef struct edge_state {
+    edge_port port; /* with the name of the model's input */
+    const char *output;
+    uint64_t offset;
+} edge_state;
+
 typedef struct edge_variant {
     const char *name;
     uint64_t features;
@@ -70,6 +127,7 @@ struct edge_program {
     uint32_t kernel_count;
     uint32_t step_count;
     uint32_t variant_count;
+    uint32_t state_count;
     const char *name;
     const edge_port *inputs;
     const edge_port *outputs;
@@ -78,6 +136,8 @@ struct edge_program {
     const int32_t *params;
     const char *text;
     const uint32_t *kernel_names; /* offsets into `text` */
+    const edge_shape_table *shapes; /* NULL: every run is like the other */
+    const edge_state *states;
     uint64_t arena_size;
     uint64_t weights_size;
     uint8_t weights_sha256[32];

@@ -5,14 +5,15 @@
 
 /* Offsets of the parts of a session's block. */
 typedef struct layout {
-    size_t inputs, outputs, step_ns, pool, arena, total;
+    size_t inputs, outputs, shapes, step_ns, pool, arena, total;
 } layout;
 
 static layout lay_out(const edge_program *program, const edge_session_options *options, uint32_t threads) {
     layout at;
     at.inputs = edge_align(sizeof(edge_session));
     at.outputs = at.inputs + program->input_count * sizeof(uintptr_t);
-    at.step_ns = at.outputs + program->output_count * sizeof(uintptr_t);
+    at.shapes = at.outputs + program->output_count * sizeof(uintptr_t);
+    at.step_ns = at.shapes + edge_shapes_size(program);
     at.pool = edge_align(at.step_ns + (options->flags & EDGE_SESSION_PROFILE ? program->step_count * 8u : 0));
     at.arena = edge_align(at.pool + (threads > 1 ? edge_pool_size(program, threads) : 0)) + EDGE_SLACK_BEFORE;
     at.total = at.arena + program->arena_size + EDGE_SLACK_AFTER;
@@ -21,6 +22,9 @@ static layout lay_out(const edge_program *program, const edge_session_options *o
 
 static void build(edge_session *session, uint8_t *block, const layout *at, edge_model *model, uint32_t flags) {
     session->model = model;
+    session->shapes = edge_shapes_build(model->program, block + at->shapes);
+    session->steps = session->shapes != NULL ? session->shapes->steps : model->program->steps;
+    session->params = session->shapes != NULL ? session->shapes->params : model->program->params;
     session->arena = block + at->arena;
     session->inputs = (uintptr_t *)(void *)(block + at->inputs);
     session->outputs = (uintptr_t *)(void *)(block + at->outputs);
@@ -105,7 +109,8 @@ static edge_status bind(edge_session *session, bool output, uint32_t index, uint
                          (uint64_t)count, kind, kind, (uint64_t)index);
     }
     const edge_port *port = output ? &program->outputs[index] : &program->inputs[index];
-    if (address != 0 && nbytes != port->nbytes) {
+    edge_shapes *shapes = session->shapes;
+    if (address != 0 && nbytes != port->nbytes && !edge_shapes_vary(shapes, output, index)) {
         return edge_fail(&session->error, EDGE_ERR_SIZE, "%s \"%s\" takes %u bytes, but %u were bound", kind,
                          port->name, port->nbytes, (uint64_t)nbytes);
     }
@@ -114,6 +119,7 @@ static edge_status bind(edge_session *session, bool output, uint32_t index, uint
                          port->name, (uint64_t)port->alignment);
     }
     (output ? session->outputs : session->inputs)[index] = address;
+    if (shapes != NULL) shapes->bound[(output ? program->input_count : 0) + index] = nbytes;
     return EDGE_OK;
 }
 
@@ -151,11 +157,11 @@ static inline void call(const edge_session *session, const edge_step *step, int3
     const edge_operand *at = step->operands;
     session->model->variant->kernels[step->kernel](
         resolve(session, at[0]), resolve(session, at[1]), resolve(session, at[2]), resolve(session, at[3]),
-        resolve(session, at[4]), session->model->program->params + step->params, begin, end);
+        resolve(session, at[4]), session->params + step->params, begin, end);
 }
 
 void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end) {
-    const edge_step *steps = session->model->program->steps;
+    const edge_step *steps = session->steps;
     if (session->step_ns == NULL) {
         call(session, &steps[step], begin, end);
         return;
@@ -165,32 +171,44 @@ void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, i
     atomic_fetch_add_explicit(&session->step_ns[step], edge_os_now_ns() - start, memory_order_relaxed);
 }
 
-/* The index of the first port without memory, or `count`. */
-static uint32_t first_unbound(const uintptr_t *addresses, const edge_port *ports, uint32_t count) {
-    uint32_t i = 0;
-    while (i < count && (addresses[i] != 0 || ports[i].nbytes == 0)) i++;
-    return i;
-}
-
-static edge_status check_bound(edge_session *session) {
+/* Every port has memory, and enough of it for the shapes that are set. */
+static edge_status check_bound(edge_session *session, bool output) {
     const edge_program *program = session->model->program;
-    uint32_t input = first_unbound(session->inputs, program->inputs, program->input_count);
-    uint32_t output = first_unbound(session->outputs, program->outputs, program->output_count);
-    if (input < program->input_count) {
-        return edge_fail(&session->error, EDGE_ERR_UNBOUND, "input \"%s\" has no memory", program->inputs[input].name);
-    }
-    if (output < program->output_count) {
-        return edge_fail(&session->error, EDGE_ERR_UNBOUND, "output \"%s\" has no memory",
-                         program->outputs[output].name);
+    const uintptr_t *addresses = output ? session->outputs : session->inputs;
+    const edge_port *ports = output ? program->outputs : program->inputs;
+    uint32_t count = output ? program->output_count : program->input_count;
+    for (uint32_t i = 0; i < count; i++) {
+        const char *kind = output ? "output" : "input";
+        const char *name = ports[i].name;
+        uint64_t room = edge_shapes_room(session->shapes, &ports[i], output, i);
+        if (room == 0) continue;
+        if (addresses[i] == 0) {
+            return edge_fail(&session->error, EDGE_ERR_UNBOUND, "%s \"%s\" has no memory", kind, name);
+        }
+        if (session->shapes == NULL) continue;
+        uint64_t bound = session->shapes->bound[(output ? program->input_count : 0) + i];
+        if (bound < room) {
+            return edge_fail(&session->error, EDGE_ERR_SIZE, "%s \"%s\" takes %u bytes, but %u were bound", kind, name,
+                             room, bound);
+        }
     }
     return EDGE_OK;
 }
 
-/* Fills the arena, with its slack, so that a kernel which reads what none has written shows. */
+static void fill(uint8_t *start, const uint8_t *end) {
+    while (start < end) *start++ = GUARD_BYTE;
+}
+
+/* Fills the arena, with its slack, so that a kernel which reads what none has written shows. States stay. */
 static void poison(edge_session *session) {
-    size_t nbytes = EDGE_SLACK_BEFORE + session->model->program->arena_size + EDGE_SLACK_AFTER;
+    const edge_program *program = session->model->program;
     uint8_t *start = session->arena - EDGE_SLACK_BEFORE;
-    for (size_t i = 0; i < nbytes; i++) start[i] = GUARD_BYTE;
+    for (uint32_t i = 0; i < program->state_count; i++) {
+        const edge_state *state = &program->states[i];
+        fill(start, session->arena + state->offset);
+        start = session->arena + state->offset + state->port.nbytes;
+    }
+    fill(start, session->arena + program->arena_size + EDGE_SLACK_AFTER);
 }
 
 static edge_status check_guards(edge_session *session) {
@@ -211,20 +229,32 @@ static edge_status check_guards(edge_session *session) {
     return EDGE_OK;
 }
 
+/* A symbol takes the number that a step has computed. */
+static void measure(edge_session *session, const edge_step *step) {
+    int64_t value = 0;
+    __builtin_memcpy(&value, resolve(session, step->operands[0]), sizeof value);
+    if (session->pool != NULL) edge_pool_pause(session->pool);
+    edge_shapes_measure(session->shapes, step->kernel, value);
+}
+
 uint32_t edge_session_next(edge_session *session, uint32_t step) {
-    const edge_program *program = session->model->program;
-    while (step < program->step_count && program->steps[step].tiles == 0) {
-        const edge_step *at = &program->steps[step++];
+    uint32_t count = session->model->program->step_count;
+    while (step < count && session->steps[step].tiles == 0) {
+        const edge_step *at = &session->steps[step++];
         const uint8_t *operand = resolve(session, at->operands[0]);
-        if (at->control == EDGE_JUMP || (at->control == EDGE_BRANCH && *operand == 0)) step = at->kernel;
+        if (at->control == EDGE_JUMP || (at->control == EDGE_BRANCH && *operand == 0)) {
+            step = at->kernel;
+        } else if (at->control == EDGE_MEASURE) {
+            measure(session, at);
+        }
     }
     return step;
 }
 
 static void run_alone(edge_session *session) {
-    const edge_program *program = session->model->program;
-    for (uint32_t i = edge_session_next(session, 0); i < program->step_count; i = edge_session_next(session, i + 1)) {
-        edge_session_compute(session, i, 0, program->steps[i].tiles);
+    uint32_t count = session->model->program->step_count;
+    for (uint32_t i = edge_session_next(session, 0); i < count; i = edge_session_next(session, i + 1)) {
+        edge_session_compute(session, i, 0, session->steps[i].tiles);
     }
 }
 
@@ -232,7 +262,9 @@ edge_status edge_session_run(edge_session *session) {
     if (session == NULL) return EDGE_ERR_ARGUMENT;
     if (atomic_exchange(&session->running, true)) return EDGE_ERR_BUSY;
     bool guard = (session->flags & EDGE_SESSION_GUARD) != 0;
-    edge_status status = check_bound(session);
+    edge_status status = edge_shapes_settle(session->shapes, &session->error);
+    if (status == EDGE_OK) status = check_bound(session, false);
+    if (status == EDGE_OK) status = check_bound(session, true);
     if (status == EDGE_OK) {
         if (guard) poison(session);
         if (session->pool != NULL) {
@@ -241,6 +273,7 @@ edge_status edge_session_run(edge_session *session) {
             run_alone(session);
         }
         session->runs++;
+        if (session->shapes != NULL) session->shapes->measured = true;
         if (guard) status = check_guards(session);
     }
     atomic_store(&session->running, false);

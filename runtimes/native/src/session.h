@@ -4,9 +4,13 @@
 
 #include "internal.h"
 #include "pool.h"
+#include "shapes.h"
 
 struct edge_session {
     edge_model *model;
+    const edge_step *steps; /* the program's, or of this session's shapes */
+    const int32_t *params;
+    edge_shapes *shapes; /* NULL: they are fixed */
     uint8_t *arena;
     uintptr_t *inputs; /* bound addresses by port; 0: not bound */
     uintptr_t *outputs;

@@ -11,6 +11,8 @@ from edgec.compiler.bundle.manifest import (
     FileInfo,
     Manifest,
     Memory,
+    Range,
+    State,
     StepInfo,
     Target,
     Tensor,
@@ -31,13 +33,14 @@ MANIFEST = Manifest(
         (Variant("v8_0", ()), Variant("dotprod", ("dotprod",))),
     ),
     precision="int8",
-    inputs=(Tensor("x:0", (1, 3, 224, 224), "float32"),),
+    inputs=(Tensor("x:0", (1, 3, 224, 224), "float32", ranges=(Range(3, "W", 32, 224, 32),)),),
     outputs=(Tensor("höhe", (1, 1000), "uint8", Affine(0.1 + 2**-30, 128)),),
     memory=Memory.of(arena=4096, weights=1 << 20, runtime=512),
     code_bytes=70_000,
     macs=300_000_000,
     steps=(StepInfo("conv_0", "qs8_conv_8x8c4_neondot", 1000),),
     files={"weights.bin": FileInfo("0" * 64, 1 << 20)},
+    states=(State(Tensor("h", (2, 1, 64), "float32"), "hn"),),
 )
 
 
@@ -66,7 +69,7 @@ def _edited(path: tuple[str | int, ...], value: Any) -> str:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (("format",), 2, "bundle format 2"),
+        (("format",), 1, "bundle format 1"),
         (("format",), True, "format is bool"),
         (("edgec",), 1, "edgec is int where str"),
         (("model",), "../evil", "model name"),
@@ -77,6 +80,11 @@ def _edited(path: tuple[str | int, ...], value: Any) -> str:
         (("inputs", 0, "shape"), [1] * 9, "9 dimensions"),
         (("inputs", 0, "shape"), "1,3", r"inputs\[0\].shape is str where list"),
         (("inputs", 0, "shape", 0), 1.5, r"inputs\[0\].shape\[0\] is float where int"),
+        (("inputs", 0, "ranges", 0, "min"), 225, r"inputs\[0\].ranges\[0\] is 225 to 224"),
+        (("inputs", 0, "ranges", 0, "step"), 0, "in steps of 0"),
+        (("inputs", 0, "ranges", 0, "axis"), 4, r"inputs\[0\] has ranges that are not its shape's"),
+        (("inputs", 0, "ranges", 0, "max"), 640, r"inputs\[0\] has ranges that are not its shape's"),
+        (("states", 0, "tensor", "shape"), [-1], r"states\[0\].tensor has the impossible shape"),
         (("inputs", 0, "dtype"), "object", "dtype 'object'"),
         (("inputs", 0, "name"), "a\x1b[31m", "printable"),
         (("inputs", 0, "name"), "a" * 5000, "short printable"),

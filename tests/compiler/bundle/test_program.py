@@ -7,14 +7,10 @@ from pathlib import Path
 import pytest
 
 from edgec.compiler.bundle import toolchain
-from edgec.compiler.bundle.program import (
-    Variant,
-    c_identifier,
-    check_weights_file,
-    header_source,
-    program_source,
-    weights_file,
-)
+from edgec.compiler.bundle.c_text import c_identifier
+from edgec.compiler.bundle.header import header_source
+from edgec.compiler.bundle.program import check_weights_file, program_source, weights_file
+from edgec.compiler.bundle.variants import Variant
 from edgec.compiler.ir.types import DTYPES, Quant, TensorType
 from edgec.compiler.lower.plan import Control, Operand, Plan, Port, Space, Step
 from edgec.errors import EdgeError

@@ -14,8 +14,9 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from edgec.compiler.bundle import toolchain
-from edgec.compiler.bundle.program import Variant, exported_symbols, program_source
+from edgec.compiler.bundle.program import exported_symbols, program_source
 from edgec.compiler.bundle.toolchain import Triple, compile_c, link_library, link_runner
+from edgec.compiler.bundle.variants import Variant
 from edgec.compiler.ir.types import TensorType
 from edgec.compiler.lower.plan import Operand, Plan, Port, Space, Step
 from edgec.errors import EdgeError

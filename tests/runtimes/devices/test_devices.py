@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from edgec.compiler.bundle import toolchain
+from edgec.compiler.ir.types import DTYPES, TensorType
+from edgec.compiler.lower.plan import Control, Plan, Port, Step
 from edgec.errors import EdgeError
 from edgec.runtimes.devices import RunOptions, open_device, qemu
 
@@ -19,15 +21,18 @@ needs_qemu = pytest.mark.skipif(not any(map(shutil.which, qemu._PROGRAMS)), reas
 ODD = 'odd "name"/=\\'
 
 
+NOTHING = Step("", (), (), 0, control=Control.JUMP, target=1)
+
+
 @dataclass(frozen=True)
-class Port:
+class Described:
     name: str
     shape: tuple[int, ...]
     dtype: str
 
 
-def ports(plan_ports: Sequence[Any]) -> list[Port]:
-    return [Port(port.name, port.type.shape, port.type.dtype) for port in plan_ports]
+def ports(plan_ports: Sequence[Any]) -> list[Described]:
+    return [Described(port.name, port.type.shape, port.type.dtype) for port in plan_ports]
 
 
 def run_on(device: str, built: Any, arrays: dict[str, np.ndarray], out: Path | None = None, **options: Any) -> Any:
@@ -164,7 +169,7 @@ def test_the_runner_answers_bad_input_with_a_line_and_code_2(toy: Any, arguments
     [
         (np.zeros((1, 4096), np.float32), "has not the dtype <i4"),
         (np.asfortranarray(np.zeros((2, 2048), np.int32)), "Fortran order"),
-        (np.zeros((1, 4095), np.int32), "holds 16380 bytes"),
+        (np.zeros((1, 4095), np.int32), 'input "x" has shape [1, 4095], but [1, 4096] is accepted'),
     ],
 )
 def test_the_runner_checks_npy_files(toy: Any, tmp_path: Path, array: np.ndarray, message: str) -> None:
@@ -173,6 +178,47 @@ def test_the_runner_checks_npy_files(toy: Any, tmp_path: Path, array: np.ndarray
     assert done.returncode == 2 and message in done.stderr
     (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:40])
     assert "is cut off" in runner(toy, "weights.bin", "--input", f"x={tmp_path / 'x.npy'}").stderr
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_runner_takes_npy_files_of_every_dtype(make_bundle: Any, tmp_path: Path, dtype: str) -> None:
+    """A plan without steps: the file must be taken, and one of another dtype refused."""
+    built = make_bundle(Plan(dtype, [Port(dtype, TensorType((3,), dtype))], [], [NOTHING]), toolchain.Triple.host())
+    np.save(tmp_path / "x.npy", np.zeros(3, dtype))
+    assert runner(built, "weights.bin", "--input", f"{dtype}={tmp_path / 'x.npy'}").returncode == 0
+    np.save(tmp_path / "x.npy", np.zeros(3, "complex128"))
+    assert (
+        f"has not the dtype {np.dtype(dtype).newbyteorder('<').str}"
+        in runner(built, "weights.bin", "--input", f"{dtype}={tmp_path / 'x.npy'}").stderr
+    )
+
+
+def test_the_runner_takes_any_shape_in_range(shapes: Any, tmp_path: Path) -> None:
+    x, bias = np.arange(-20, 4, dtype=np.int32).reshape(3, 8), np.arange(3, dtype=np.int32)
+    expected = {"pairs": x[:, ::2] + x[:, 1::2] + bias[:, None], "kept": x[x > 0], "total": np.int32(3)}
+    report = run_on("local", shapes, {"x": x, "bias": bias}, threads=2, guard=True)
+    assert report.outputs.keys() == expected.keys()
+    for name, y in expected.items():
+        np.testing.assert_array_equal(report.outputs[name], y)
+    x.tofile(tmp_path / "x.raw")
+    raw = ["--input", f"x={tmp_path / 'x.raw'}", "--shape", "bias=3", "--guard"]
+    done = runner(shapes, "weights.bin", *raw, "--shape", "x=3,8")
+    assert done.returncode == 0 and "output pairs [3,4]\noutput kept [3]\noutput total []\n" in done.stdout
+    largest = runner(shapes, "weights.bin")
+    assert largest.returncode == 0 and "output pairs [8,32]" in largest.stdout
+    for wrong, said in [
+        ([], 'holds 96 bytes of data, but input "x" takes 2048'),
+        (["--shape", "x=3,9"], "has shape [3, 9], but [1..8, 4..64/4]"),
+        (["--shape", "x=4,8"], 'holds 96 bytes of data, but input "x" takes 128'),
+        (["--shape", "x=2,12"], 'dimension 0 of input "bias" is 3'),
+        (["--shape", "x=3;8"], "is not NAME=1,3,64,64"),
+        (["--shape", "x=1,1,1,1,1,1,1,1,1"], "is not NAME=1,3,64,64"),
+        (["--shape", "x=99999999999999999999,8"], "is not NAME=1,3,64,64"),
+        (["--shape", "q=3"], "is not NAME=1,3,64,64 with an input"),
+        (["--shape"], "needs NAME="),
+    ]:
+        done = runner(shapes, "weights.bin", *raw, *wrong)
+        assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
 
 
 def test_the_runner_survives_mutated_files(toy: Any, tmp_path: Path) -> None:

@@ -287,6 +287,105 @@ static void test_arguments(const char *weights) {
     for (int status = -1; status < 20; status++) CHECK(strlen(edge_status_text((edge_status)status)) > 1);
 }
 
+/* The model of make_shapes_plan: x[N, W] and bias[N] to pairs[N, W / 2], kept[any], total. */
+static void check_shape(edge_session *session, uint32_t index, int32_t rank, int64_t first, int64_t second) {
+    int64_t dims[2] = {-7, -7};
+    int32_t found = -1;
+    CHECK(edge_session_output_shape(session, index, dims, 2, &found) == EDGE_OK && found == rank);
+    CHECK(rank < 1 || dims[0] == first);
+    CHECK(rank < 2 || dims[1] == second);
+}
+
+static void run_shape(edge_session *session, int64_t n, int64_t w, unsigned seed, int32_t *total) {
+    /* Memory of exactly the right size, which ASan watches. */
+    int32_t *x = malloc((size_t)(n * w) * 4), *bias = malloc((size_t)n * 4), *pairs = malloc((size_t)(n * w) * 2);
+    int32_t *kept = malloc(512 * 4), count = 0;
+    for (int64_t i = 0; i < n * w; i++) x[i] = (int32_t)((seed = seed * 1664525u + 1013904223u) >> 20) - 3000;
+    for (int64_t i = 0; i < n; i++) bias[i] = (int32_t)i;
+    CHECK(edge_session_set_input_shape(session, 0, (int64_t[]){n, w}, 2) == EDGE_OK);
+    CHECK(edge_session_set_input_shape(session, 1, &n, 1) == EDGE_OK);
+    check_shape(session, 0, 2, n, w / 2);
+    CHECK(edge_session_bind_input(session, 0, x, (size_t)(n * w) * 4) == EDGE_OK);
+    CHECK(edge_session_bind_input(session, 1, bias, (size_t)n * 4) == EDGE_OK);
+    CHECK(edge_session_bind_output(session, 0, pairs, (size_t)(n * w) * 2) == EDGE_OK);
+    CHECK(edge_session_bind_output(session, 1, kept, 512 * 4) == EDGE_OK);
+    CHECK(edge_session_bind_output(session, 2, total, 4) == EDGE_OK);
+    int32_t before = *total;
+    CHECK(edge_session_run(session) == EDGE_OK);
+    for (int64_t i = 0; i < n * w / 2; i++) CHECK(pairs[i] == x[2 * i] + x[2 * i + 1] + bias[i / (w / 2)]);
+    for (int64_t i = 0; i < n * w; i++) CHECK(x[i] <= 0 || kept[count++] == x[i]);
+    check_shape(session, 1, 1, count, 0);
+    check_shape(session, 2, 0, 0, 0);
+    CHECK(*total == before + count);
+    free(x), free(bias), free(pairs), free(kept);
+}
+
+static void test_wrong_shapes(edge_session *session) {
+    static int32_t x[512], bias[8], pairs[512], kept[512];
+    static const int64_t wrong[][2] = {{0, 64}, {9, 64}, {8, 3}, {8, 66}, {8, 68}, {-1, 4}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        CHECK(edge_session_set_input_shape(session, 0, wrong[i], 2) == EDGE_ERR_SIZE);
+    }
+    CHECK(strcmp(edge_session_last_error(session)->message,
+                 "input \"x\" has shape [-1, 4], but [1..8, 4..64/4] is accepted") == 0);
+    CHECK(edge_session_set_input_shape(session, 0, wrong[0], 3) == EDGE_ERR_SIZE);
+    CHECK(edge_session_set_input_shape(session, 0, wrong[0], -1) == EDGE_ERR_ARGUMENT);
+    CHECK(edge_session_set_input_shape(session, 2, wrong[0], 2) == EDGE_ERR_ARGUMENT);
+    CHECK(edge_session_set_input_shape(session, 0, NULL, 2) == EDGE_ERR_ARGUMENT);
+
+    CHECK(edge_session_set_input_shape(session, 0, (int64_t[]){4, 8}, 2) == EDGE_OK);
+    CHECK(edge_session_set_input_shape(session, 1, (int64_t[]){5}, 1) == EDGE_OK);
+    CHECK(edge_session_run(session) == EDGE_ERR_SIZE);
+    CHECK(strcmp(edge_session_last_error(session)->message,
+                 "dimension 0 of input \"bias\" is 5, but must equal dimension 0 of input \"x\", which is 4") == 0);
+    CHECK(edge_session_set_input_shape(session, 1, (int64_t[]){4}, 1) == EDGE_OK);
+    check_shape(session, 1, 1, -1, 0);
+
+    CHECK(edge_session_bind_input(session, 0, x, 4 * 8 * 4) == EDGE_OK);
+    CHECK(edge_session_bind_input(session, 1, bias, sizeof bias) == EDGE_OK); /* more than enough */
+    CHECK(edge_session_bind_output(session, 0, pairs, 4 * 4 * 4) == EDGE_OK);
+    CHECK(edge_session_bind_output(session, 1, kept, sizeof kept - 4) == EDGE_OK);
+    CHECK(edge_session_run(session) == EDGE_ERR_SIZE); /* as many as there could be */
+    CHECK(edge_session_bind_output(session, 1, kept, sizeof kept) == EDGE_OK);
+    CHECK(edge_session_run(session) == EDGE_OK);
+    check_shape(session, 1, 1, 0, 0);
+    CHECK(edge_session_bind_output(session, 0, pairs, 4 * 4 * 4 - 1) == EDGE_OK);
+    CHECK(edge_session_run(session) == EDGE_ERR_SIZE);
+    CHECK(edge_session_bind_output(session, 2, kept, 8) == EDGE_ERR_SIZE); /* its shape is fixed */
+}
+
+static void test_shapes(const char *weights) {
+    edge_model *model = open_model(weights);
+    edge_range range;
+    const edge_port *port = NULL;
+    const char *output = NULL;
+    CHECK(edge_model_input_range(model, 0, 1, &range) == EDGE_OK);
+    CHECK(range.low == 4 && range.high == 64 && range.step == 4);
+    CHECK(edge_model_input_range(model, 0, 2, &range) == EDGE_ERR_ARGUMENT);
+    CHECK(edge_model_input_range(model, 2, 0, &range) == EDGE_ERR_ARGUMENT);
+    CHECK(edge_model_state(model, 0, &port, &output) == EDGE_OK);
+    CHECK(strcmp(port->name, "tally") == 0 && strcmp(output, "tally_out") == 0 && port->nbytes == 4);
+    CHECK(edge_model_state(model, 1, &port, &output) == EDGE_ERR_ARGUMENT);
+    for (int threads = 1; threads <= 4; threads += 3) {
+        edge_session *session = create_session(model, threads, EDGE_SESSION_GUARD);
+        int32_t total = 0, *tally = NULL;
+        size_t nbytes = 0;
+        check_shape(session, 0, 2, 8, 32);
+        check_shape(session, 1, 1, -1, 0);
+        for (unsigned i = 0; i < 200; i++) run_shape(session, 1 + i * 5 % 8, 4 + i * 7 % 16 * 4, i, &total);
+        test_wrong_shapes(session);
+        CHECK(edge_session_state(session, "tally_out", (void **)&tally, &nbytes) == EDGE_OK && nbytes == 4);
+        CHECK(*tally == total && total > 0);
+        CHECK(edge_session_reset_state(session) == EDGE_OK && *tally == 0);
+        CHECK(edge_session_state(session, "x", (void **)&tally, &nbytes) == EDGE_ERR_ARGUMENT);
+        total = 0;
+        run_shape(session, 3, 8, 1, &total);
+        CHECK(edge_session_close(session) == EDGE_OK);
+    }
+    CHECK(edge_model_close(model) == EDGE_OK);
+    CHECK(held == 0 && threads_running == 0);
+}
+
 /* No allocation between creation and close, by the runtime or the libc beneath it. */
 #ifdef COUNT_ALLOCATIONS
 extern void *__libc_malloc(size_t nbytes);
@@ -335,6 +434,8 @@ int main(int argc, char **argv) {
     if (strcmp(test, "stress") == 0) {
         CHECK(argc == 6);
         test_stress(weights, atoi(argv[3]), atoi(argv[4]), atoi(argv[5]));
+    } else if (strcmp(test, "shapes") == 0) {
+        test_shapes(weights);
     } else if (strcmp(test, "busy") == 0) {
         test_busy(weights);
     } else if (strcmp(test, "faults") == 0) {

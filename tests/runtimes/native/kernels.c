@@ -10,6 +10,14 @@ void toy_poke(uint8_t *arena, int32_t *out, void *p2, void *p3, void *p4, const 
 void toy_spin(int32_t *out, void *p1, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin, int32_t end);
 void toy_count(int32_t *counter, uint8_t *flags, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
                int32_t end);
+void toy_length(const int32_t *counter, const uint32_t *a, int64_t *length, void *p3, void *p4, const int32_t *params,
+                int32_t begin, int32_t end);
+void toy_pairs(const int32_t *x, const int32_t *bias, int32_t *out, void *p3, void *p4, const int32_t *params,
+               int32_t begin, int32_t end);
+void toy_keep(const int32_t *x, int32_t *out, int64_t *count, int32_t *tally, int32_t *total, const int32_t *params,
+              int32_t begin, int32_t end);
+void toy_copy(const int32_t *x, int32_t *out, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
+              int32_t end);
 
 void toy_mix(const uint32_t *a, const uint32_t *b, uint32_t *out, void *p3, void *p4, const int32_t *params,
              int32_t begin, int32_t end) {
@@ -48,4 +56,42 @@ void toy_count(int32_t *counter, uint8_t *flags, void *p2, void *p3, void *p4, c
     *counter = params[0] != 0 ? params[0] : *counter - 1;
     flags[0] = *counter != 0;
     flags[1] = *counter % 2 != 0;
+}
+
+/* A number that depends on data and on the turn. */
+void toy_length(const int32_t *counter, const uint32_t *a, int64_t *length, void *p3, void *p4, const int32_t *params,
+                int32_t begin, int32_t end) {
+    (void)p3, (void)p4, (void)params, (void)begin, (void)end;
+    *length = (int64_t)(a[0] % 64) - 20 + *counter;
+}
+
+/* Sums of two neighbours and a bias by row, one row a tile. params: width of x, of out. */
+void toy_pairs(const int32_t *x, const int32_t *bias, int32_t *out, void *p3, void *p4, const int32_t *params,
+               int32_t begin, int32_t end) {
+    (void)p3, (void)p4;
+    for (int32_t i = begin; i < end; i++) {
+        for (int32_t j = 0; j < params[1]; j++) {
+            const int32_t *pair = x + i * params[0] + 2 * j;
+            out[i * params[1] + j] = pair[0] + pair[1] + bias[i];
+        }
+    }
+}
+
+/* The positive elements, how many they are, and how many they were in all runs. params: elements. */
+void toy_keep(const int32_t *x, int32_t *out, int64_t *count, int32_t *tally, int32_t *total, const int32_t *params,
+              int32_t begin, int32_t end) {
+    (void)begin, (void)end;
+    *count = 0;
+    for (int32_t i = 0; i < params[0]; i++) {
+        if (x[i] > 0) out[(*count)++] = x[i];
+    }
+    *tally += (int32_t)*count;
+    *total = *tally;
+}
+
+/* Sixteen elements a tile. params: elements. */
+void toy_copy(const int32_t *x, int32_t *out, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
+              int32_t end) {
+    (void)p2, (void)p3, (void)p4;
+    for (int32_t i = begin * 16; i < end * 16 && i < params[0]; i++) out[i] = x[i];
 }

@@ -27,10 +27,20 @@ def test_many_sessions_and_threads_agree(
 
 @pytest.mark.parametrize("threads, users", [(2, 1), (3, 2), (7, 2)])
 @pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
-def test_loops_and_branches(
-    gcc_harness: Callable[..., Path], loop_plan: Callable[..., Plan], flags: tuple[str, ...], threads: int, users: int
+@pytest.mark.parametrize("plan", ["loop_plan", "measured_plan"])
+def test_loops_and_measured_extents(
+    gcc_harness: Callable[..., Path], request: pytest.FixtureRequest, plan: str, flags: tuple[str, ...],
+    threads: int, users: int,
+) -> None:  # fmt: skip
+    harness = gcc_harness(*flags, make_plan=request.getfixturevalue(plan))
+    run(harness, "stress", str(threads), "100", str(users))
+
+
+@pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
+def test_shapes_and_states(
+    gcc_harness: Callable[..., Path], shapes_plan: Callable[..., Plan], flags: tuple[str, ...]
 ) -> None:
-    run(gcc_harness(*flags, make_plan=loop_plan), "stress", str(threads), "100", str(users))
+    run(gcc_harness(*flags, make_plan=shapes_plan), "shapes")
 
 
 @pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
@@ -39,11 +49,12 @@ def test_a_session_in_use_refuses_a_second_run(gcc_harness: Callable[..., Path],
 
 
 def test_oversleeping_workers_take_no_tile_of_another_run(
-    gcc_harness: Callable[..., Path], loop_plan: Callable[..., Plan]
+    gcc_harness: Callable[..., Path], loop_plan: Callable[..., Plan], measured_plan: Callable[..., Plan]
 ) -> None:
     """With many more threads than CPUs some lose the CPU between looking at the time and taking a tile."""
     run(gcc_harness("-O2"), "stress", "16", "10000", "1")
-    run(gcc_harness("-O2", make_plan=loop_plan), "stress", "16", "3000", "1")
+    for make_plan in (loop_plan, measured_plan):
+        run(gcc_harness("-O2", make_plan=make_plan), "stress", "16", "3000", "1")
 
 
 def test_wrong_arguments_give_a_status(gcc_harness: Callable[..., Path]) -> None:

@@ -61,6 +61,78 @@ def test_loops_and_branches(loop: Any, toy_inputs: dict[str, np.ndarray], loop_e
     assert [rows[i].kernel for i in (2, 3, 9)] == ["count", "branch", "jump"]
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_measured_extents(
+    measured: Any, toy_inputs: dict[str, np.ndarray], measured_expected: Any, threads: int
+) -> None:
+    with Model(measured.library, measured.weights, threads=threads) as model:
+        for _ in range(50):
+            check(model.run(toy_inputs), toy_inputs, measured_expected)
+
+
+def shapes_inputs(n: int, w: int, low: int = -100) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(n * 100 + w)
+    return {
+        "x": random.integers(low, 100, (n, w), np.int32),
+        "bias": random.integers(-100, 100, n, np.int32),
+    }
+
+
+def check_shapes(results: dict[str, np.ndarray], inputs: dict[str, np.ndarray]) -> None:
+    x = inputs["x"]
+    np.testing.assert_array_equal(results["pairs"], x[:, ::2] + x[:, 1::2] + inputs["bias"][:, None])
+    np.testing.assert_array_equal(results["kept"], x[x > 0])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_any_shape_in_range(shapes: Any, threads: int) -> None:
+    with Model(shapes.library, shapes.weights) as model, model.session(threads, guard=True) as session:
+        assert [str(port) for port in model.inputs] == ["'x' int32[1..8, 4..64/4]", "'bias' int32[1..8]"]
+        assert session.memory().runtime == program.runtime_memory(shapes.plan, threads)
+        total = 0
+        for n, w in [(8, 64), (1, 4), (3, 24), (8, 4), (1, 64)]:
+            inputs = shapes_inputs(n, w)
+            results = session.run(inputs)
+            check_shapes(results, inputs)
+            total += results["kept"].size
+            assert results["total"].shape == () and results["total"] == total
+        empty = {"x": np.full((2, 8), -1, np.int32), "bias": np.zeros(2, np.int32)}
+        assert session.run(empty)["kept"].shape == (0,)
+
+
+def test_wrong_shapes_are_named(shapes: Any) -> None:
+    with Model(shapes.library, shapes.weights) as model:
+        good = shapes_inputs(3, 8)
+        for x, said in [
+            (np.zeros((9, 8), np.int32), r"input \"x\" has shape \[9, 8\], but \[1..8, 4..64/4\] is accepted"),
+            (np.zeros((3, 6), np.int32), r"shape \[3, 6\], but"),
+            (np.zeros((3, 8, 1), np.int32), r"shape \[3, 8, 1\], but"),
+            (np.zeros((4, 8), np.int32), r"dimension 0 of input \"bias\" is 3, but must equal dimension 0 of input"),
+        ]:
+            with pytest.raises(EdgeError, match=said):
+                model.run({**good, "x": x})
+        check_shapes(model.run(good), good)
+
+
+def test_states_stay_until_they_are_reset(shapes: Any) -> None:
+    with Model(shapes.library, shapes.weights) as model, model.session() as session, model.session() as other:
+        (state,) = model.states
+        assert (state.input, state.output, state.shape, state.dtype) == ("tally", "tally_out", (1,), "int32")
+        inputs = shapes_inputs(2, 8, low=1)
+        assert [int(session.run(inputs)["total"]) for _ in range(3)] == [16, 32, 48]
+        assert session.state("tally_out") == 48 and other.state("tally") == 0
+        session.set_state("tally", np.array([100], np.int32))
+        assert session.run(inputs)["total"] == 116
+        session.reset()
+        assert session.state("tally") == 0 and session.run(inputs)["total"] == 16
+        with pytest.raises(EdgeError, match=r"state 'tally' is int32\[1\], but float64\[2\] was given"):
+            session.set_state("tally", np.zeros(2))
+        with pytest.raises(EdgeError, match='has no state named "x"'):
+            session.state("x")
+    with pytest.raises(EdgeError, match="closed"):
+        session.state("tally")
+
+
 def test_sessions_share_weights_and_run_at_once(
     model: Model, toy: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any
 ) -> None:
