@@ -1,18 +1,18 @@
 """`conv2d`, and ONNX's Conv and QLinearConv (1-d convolutions have height 1)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..ir.attributes import int_attr, ints_attr
-from ..ir.expr import In, call
+from ..ir.expr import Expr, In, call, clip, hard_sigmoid, leaky_relu, relu, sigmoid
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import Quant, TensorType
 from . import epilogue
 from .builder import Builder, known
-from .onnx_node import OnnxNode, onnx_op
+from .onnx_node import MICROSOFT, OnnxNode, onnx_op
 from .padding import Window, planar, unplanar, window
 from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value
 from .spatial import from_nchw, in_layout, nchw_shape, taps, to_nchw, window_extents
@@ -77,8 +77,10 @@ def biased(b: Builder, op: str, operands: Sequence[Value], bias: Value | None, *
     return b.map(call("add", In(0), In(1)), y, b.reshape(bias, (bias.type.size, 1, 1)))
 
 
-def _emit(b: Builder, node: OnnxNode, x: Value, w: Value, bias: Value | None, quant: Quant | None = None) -> Value:
-    """The conv2d that an ONNX convolution over `x` with weights `w` stands for."""
+def emit_conv(
+    b: Builder, node: OnnxNode, x: Value, w: Value, bias: Value | None, quant: Quant | None = None
+) -> Value:
+    """The convolution of `x` with weights `w` that the attributes of `node` say."""
     require_spatial(x, w)
     if "kernel_shape" in node.attrs and node.integers("kernel_shape") != w.type.shape[2:]:
         raise ValueError(
@@ -114,7 +116,30 @@ def require_groups(channels: int, expected: int, groups: int) -> None:
 
 @onnx_op("Conv")
 def _conv(b: Builder, node: OnnxNode) -> Value:
-    return _emit(b, node, node.input(0), node.input(1), node.optional(2))
+    return emit_conv(b, node, node.input(0), node.input(1), node.optional(2))
+
+
+@onnx_op("FusedConv", domain=MICROSOFT)
+def _fused_conv(b: Builder, node: OnnxNode) -> Value:
+    """activation(convolution + Z)."""
+    y, z = emit_conv(b, node, node.input(0), node.input(1), node.optional(2)), node.optional(3)
+    if z is not None:
+        y = b.map(call("add", In(0), In(1)), y, z)
+    return b.map(_activation(node), y)
+
+
+def _activation(node: OnnxNode) -> Expr:
+    name, given = node.text("activation", ""), node.attrs.get("activation_params")
+    p = [float(v) for v in given if isinstance(v, float)] if isinstance(given, Sequence) else []
+    wanted = {"LeakyRelu": 1, "Clip": 2, "HardSigmoid": 2}.get(name, 0)
+    if name not in ("", "Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSigmoid") or len(p) < wanted:
+        raise ValueError(f"its activation {name!r} with the parameters {p} is unknown")
+    activations: Mapping[str, Callable[[], Expr]] = {
+        "": lambda: In(0), "Relu": lambda: relu(In(0)), "Sigmoid": lambda: sigmoid(In(0)),
+        "Tanh": lambda: call("tanh", In(0)), "LeakyRelu": lambda: leaky_relu(In(0), p[0]),
+        "Clip": lambda: clip(In(0), p[0], p[1]), "HardSigmoid": lambda: hard_sigmoid(In(0), p[0], p[1]),
+    }  # fmt: skip
+    return activations[name]()
 
 
 @onnx_op("QLinearConv", takes_codes=True)
@@ -122,4 +147,4 @@ def _qlinear_conv(b: Builder, node: OnnxNode) -> Value:
     x = quantized_value(b, node, 0)
     w = quantized_constant(b, node, 3, axis=0)
     bias = None if node.optional(8) is None else quantized_bias(b, node.input(8), x, w)
-    return _emit(b, node, x, w, bias, quantized_output(b, node, 6))
+    return emit_conv(b, node, x, w, bias, quantized_output(b, node, 6))

@@ -1,6 +1,7 @@
 """`matmul`, and ONNX's MatMul, Gemm and QLinearMatMul."""
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from .builder import Builder, known
 from .map import broadcast_shapes
 from .onnx_node import MICROSOFT, OnnxNode, onnx_op
 from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value
+
+MAX_PRODUCTS = 2**26
+"""Elementwise products in a product of integer matrices."""
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
@@ -42,7 +46,28 @@ MATMUL = register(OpDef("matmul", (2, 4), epilogue.ATTRS, _infer, _reference, re
 
 @onnx_op("MatMul")
 def _matmul(b: Builder, node: OnnxNode) -> Value:
-    return _with_vectors(b, node.input(0), node.input(1), lambda x, w: b.emit("matmul", x, w))
+    return with_vectors(b, node.input(0), node.input(1), lambda x, w: multiply(b, x, w))
+
+
+def multiply(b: Builder, x: Value, w: Value) -> Value:
+    """The product of matrices of any numbers: of floats in float32, of integers as a sum of elementwise products."""
+    dtype = x.type.dtype
+    if dtype != w.type.dtype or dtype == "bool":
+        raise ValueError(f"it multiplies {dtype} and {w.type.dtype}; operands must be numbers of one dtype")
+    if dtype == "float32":
+        return b.emit("matmul", x, w)
+    if "float" in dtype:
+        y = b.emit("matmul", *(b.map(call("cast", In(0), dtype="float32"), v) for v in (x, w)))
+        return b.map(call("cast", In(0), dtype=dtype), y)
+    rows = b.reshape(x, (*x.type.shape, 1))
+    columns = b.reshape(w, (*w.type.shape[:-2], 1, *w.type.shape[-2:]))
+    shape = broadcast_shapes([rows.type.shape, columns.type.shape])
+    if prod(shape) > MAX_PRODUCTS:
+        raise ValueError(
+            f"it takes {prod(shape)} products of {dtype}; at most {MAX_PRODUCTS} are supported: cast its input to float"
+        )
+    products = b.map(call("mul", In(0), In(1)), rows, columns)
+    return b.emit("reduce", products, kind="sum", axes=(len(shape) - 2,), keepdims=False)
 
 
 @onnx_op("QLinearMatMul", takes_codes=True)
@@ -50,10 +75,10 @@ def _qlinear_matmul(b: Builder, node: OnnxNode) -> Value:
     x, w = quantized_value(b, node, 0), node.input(3)
     w = quantized_constant(b, node, 3, axis=w.type.rank - 1) if w.is_const else quantized_value(b, node, 3)
     quant = quantized_output(b, node, 6)
-    return _with_vectors(b, x, w, lambda x, w: b.emit("matmul", x, w, quant=quant))
+    return with_vectors(b, x, w, lambda x, w: b.emit("matmul", x, w, quant=quant))
 
 
-def _with_vectors(b: Builder, x: Value, w: Value, emit: Callable[[Value, Value], Value]) -> Value:
+def with_vectors(b: Builder, x: Value, w: Value, emit: Callable[[Value, Value], Value]) -> Value:
     """`emit(x, w)`; a vector counts as a matrix of one row (`x`) or column (`w`) that the result lacks, as in numpy."""
     if 0 in (x.type.rank, w.type.rank):
         raise ValueError("it multiplies a scalar; vectors and matrices are supported")
@@ -68,7 +93,28 @@ def _with_vectors(b: Builder, x: Value, w: Value, emit: Callable[[Value, Value],
     return b.reshape(y, shape)
 
 
-@onnx_op("Gemm", since=7)
+@onnx_op("FusedMatMul", "TransposeMatMul", domain=MICROSOFT)
+def _fused_matmul(b: Builder, node: OnnxNode) -> Value:
+    """alpha times the product of operands of which matrices, or their batches, are transposed first."""
+    x, w = (_transposed(b, node.input(i), node, side) for i, side in enumerate("AB"))
+    y = with_vectors(b, x, w, lambda x, w: multiply(b, x, w))
+    alpha = node.number("alpha", 1.0)
+    return y if alpha == 1.0 else b.map(call("mul", In(0), alpha), y)
+
+
+def _transposed(b: Builder, x: Value, node: OnnxNode, side: str) -> Value:
+    """`transBatch`: the first dimension moves before the last; `trans`: then the last two change places."""
+    if x.type.rank < 2:
+        return x
+    order = list(range(x.type.rank))
+    if node.integer(f"transBatch{side}", 0):
+        order.insert(x.type.rank - 2, order.pop(0))
+    if node.integer(f"trans{side}", 0):
+        order[-2:] = order[:-3:-1]
+    return b.transpose(x, order)
+
+
+@onnx_op("Gemm")
 def _gemm(b: Builder, node: OnnxNode) -> Value:
     x, w, c = node.input(0), node.input(1), node.optional(2)
     if (x.type.rank, w.type.rank) != (2, 2):
@@ -78,9 +124,10 @@ def _gemm(b: Builder, node: OnnxNode) -> Value:
     w = b.transpose(w, (1, 0)) if node.integer("transB", 0) else w
     if c is not None and beta != 1.0:
         c = b.map(call("mul", In(0), beta), c)
-    if c is not None and alpha == 1.0 and (bias := _as_bias(b, c, w.type.shape[1])) is not None:
+    fits = alpha == 1.0 and x.type.dtype == "float32"
+    if c is not None and fits and (bias := _as_bias(b, c, w.type.shape[1])) is not None:
         return b.emit("matmul", x, w, bias)
-    y = b.emit("matmul", x, w)
+    y = multiply(b, x, w)
     if alpha != 1.0:
         y = b.map(call("mul", In(0), alpha), y)
     return y if c is None else b.map(call("add", In(0), In(1)), y, c)
