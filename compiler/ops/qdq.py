@@ -9,8 +9,9 @@ import numpy as np
 from ..ir.expr import Call, In, call, leaky_relu, sigmoid
 from ..ir.graph import Array, Value
 from ..ir.types import Quant, TensorType
+from .broadcast import emit_broadcast
 from .builder import Builder, RegionBuilder
-from .onnx_node import DTYPE_OF_ONNX, MICROSOFT, OnnxNode, onnx_op
+from .onnx_node import DTYPE_OF_ONNX, MICROSOFT, OnnxNode, normalized_axis, onnx_op
 
 _UINT8_OFFSET = 128
 
@@ -118,33 +119,92 @@ def _codes_dtype(node: OnnxNode, index: int, zero: int) -> str:
 
 @onnx_op("QuantizeLinear", since=10)
 def _quantize_linear(b: Builder, node: OnnxNode) -> Value:
-    x, zero = node.input(0), node.optional(2)
+    """A map with a quantized type where that says it all, else arithmetic on plain integers."""
+    x, scale, zero = node.input(0), node.input(1), node.optional(2)
     output = DTYPE_OF_ONNX.get(node.integer("output_dtype", 0))
     dtype = zero.type.dtype if zero is not None else output or "uint8"
-    if dtype not in ("int8", "uint8"):
-        raise ValueError(f"it quantizes to {dtype}; int8 and uint8 are supported")
-    quant = quant_of(b, node.input(1), zero, dtype, max(x.type.rank, 1), node.integer("axis", 1))
-    return b.map(In(0) if x.type.dtype == "float32" else call("cast", In(0), dtype="float32"), x, quant=quant)
+    if dtype not in _CODES:
+        raise ValueError(f"it quantizes to {dtype}; {', '.join(_CODES)} are supported")
+    real = x if x.type.dtype == "float32" else b.map(call("cast", In(0), dtype="float32"), x)
+    if dtype in ("int8", "uint8") and _is_known(scale, zero) and (scale.type.size == 1 or x.is_const):
+        quant = quant_of(b, scale, zero, dtype, max(x.type.rank, 1), node.integer("axis", 1))
+        return b.map(In(0), real, quant=quant)
+    steps, offset = _operands(b, node, real, "float32")
+    codes = call("add", call("round", call("div", In(0), In(1))), In(2))
+    return b.map(call("cast", codes, dtype=dtype), real, steps, offset)
+
+
+_CODES = ("int8", "uint8", "int16", "uint16", "int32")
+"""Element types of codes."""
+
+
+def _is_known(scale: Value, zero: Value | None) -> bool:
+    """Whether a type can say the quantization: constants, one scale or a vector of them."""
+    return scale.is_const and (zero is None or zero.is_const) and (scale.type.rank < 2 or scale.type.size == 1)
+
+
+def _operands(b: Builder, node: OnnxNode, x: Value, dtype: str) -> tuple[Value, Value]:
+    """Scale (float32) and zero point (`dtype`) as tensors that broadcast against `x`: one element, one an index of
+    `axis`, or one a block of it."""
+    operands = []
+    for i, kind in ((1, "float32"), (2, dtype)):
+        value = node.optional(i)
+        if value is None:
+            operands.append(b.constant(np.zeros((), kind)))
+            continue
+        spread = _spread(b, node, x, value)
+        operands.append(spread if spread.type.dtype == kind else b.map(call("cast", In(0), dtype=kind), spread))
+    return operands[0], operands[1]
+
+
+def _spread(b: Builder, node: OnnxNode, x: Value, value: Value) -> Value:
+    shape, rank = value.type.shape, x.type.rank
+    if value.type.size == 1:
+        return b.reshape(value, ())
+    axis = normalized_axis(node.integer("axis", 1), rank)
+    if len(shape) == 1:
+        if shape[0] != x.type.shape[axis]:
+            raise ValueError(f"it has {shape[0]} scales for the {x.type.shape[axis]} indices of axis {axis}")
+        return b.reshape(value, tuple(d if i == axis else 1 for i, d in enumerate(x.type.shape)))
+    block, extent = node.integer("block_size", 0), x.type.shape[axis]
+    expected = tuple(-(-d // block) if i == axis and block > 0 else d for i, d in enumerate(x.type.shape))
+    if block < 1 or shape != expected:
+        raise ValueError(f"its scale has the shape {list(shape)}; with blocks of {block} it must be {list(expected)}")
+    single = (*shape[: axis + 1], 1, *shape[axis + 1 :])
+    blocks = emit_broadcast(b, b.reshape(value, single), (*shape[: axis + 1], block, *shape[axis + 1 :]))
+    whole = b.reshape(blocks, tuple(d * block if i == axis else d for i, d in enumerate(shape)))
+    if whole.type.shape[axis] == extent:
+        return whole
+    cut = TensorType(x.type.shape, whole.type.dtype)
+    return b.emit("slice", whole, type=cut, starts=(0,) * rank, steps=(1,) * rank)
 
 
 @onnx_op("DequantizeLinear", since=10, takes_codes=True)
 def _dequantize_linear(b: Builder, node: OnnxNode) -> Value:
-    x, zero = node.input(0), node.optional(2)
+    x, scale, zero = node.input(0), node.input(1), node.optional(2)
     dtype = _codes_dtype(node, 0, 2)
-    quant = quant_of(b, node.input(1), zero, dtype, max(x.type.rank, 1), node.integer("axis", 1))
-    if x.type.dtype not in ("int8", "uint8", "int16", "uint16", "int32"):
-        raise ValueError(f"it dequantizes {x.type.dtype}; int8, uint8, int16, uint16 and int32 are supported")
-    if x.type.quant is None and not x.is_const and (x.producer is not None or _is_read(b, x)):
-        return _explicit(b, x, interface_quant(quant, dtype))
+    if x.type.dtype not in _CODES:
+        raise ValueError(f"it dequantizes {x.type.dtype}; {', '.join(_CODES)} are supported")
+    if not _is_known(scale, zero) or (x.type.quant is None and _computes(b, x, scale)):
+        if x.type.quant is not None:
+            raise ValueError("it reads codes of a known quantization with a scale that is computed at run time")
+        return _explicit(b, node, x)
+    quant = quant_of(b, scale, zero, dtype, max(x.type.rank, 1), node.integer("axis", 1))
     return b.map(In(0), attach(b, x, quant))
 
 
-def _explicit(b: Builder, x: Value, quant: Quant) -> Value:
-    """(x - z) * s of integers that some op computed: no type says that they are codes, so it is done in arithmetic."""
-    scale, zero = quant.broadcast(x.type.rank)
+def _computes(b: Builder, x: Value, scale: Value) -> bool:
+    """Whether `x` is made or used as plain integers, or is of a kind of codes that no kernel but arithmetic knows."""
+    if x.is_const:
+        return False
+    return x.producer is not None or _is_read(b, x) or scale.type.size > 1 or x.type.dtype not in ("int8", "uint8")
+
+
+def _explicit(b: Builder, node: OnnxNode, x: Value) -> Value:
+    """float32(x - z) * s: no type says that the integers are codes, so it is done in arithmetic."""
+    scale, zero = _operands(b, node, x, "int32")
     steps: Call = call("sub", call("cast", In(0), dtype="int32"), In(1))
-    expr = call("mul", call("cast", steps, dtype="float32"), In(2))
-    return b.map(expr, x, b.constant(zero), b.constant(scale))
+    return b.map(call("mul", call("cast", steps, dtype="float32"), In(2)), x, zero, scale)
 
 
 def _binary(fn: str) -> None:

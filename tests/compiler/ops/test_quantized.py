@@ -341,8 +341,8 @@ def test_quantize_saturates_and_rounds_half_to_even():
     ("inputs", "message"),
     [
         ({"s": np.array(0, np.float32)}, "finite and positive"),
-        ({"s": np.ones((2, 2), np.float32)}, "per tensor and per channel"),
-        ({"s": np.ones(3, np.float32)}, "3 scales along axis 1 do not fit"),
+        ({"s": np.ones((2, 2), np.float32)}, "with blocks of 0 it must be [2, 4]"),
+        ({"s": np.ones(3, np.float32)}, "3 scales for the 4 indices of axis 1"),
     ],
 )
 def test_malformed_quantization(import_error, inputs, message):
@@ -365,3 +365,36 @@ def test_batch_normalization_with_dequantized_parameters(against_ort, rng):
     nodes = [helper.make_node("DequantizeLinear", [n, "s", "z"], [f"{n}_real"]) for n in names]
     nodes.append(helper.make_node("BatchNormalization", ["x", *(f"{n}_real" for n in names)], ["y"]))
     against_ort(nodes, {"x": rng.normal(size=(1, 5, 3, 3)).astype(np.float32)}, constants)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16"])
+@pytest.mark.parametrize("computed", [False, True])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_every_form_of_codes(against_ort, rng, dtype, computed, axis):
+    """Scale and zero point of a tensor or of an axis, constant or computed, quantized and dequantized."""
+    count = () if axis is None else (3,)
+    x = {"x": (rng.normal(size=(2, 3, 5)) * 40).astype(np.float32)}
+    x["x"][0, 0, 0], x["x"][0, 1, 0] = np.inf, -1e9
+    parameters = {
+        "s": rng.uniform(0.01, 0.5, count).astype(np.float32), "z": rng.integers(0, 99, count).astype(dtype)
+    }  # fmt: skip
+    attrs = {} if axis is None else {"axis": axis}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], **attrs),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"], **attrs),
+    ]
+    inputs, constants = ({**x, **parameters}, {}) if computed else (x, parameters)
+    against_ort(nodes, inputs, constants, outputs={"q": dtype, "y": "float32"}, opset=21)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32"])
+def test_dequantized_blocks(against_ort, rng, dtype):
+    node = helper.make_node("DequantizeLinear", ["x", "s"], ["y"], axis=1, block_size=2)
+    scales = rng.uniform(0.1, 1, (2, 3, 3)).astype(np.float32)
+    against_ort(node, {"x": rng.integers(-99, 99, (2, 5, 3)).astype(dtype), "s": scales}, opset=21)
+
+
+def test_dynamic_quantization(against_ort, rng):
+    node = helper.make_node("DynamicQuantizeLinear", ["x"], ["y", "s", "z"])
+    types = {"y": "uint8", "s": "float32", "z": "uint8"}
+    against_ort(node, {"x": rng.normal(size=(3, 40)).astype(np.float32)}, outputs=types)
