@@ -58,7 +58,7 @@ def plan_sharing(graph: Graph, lanes: int) -> Sharing:
             plan.concat(node)
         elif node.op == "map" and has_whole_vectors(node, lanes, plan.row_elements(node.output)):
             plan.in_place(node, node.inputs)
-        elif node.op == "scatter":
+        elif node.op == "scatter" and node.inputs.count(node.inputs[0]) == 1:
             plan.in_place(node, node.inputs[:1])
         elif node.op in _SAME_BYTES and node.output in plan.outputs:
             plan.reshaped_output(node)

@@ -11,7 +11,8 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import TensorType
 from .builder import Builder
-from .indices import element_offsets, from_end, int32, nearest, require_indices, row_strides, tuple_offsets
+from .indices import from_end, int32, nearest, require_indices, row_strides
+from .offsets import element_offsets, tuple_offsets
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
 
 ML = "ai.onnx.ml"

@@ -12,7 +12,8 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import TensorType
 from .builder import Builder
-from .indices import MISSED, element_offsets, grid_offsets, inside, int32, require_indices, row_strides, tuple_offsets
+from .indices import MISSED, grid_offsets, inside, int32, require_indices, row_strides
+from .offsets import element_offsets, tuple_offsets
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
 
 _JOIN: Mapping[str, Callable[..., None]] = {

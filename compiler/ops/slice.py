@@ -10,7 +10,9 @@ from ..ir.extent import ceil_div, least, most
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
-from .builder import Builder
+from .builder import Builder, known
+from .computed_slice import emit_computed_slice
+from .extents import integers_of
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
 
 
@@ -73,6 +75,8 @@ def _slice_1(b: Builder, node: OnnxNode) -> Value:
 
 @onnx_op("Slice", since=10, takes_codes=True)
 def _slice(b: Builder, node: OnnxNode) -> Value:
+    if any(integers_of(node.input(i)) is None and not known(node.input(i)) for i in (1, 2)):
+        return emit_computed_slice(b, node)
     starts, ends = b.ints(node.input(1), "starts"), b.ints(node.input(2), "ends")
     given_axes, given_steps = node.optional(3), node.optional(4)
     axes = tuple(range(len(starts))) if given_axes is None else b.ints(given_axes, "axes")

@@ -206,3 +206,11 @@ def test_mirrored_padding(mode: str, tmp_path: Path) -> None:
     net = Net((2, 3, 5, 4))
     v = net.emit("pad", net.relu(net.inputs[0]), pads=(1, 2, 0, 3, 0, 1, 4, 2), mode=mode)
     net.check(tmp_path, v, net.emit("pad", net.inputs[0], pads=(0, 0, 2, 2, 0, 0, 2, 2), mode=mode))
+
+
+def test_scatter_into_what_it_reads_as_updates(tmp_path: Path) -> None:
+    """The data are not overwritten while rows of them are still to be written elsewhere."""
+    net = Net((4, 32))
+    x = net.relu(net.inputs[0])
+    y = net.emit("scatter", x, constant("places", np.array([1, 2, 3, 0])), x)
+    net.check(tmp_path, y)

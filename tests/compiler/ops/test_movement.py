@@ -172,3 +172,24 @@ def test_malformed(import_error, rng, node, constants, message):
     op, attrs = node
     made = helper.make_node(op, ["x", "c"], ["y"], name="n", **attrs)
     assert message in import_error(made, {"x": floats(rng, 2, 4)}, {"c": ints(*constants)})
+
+
+@pytest.mark.parametrize("start", [0, 3, -4])
+@pytest.mark.parametrize("constant", ["end", "both"])
+def test_slice_from_a_computed_start(against_ort, import_error, rng, start, constant):
+    """x[:, i : i + 3], and two offsets from the same number."""
+    names = ["begin", "end"] if constant == "both" else ["i", "end"]
+    nodes = [
+        helper.make_node("Add", ["i", "one"], ["begin"]),
+        helper.make_node("Unsqueeze", ["scalar", "zero"], ["i"]),
+        helper.make_node("Add", ["begin" if constant == "both" else "i", "three"], ["end"]),
+        helper.make_node("Slice", ["x", *names, "one"], ["y"]),
+    ]
+    nodes = [nodes[1], nodes[0], *nodes[2:]] if constant == "both" else [nodes[1], *nodes[2:]]
+    constants = {"one": ints(1), "three": ints(3), "zero": ints(0)}
+    if start < 0:
+        constants["three"] = ints(2)  # so that the end stays negative
+    x = {"x": floats(rng, 2, 8), "scalar": np.array(start)}
+    against_ort(nodes, x, constants)
+    node = helper.make_node("Slice", ["x", "i", "j", "one"], ["y"], name="n")
+    assert "start plus a constant" in import_error(node, {"x": x["x"], "i": ints(0), "j": ints(3)}, constants)
