@@ -19,8 +19,8 @@ class _Sum(NamedTuple):
     offset: int
 
 
-def emit_computed_slice(b: Builder, node: OnnxNode) -> Value:
-    """ONNX's Slice along one axis, with a start that is computed and an end that is a known distance behind it.
+def emit_computed_slice(b: Builder, node: OnnxNode) -> Value | None:
+    """ONNX's Slice along one axis, if its start is computed and its end a known distance behind it; None otherwise.
 
     A slice that would reach beyond the end begins earlier, so that it has its size.
     """
@@ -30,10 +30,7 @@ def emit_computed_slice(b: Builder, node: OnnxNode) -> Value:
     steps = (1,) if given_steps is None else b.ints(given_steps, "steps")
     first, last = _sum(start), _sum(end)
     if start.type.size != 1 or first.base is not last.base or len(axes) != 1 or steps != (1,):
-        raise ValueError(
-            "its starts or ends are computed at run time; supported are constants, and one axis with an end that is "
-            "the start plus a constant"
-        )
+        return None
     axis, length = normalized_axis(axes[0], x.type.rank), last.offset - first.offset
     extent = x.type.shape[axis]
     if not 0 <= length <= extent:

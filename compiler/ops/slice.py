@@ -75,8 +75,9 @@ def _slice_1(b: Builder, node: OnnxNode) -> Value:
 
 @onnx_op("Slice", since=10, takes_codes=True)
 def _slice(b: Builder, node: OnnxNode) -> Value:
-    if any(integers_of(node.input(i)) is None and not known(node.input(i)) for i in (1, 2)):
-        return emit_computed_slice(b, node)
+    computed = any(integers_of(node.input(i)) is None and not known(node.input(i)) for i in (1, 2))
+    if computed and (moving := emit_computed_slice(b, node)) is not None:
+        return moving
     starts, ends = b.ints(node.input(1), "starts"), b.ints(node.input(2), "ends")
     given_axes, given_steps = node.optional(3), node.optional(4)
     axes = tuple(range(len(starts))) if given_axes is None else b.ints(given_axes, "axes")
