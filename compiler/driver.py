@@ -12,7 +12,7 @@ from .bundle import assemble
 from .bundle.manifest import Manifest
 from .bundle.toolchain import cache_dir
 from .bundle.writer import write_bundle
-from .codegen.kernels import KernelObject, compile_kernel
+from .codegen.kernels import KernelObject, NoCode, compile_kernels
 from .importer import Constant, bind_constants, import_onnx, load_model
 from .importer.model import Model
 from .ir.graph import Graph
@@ -121,14 +121,9 @@ def is_quantized(graph: Graph) -> bool:
 
 def _compile_kernels(lowered: Lowered, target: Target, progress: Progress) -> dict[tuple[str, str], KernelObject]:
     """(kernel, variant) -> object, each compiled or taken from the cache."""
-    jobs = [(kernel, variant) for variant in target.variants for kernel in lowered.kernels.values()]
-    objects = {}
-    for done, (kernel, variant) in enumerate(jobs):
-        progress("kernels", done, len(jobs))
-        try:
-            objects[kernel.spec.symbol, variant.name] = compile_kernel(kernel, variant, cache_dir())
-        except ValueError as error:  # a template has no code for these element types
-            node = next(step.name for step in lowered.plan.steps if step.kernel == kernel.spec.symbol)
-            raise EdgeError(f"node {node!r} cannot be compiled: {error}; cast its inputs") from None
-    progress("kernels", len(jobs), len(jobs))
-    return objects
+    kernels = lowered.kernels.values()
+    try:
+        return compile_kernels(kernels, target, cache_dir(), lambda done, total: progress("kernels", done, total))
+    except NoCode as error:
+        node = next(step.name for step in lowered.plan.steps if step.kernel == error.symbol)
+        raise EdgeError(f"node {node!r} cannot be compiled: {error}; cast its inputs") from None

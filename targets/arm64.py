@@ -24,6 +24,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"dotprod"}),
                 _llvm(triple, "+dotprod"),
                 lambda: Neon(dotprod=True),
+                frozenset({"conv", "depthwise"}),
             ),
             Variant("base", frozenset(), _llvm(triple), lambda: Neon(dotprod=False)),
         ),

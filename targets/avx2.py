@@ -41,6 +41,32 @@ class _SignTile(Tile):
         return low.get(), high.get()
 
 
+class _DotTile(Tile):
+    """vpsignb and vpdpbusd: two instructions for 32 products."""
+
+    dtype, columns, group = "int8", 16, 4
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def start(self, bias: Sequence[Value]) -> None:
+        self._sums = [[Register("int32", 8, b) for b in bias] for _ in range(self.rows)]
+
+    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+        for g in range(groups):
+            weights = [Register("int8", 32, w.load(w_offset + (g * 2 + j) * 32, "int8", 32)) for j in range(2)]
+            for offset, sums in zip(row_offsets, self._sums, strict=True):
+                elements = Register("int8", 32, bitcast(splat(x.load(offset + g * 4, "int32"), 8), "int8", 32))
+                magnitude = Register("int8", 32, _absolute(elements.get()))
+                for acc, weight in zip(sums, weights, strict=True):
+                    signed = intrinsic(_X86 + "psign.b", "int8", 32, weight.get(), elements.get())
+                    acc.set(intrinsic("llvm.x86.avx512.vpdpbusd.256", "int32", 8, acc.get(), magnitude.get(), signed))
+
+    def row(self, r: int) -> tuple[Value, Value]:
+        low, high = self._sums[r]
+        return low.get(), high.get()
+
+
 class _WideTile(Tile):
     """Full-range weights: both sides widened to int16, vpmaddwd. Each accumulator holds half a channel's sum."""
 
@@ -106,11 +132,17 @@ def _absolute(v: Value) -> Value:
 class Avx2(Isa):
     """256-bit vectors."""
 
-    name, lanes = "avx2", 8
+    lanes = 8
+
+    def __init__(self, *, vnni: bool) -> None:
+        self._vnni = vnni
+        self.name = "vnni" if vnni else "avx2"
 
     def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
-        """vpsignb and vpmaddubsw, or vpmaddwd of widened elements."""
-        return _WideTile(rows) if full_range else _SignTile(rows)
+        """vpsignb and vpdpbusd or vpmaddubsw, or vpmaddwd of widened elements."""
+        if full_range:
+            return _WideTile(min(rows, 4))
+        return _DotTile(rows) if self._vnni else _SignTile(min(rows, 4))
 
     def float_tile(self, rows: int) -> Tile:
         """vfmadd231ps of broadcast elements."""

@@ -14,14 +14,21 @@ _X86_64 = Target(
     systems=("linux",),
     variants=(
         Variant(
+            "vnni",
+            frozenset({"avx2", "fma", "avx512", "avx512vnni"}),
+            {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "cascadelake"},
+            lambda: Avx2(vnni=True),
+            frozenset({"conv"}),
+        ),
+        Variant(
             "avx2",
             frozenset({"avx2", "fma"}),
             {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "haswell"},
-            Avx2,
+            lambda: Avx2(vnni=False),
         ),
     ),
     columns=16,
-    int8_rows=4,
+    int8_rows=8,
     float_rows=4,
 )
 

@@ -9,12 +9,14 @@ from ..compiler.kernels.isa import Isa
 
 @dataclass(frozen=True)
 class Variant:
-    """Code for one level of CPU features, chosen when the model is opened."""
+    """Code for one level of CPU features, chosen when the model is opened. `families`: the kernel families (modules of
+    `compiler/kernels/`) that gain by these features; all others are the plainest variant's code. None: all families."""
 
     name: str
     features: frozenset[str]
     llvm: Mapping[str, Any]
     isa: Callable[[], Isa]
+    families: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Target:
     int8_rows: int
     float_rows: int
     offset_sums: bool = False
+
+    def coder(self, variant: Variant, family: str) -> Variant:
+        """The variant whose code `variant` runs for the kernels of `family`."""
+        own = variant.families is None or family in variant.families
+        return variant if own else self.variants[-1]
 
     @property
     def triple(self) -> str:

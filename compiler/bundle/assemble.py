@@ -42,7 +42,8 @@ def program_code(lowered: Lowered, objects: Mapping[tuple[str, str], KernelObjec
     variants = [
         Variant(v.name, v.features, {k: objects[k, v.name].symbol for k in lowered.kernels}) for v in target.variants
     ]
-    return Code(program_source(lowered.plan, variants), tuple(o.code for o in objects.values()))
+    code = {o.symbol: o.code for o in objects.values()}
+    return Code(program_source(lowered.plan, variants), tuple(code.values()))
 
 
 def assemble(

@@ -6,16 +6,20 @@ vector ISA, the LLVM target, and TVM's version.
 
 import hashlib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from ...targets.target import Variant
+from ...targets.target import Target, Variant
 from ..kernels.spec import Kernel
 
 _SOURCES = (Path(__file__).parents[1] / "kernels", Path(__file__).parents[2] / "targets", Path(__file__).parent)
+
+
+Progress = Callable[[int, int], None]
+"""Told how many objects there are, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,32 @@ class KernelObject:
     code: bytes
 
 
-def compile_kernel(kernel: Kernel, variant: Variant, cache_folder: Path) -> KernelObject:
+class NoCode(ValueError):
+    """A template has no code for what the kernel called `symbol` is to do."""
+
+    def __init__(self, symbol: str, reason: str) -> None:
+        super().__init__(reason)
+        self.symbol = symbol
+
+
+def compile_kernels(
+    kernels: Iterable[Kernel], target: Target, cache_folder: Path, progress: Progress = lambda done, total: None
+) -> dict[tuple[str, str], KernelObject]:
+    """(kernel, variant) -> object, for all variants of `target`. NoCode where a template has none."""
+    jobs = [(kernel, variant) for variant in target.variants for kernel in kernels]
+    objects = {}
+    for done, (kernel, variant) in enumerate(jobs):
+        progress(done, len(jobs))
+        coder = target.coder(variant, kernel.family.rpartition(".")[2])
+        try:
+            objects[kernel.spec.symbol, variant.name] = _compile_kernel(kernel, coder, cache_folder)
+        except ValueError as error:
+            raise NoCode(kernel.spec.symbol, str(error)) from None
+    progress(len(jobs), len(jobs))
+    return objects
+
+
+def _compile_kernel(kernel: Kernel, variant: Variant, cache_folder: Path) -> KernelObject:
     """The object of `kernel` for `variant`."""
     symbol = f"{kernel.spec.symbol}_{variant.name}"
     path = cache_folder / "kernels" / f"{_key(kernel, variant)}.o"

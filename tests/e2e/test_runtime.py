@@ -18,7 +18,7 @@ from edgec.compiler.bundle.assemble import assemble, program_code
 from edgec.compiler.bundle.reader import Bundle, open_bundle
 from edgec.compiler.bundle.toolchain import cache_dir
 from edgec.compiler.bundle.writer import write_bundle
-from edgec.compiler.codegen.kernels import compile_kernel
+from edgec.compiler.codegen.kernels import compile_kernels
 from edgec.compiler.lower.lower import lower
 from edgec.runtimes.devices import RunOptions, open_device
 from edgec.runtimes.python import Model
@@ -69,11 +69,7 @@ def built(case: Cases, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
         graph = this.graph(form)
         graph.name = "model"
         lowered = lower(graph, target)
-        kernels = {
-            (kernel.spec.symbol, variant.name): compile_kernel(kernel, variant, cache_dir())
-            for kernel in lowered.kernels.values()
-            for variant in target.variants
-        }
+        kernels = compile_kernels(lowered.kernels.values(), target, cache_dir())
         write_bundle(folder / "model.edge", *assemble(lowered, kernels, target, __version__))
         bundle = open_bundle(folder / "model.edge")
         code = program_code(lowered, kernels, target)

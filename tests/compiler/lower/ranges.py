@@ -7,7 +7,7 @@ from pathlib import Path
 from edgec.compiler.bundle.assemble import assemble
 from edgec.compiler.bundle.toolchain import cache_dir
 from edgec.compiler.bundle.writer import write_bundle
-from edgec.compiler.codegen.kernels import compile_kernel
+from edgec.compiler.codegen.kernels import compile_kernels
 from edgec.compiler.ir.extent import Symbol, value_in
 from edgec.compiler.ir.graph import Array
 from edgec.compiler.ir.specialize import Specialization
@@ -43,11 +43,7 @@ def run_at(
     plan = evaluated(lowered.plan, values)
     plan.name = "graph"
     path = folder / ("-".join(f"{s.name}{v}" for s, v in values.items()) + ".edge")
-    objects = {
-        (k.spec.symbol, v.name): compile_kernel(k, v, cache_dir())
-        for k in lowered.kernels.values()
-        for v in target.variants
-    }
+    objects = compile_kernels(lowered.kernels.values(), target, cache_dir())
     write_bundle(path, *assemble(replace(lowered, plan=plan), objects, target, "test"))
     ports = [[DevicePort(p.name, p.type.shape, p.type.dtype) for p in side] for side in (plan.inputs, plan.outputs)]
     options = RunOptions(guard=True, timeout=60)

@@ -1,7 +1,9 @@
 """Graphs as programs: what lowering made of a graph, run on this machine or as arm64 code under qemu."""
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,13 @@ import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec.compiler.bundle.assemble import assemble
 from edgec.compiler.bundle.toolchain import cache_dir
 from edgec.compiler.bundle.writer import write_bundle
-from edgec.compiler.codegen.kernels import compile_kernel
-from edgec.compiler.ir.graph import Array, Graph, Value
+from edgec.compiler.codegen.kernels import compile_kernels
+from edgec.compiler.ir.expr import In, call
+from edgec.compiler.ir.graph import Array, Graph, Node, Value
+from edgec.compiler.ir.types import TensorType
 from edgec.compiler.lower.lower import lower
 from edgec.compiler.ops.reference import run_graph
+from edgec.errors import EdgeError
 from edgec.runtimes.devices import RunOptions, open_device
 from edgec.targets.registry import find
 
@@ -34,8 +39,9 @@ def _ports(values: list[Value]) -> list[DevicePort]:
 
 
 def run(
-    graph: Graph, inputs: Mapping[str, Array], folder: Path, device: str = HOST, threads: int = 1
-) -> dict[str, Array]:
+    graph: Graph, inputs: Mapping[str, Array], folder: Path, device: str = HOST, threads: int = 1,
+    variant: str | None = None,
+) -> dict[str, Array]:  # fmt: skip
     """The outputs of `graph` (after all passes). The runner finds every access outside of operands and arena. The
     bundle in `folder` is made once and used again."""
     path = folder / f"{'host' if device == HOST else 'arm64'}.edge"
@@ -43,25 +49,51 @@ def run(
         target = find("host" if device == HOST else "arm64-neon")
         graph.name = "graph"
         lowered = lower(graph, target)
-        kernels, variants = lowered.kernels.values(), target.variants
-        objects = {(k.spec.symbol, v.name): compile_kernel(k, v, cache_dir()) for k in kernels for v in variants}
+        objects = compile_kernels(lowered.kernels.values(), target, cache_dir())
         write_bundle(path, *assemble(lowered, objects, target, "test"))
-    options = RunOptions(threads=threads, guard=True, timeout=60)
+    options = RunOptions(threads=threads, guard=True, timeout=60, variant=variant)
     ports = _ports(graph.inputs), _ports(graph.outputs)
     return open_device(device).run(path, *ports, inputs, None, options).outputs
 
 
 def check(graph: Graph, inputs: Mapping[str, Array], folder: Path, device: str = HOST, threads: int = 1) -> None:
-    """AssertionError unless the program gives the reference's bytes; floats to 1e-4 of an output's range."""
+    """AssertionError unless the program gives the reference's bytes; floats to 1e-4 of an output's range. On this
+    machine, all code variants that its CPU runs."""
     expected = run_graph(graph, inputs)
-    found = run(graph, inputs, folder, device, threads)
+    for variant in _variants() if device == HOST else (None,):
+        where = f"{device} with {threads} threads, variant {variant}"
+        _compare(graph, expected, run(graph, inputs, folder, device, threads, variant), where)
+
+
+@cache
+def _variants() -> tuple[str, ...]:
+    """Those of the host's target that this CPU runs. The plainest one, which is the last, always does."""
+    value = Value("x", TensorType((1,), "float32"))
+    node = Node("map", [value], [Value("y", value.type)], {"expr": call("neg", In(0))}, "n")
+    graph, ones = Graph("graph", [value], node.outputs, [node]), {"x": np.ones(1, np.float32)}
+    *others, last = (v.name for v in find("host").variants)
+    with tempfile.TemporaryDirectory() as folder:
+        run(graph, ones, Path(folder), variant=last)
+        return (*(v for v in others if _runs(graph, ones, Path(folder), v)), last)
+
+
+def _runs(graph: Graph, inputs: Mapping[str, Array], folder: Path, variant: str) -> bool:
+    try:
+        run(graph, inputs, folder, variant=variant)
+    except EdgeError as error:
+        if "this CPU cannot run" not in str(error):
+            raise
+        return False
+    return True
+
+
+def _compare(graph: Graph, expected: Mapping[str, Array], found: Mapping[str, Array], where: str) -> None:
     for value in graph.outputs:
-        want, got = expected[value.name], found[value.name]
-        where = f"{value.name} on {device} with {threads} threads"
+        want, got, what = expected[value.name], found[value.name], f"{value.name} on {where}"
         if want.dtype.kind != "f":
-            np.testing.assert_array_equal(got, want, err_msg=where)
+            np.testing.assert_array_equal(got, want, err_msg=what)
             continue
         finite = np.isfinite(want)
-        np.testing.assert_array_equal(got[~finite], want[~finite], err_msg=where)
+        np.testing.assert_array_equal(got[~finite], want[~finite], err_msg=what)
         bound = 1e-4 * max(1e-3, float(np.ptp(want[finite]))) if finite.any() else 0.0
-        np.testing.assert_allclose(got[finite], want[finite], rtol=1e-5, atol=bound, err_msg=where)
+        np.testing.assert_allclose(got[finite], want[finite], rtol=1e-5, atol=bound, err_msg=what)
