@@ -14,6 +14,8 @@ from .model import Source, load_model
 MAX_NESTING = 8
 """Graphs within graphs."""
 
+_RECURRENT = ("LSTM", "GRU", "RNN")
+
 _CHOICE = "If"
 """Graphs of these nodes may never be used: they are looked into when it is known that they are."""
 
@@ -85,6 +87,12 @@ def op_types(graph: onnx.GraphProto, depth: int = 0) -> Iterator[str]:
         yield node.op_type
         for inner in subgraphs(node, depth):
             yield from op_types(inner, depth + 1)
+
+
+def recurrent_nodes(graph: onnx.GraphProto, depth: int = 0) -> set[str]:
+    """The names of LSTM, GRU and RNN nodes, those in subgraphs included."""
+    names = {node_name(node, index) for index, node in enumerate(graph.node) if node.op_type in _RECURRENT}
+    return names.union(*(recurrent_nodes(g, depth + 1) for node in graph.node for g in subgraphs(node, depth)))
 
 
 def check_support(source: Source) -> list[Unsupported]:

@@ -89,7 +89,7 @@ def _emitted(graph: Graph, target: Target, interface: Interface, refused: list[R
     context = Context(target, Layout())
     context.refused = refused
     try:
-        sharing = plan_sharing(graph, target.columns)
+        sharing = plan_sharing(graph, target.columns, {new for _, new in interface.states})
         in_place = replaceable(graph, sharing, target.columns, interface.states)
         replaced = {new for _, new in interface.states} - in_place
         placed = {v: place for v, place in interface.outputs[::-1] if v not in replaced}

@@ -64,7 +64,7 @@ def lower_loop(c: Context, node: Node) -> None:
     c.control(Control.BRANCH, end, c.view(flag).at())
     c.place(body)
     since = c.phase
-    sharing = plan_sharing(region, c.target.columns)
+    sharing = plan_sharing(region, c.target.columns, set(results))
     kept = replaceable(region, sharing, c.target.columns, list(zip(states, results, strict=True)))
     views |= {new: place for new, place in zip(results, places, strict=True) if new in kept}
     _region(c, region, sharing, views | {index: c.view(turn)})

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from ..ir.attributes import int_attr, ints_attr
@@ -47,19 +48,22 @@ class Sharing:
         return False
 
 
-def plan_sharing(graph: Graph, lanes: int) -> Sharing:
+def plan_sharing(graph: Graph, lanes: int, states: AbstractSet[Value] = frozenset()) -> Sharing:
     """Who shares memory in `graph`, for kernels that compute `lanes` elements at once, or twice as many single bytes.
 
-    Inputs and outputs of the graph are never placed inside others: their memory is the user's.
+    Inputs and outputs of the graph are never placed inside others: their memory is the user's. Outputs among `states`
+    may be computed where an input lies that others still read: no map or reshape writes there early.
     """
     plan = _Plan(graph)
     for node in reversed(graph.nodes):
         if node.op == "concat":
             plan.concat(node)
-        elif node.op == "map" and has_whole_vectors(node, lanes, plan.row_elements(node.output)):
-            plan.in_place(node, node.inputs)
         elif node.op == "scatter" and node.inputs.count(node.inputs[0]) == 1:
             plan.in_place(node, node.inputs[:1])
+        elif not states.isdisjoint(node.outputs):
+            continue
+        elif node.op == "map" and has_whole_vectors(node, lanes, plan.row_elements(node.output)):
+            plan.in_place(node, node.inputs)
         elif node.op in _SAME_BYTES and node.output in plan.outputs:
             plan.reshaped_output(node)
     for node in graph.nodes:

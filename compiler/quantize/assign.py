@@ -15,14 +15,15 @@ from .scales import choose_quants
 from .weights import quantize_bias, quantize_weights
 
 
-def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
+def quantize(graph: Graph, ranges: Mapping[str, Range], real: Collection[str] = ()) -> Graph:
     """Give the float32 activations of `graph` int8 types and its weights int8 data, in place; returns `graph`.
 
     `ranges` has one entry for each float32 value that is not a constant (`calibrate`). The graph's inputs and
     outputs keep their names and float32 types: identity maps convert there, and around nodes without an integer
-    form. Nodes must not have residuals fused (the late passes do that, on quantized types).
+    form, or with one of the names `real`. Nodes must not have residuals fused (the late passes do that, on quantized
+    types).
     """
-    integer = integer_nodes(graph)
+    integer = integer_nodes(graph, real)
     quants = choose_quants(graph, integer, narrow(graph, integer, ranges))
     _Rewriter(graph, integer, quants).run()
     return graph

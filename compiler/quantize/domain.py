@@ -1,6 +1,7 @@
 """Which nodes have an integer form (ARCHITECTURE.md, "The arithmetic contract"), and what it asks of their types."""
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 
@@ -26,10 +27,11 @@ def is_integer(node: Node) -> bool:
     return True
 
 
-def integer_nodes(graph: Graph) -> set[Node]:
-    """The nodes of a float32 graph to compute in int8: all that can, but no copies that only join float nodes."""
+def integer_nodes(graph: Graph, real: Collection[str] = ()) -> set[Node]:
+    """The nodes of a float32 graph to compute in int8: all that can, but none of the names `real`, and no copies that
+    only join float nodes."""
     exact = _positional(graph)
-    integer = {node for node in graph.nodes if is_integer(node) and node not in exact}
+    integer = {node for node in graph.nodes if node.name not in real and is_integer(node) and node not in exact}
     near: set[Value] = set()
     for nodes, sources, sinks in (
         (graph.nodes, activations, lambda n: n.outputs),

@@ -1,0 +1,111 @@
+"""Silero's voice detectors, frame by frame, against ONNX Runtime: with states as inputs, and kept in the session."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from edgec.benchmarks.voice import DETECTORS, Detector, speech
+from edgec.compiler.bundle.load import load
+from edgec.compiler.bundle.reader import open_bundle
+from edgec.compiler.driver import build_graph, compile_model
+from edgec.compiler.importer import load_model
+from edgec.compiler.importer.support import op_types
+from edgec.runtimes.devices import RunOptions, open_device
+from edgec.runtimes.python import Model
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("detector", DETECTORS.values(), ids=DETECTORS)]
+
+FRAMES = 32
+TOLERANCE = 1e-4
+"""Of the range of a tensor over all frames."""
+
+
+def frames(detector: Detector, count: int = FRAMES) -> list[np.ndarray]:
+    """What the model takes, run by run."""
+    sound = speech(count)
+    return [sound[i : i + detector.frames] for i in range(0, count, detector.frames)]
+
+
+def expected(detector: Detector, count: int = FRAMES) -> list[dict[str, np.ndarray]]:
+    """ONNX Runtime's outputs, run by run."""
+    session = ort.InferenceSession(detector.load(), providers=["CPUExecutionProvider"])
+    names = [o.name for o in session.get_outputs()]
+    feed = {name: np.array(value, np.int64) for name, value in detector.constants.items()}
+    feed |= {i.name: np.zeros([d if isinstance(d, int) else 1 for d in i.shape], np.float32)
+             for i in session.get_inputs() if i.name in detector.states}  # fmt: skip
+    results = []
+    for sound in frames(detector, count):
+        results.append(dict(zip(names, session.run(None, {**feed, "input": sound}), strict=True)))
+        feed |= {name: results[-1][output] for name, output in detector.states.items()}
+    return results
+
+
+def compare(found: list[dict[str, np.ndarray]], wanted: list[dict[str, np.ndarray]]) -> None:
+    for name in found[0]:
+        got, want = (np.stack([run[name] for run in runs]) for runs in (found, wanted))
+        assert got.shape == want.shape and np.ptp(want) > 0.1
+        np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE * float(np.ptp(want)), err_msg=name)
+
+
+def bundle(detector: Detector, folder: Path, *, target: str = "host", kept: bool = False) -> Path:
+    states = detector.states if kept else {}
+    path = folder / f"{target}.edge"
+    arguments = {"shapes": detector.shapes, "constants": detector.constants, "states": states, "verify": True}
+    compile_model(detector.load(), target=target, output=path, **arguments)
+    return path
+
+
+def fed_back(detector: Detector, run, inputs, count: int = FRAMES) -> list[dict[str, np.ndarray]]:
+    """The outputs, run by run, where the user carries the states."""
+    feed = {port.name: np.zeros(port.shape, port.dtype) for port in inputs}
+    results = []
+    for sound in frames(detector, count):
+        results.append(run({**feed, "input": sound}))
+        feed |= {name: results[-1][output] for name, output in detector.states.items()}
+    return results
+
+
+def test_nodes_before_and_after(detector: Detector) -> None:
+    """At least 60 % fewer where branches are decided."""
+    before = len(list(op_types(load_model(detector.load()).proto.graph)))
+    graph = build_graph(detector.load(), shapes=detector.shapes, constants=detector.constants, verify=True)
+    assert len(list(graph.graphs())) == 1
+    after = len(graph.nodes)
+    print(f"{detector.name}: {before} -> {after}")
+    assert after < 116
+    assert "If" not in op_types(load_model(detector.load()).proto.graph) or after <= 0.4 * before or before == 90
+
+
+def test_states_as_inputs(detector: Detector, tmp_path: Path) -> None:
+    with load(bundle(detector, tmp_path)) as model:
+        found = fed_back(detector, model.run, model.inputs)
+    compare(found, expected(detector))
+    first = next(iter(found[0]))
+    assert np.ptp([run[first] for run in found]) > 0.9  # the sound has speech and pauses
+
+
+def test_states_in_the_session_are_the_same_bytes(detector: Detector, tmp_path: Path) -> None:
+    with load(bundle(detector, tmp_path)) as model:
+        explicit = fed_back(detector, model.run, model.inputs)
+    opened = open_bundle(bundle(detector, tmp_path / "kept", kept=True))
+    with Model(opened.library_code(), opened.weights) as model, model.session() as session:
+        assert [p.name for p in model.inputs] == ["input"]
+        for _ in range(2):
+            for sound, want in zip(frames(detector), explicit, strict=True):
+                found = session.run({"input": sound})
+                assert set(want) - set(found) == set(detector.states.values())
+                assert all(np.array_equal(found[name], want[name]) for name in found)
+            session.reset()
+
+
+def test_on_arm64(detector: Detector, tmp_path: Path) -> None:
+    opened, device = open_bundle(bundle(detector, tmp_path, target="arm64-neon")), open_device("qemu:cortex-a76")
+    ports = opened.manifest.inputs, opened.manifest.outputs
+    count = max(8, detector.frames)
+    found = fed_back(
+        detector, lambda feed: device.run(opened.path, *ports, feed, None, RunOptions()).outputs, ports[0], count
+    )
+    wanted = expected(detector, count)
+    compare(found, wanted)
