@@ -1,6 +1,6 @@
 """Silero's voice activity detectors, out of their wheel, and sound for them: streaming models with state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class Detector:
 
     name: str
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    constants: Mapping[str, int] = field(default_factory=dict)
+    constants: Mapping[str, Sequence[float]] = field(default_factory=dict)
     states: Mapping[str, str] = field(default_factory=lambda: {"state": "stateN"})
     frames: int = 1
 
@@ -44,7 +44,7 @@ _SHA256 = {
 }
 
 _OPEN = {"input": (1, CONTEXT + HOP), "state": (2, 1, 128)}
-_RATE = {"sr": RATE}
+_RATE = {"sr": (RATE,)}
 _SEQUENCE = {"input": (8, CONTEXT + HOP)}
 
 DETECTORS: Mapping[str, Detector] = {
