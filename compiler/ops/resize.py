@@ -13,14 +13,18 @@ from ..ir.registry import REQUIRED, OpDef, attr, register
 from ..ir.types import TensorType
 from . import quantized
 from .builder import Builder
-from .onnx_node import OnnxNode, onnx_op
+from .onnx_node import OnnxNode, normalized_axis, onnx_op
 from .padding import planar, unplanar
+from .resample import Axis, Rule, resample
 from .spatial import from_nchw, in_layout, nchw_shape, to_nchw
 
 COORDINATES = (
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn",
 )  # fmt: skip
 ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+
+MAX_EXTENT = 2**24
+"""Of a resized dimension: more is a malformed model."""
 
 WEIGHT_BITS = 11
 """A quantized linear resize weighs in units of 2^-11 an axis."""
@@ -152,70 +156,116 @@ def _upsample_7(b: Builder, node: OnnxNode) -> Value:
     scales = node.attrs.get("scales")
     if not isinstance(scales, tuple | list) or not all(isinstance(s, float) for s in scales):
         raise ValueError("attribute 'scales' must be a list of floats")
-    return _emit(b, node, node.input(0), "asymmetric", "floor", scales=np.array(scales, np.float32), sizes=None)
+    return _upsample(b, node, np.array(scales, np.float32))
 
 
 @onnx_op("Upsample", since=9)
 @onnx_op("Resize", since=10)
 def _resize_10(b: Builder, node: OnnxNode) -> Value:
-    return _emit(b, node, node.input(0), "asymmetric", "floor", scales=b.array(node.input(1), "scales"), sizes=None)
+    return _upsample(b, node, b.array(node.input(1), "scales"))
+
+
+def _upsample(b: Builder, node: OnnxNode, scales: Array) -> Value:
+    x, rule = node.input(0), Rule(node.text("mode", "nearest"), "asymmetric", "floor")
+    return _emit(b, x, rule, _spread(scales, list(range(x.type.rank)), scales), None, np.zeros((2, x.type.rank)))
 
 
 @onnx_op("Resize", since=11)
 def _resize(b: Builder, node: OnnxNode) -> Value:
-    if node.integer("antialias", 0):
-        raise ValueError("antialias is 1; only 0 is supported")
-    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise ValueError("keep_aspect_ratio_policy must be 'stretch'")
     x, scales, sizes = node.input(0), node.optional(2), node.optional(3)
-    coordinates = node.text("coordinate_transformation_mode", "half_pixel")
-    rounding = node.text("nearest_mode", "round_prefer_floor")
     factors = None if scales is None or scales.type.size == 0 else b.array(scales, "scales")
     extents = None if sizes is None or sizes.type.size == 0 else np.array(b.ints(sizes, "sizes"), object)
     if (factors is None) == (extents is None):
         raise ValueError("exactly one of scales and sizes must be given")
-    if "axes" in node.attrs:
-        axes = [a % x.type.rank for a in node.integers("axes")]
-        factors = None if factors is None else _spread(factors, axes, np.ones(x.type.rank, np.float32))
-        extents = None if extents is None else _spread(extents, axes, np.array(x.type.shape, object))
-    return _emit(b, node, x, coordinates, rounding, factors, extents)
+    rule = Rule(
+        node.text("mode", "nearest"), node.text("coordinate_transformation_mode", "half_pixel"),
+        node.text("nearest_mode", "round_prefer_floor"), node.number("cubic_coeff_a", -0.75),
+        bool(node.integer("antialias", 0)), bool(node.integer("exclude_outside", 0)),
+        node.number("extrapolation_value", 0.0),
+    )  # fmt: skip
+    rank = x.type.rank
+    axes = [normalized_axis(a, rank) for a in node.integers("axes", range(rank))]
+    crop = np.repeat(np.array([[0.0], [1.0]]), rank, axis=1)
+    if rule.coordinates == "tf_crop_and_resize":
+        crop[:, axes] = b.array(node.input(1), "roi").reshape(2, len(axes))
+    if extents is not None and (policy := node.text("keep_aspect_ratio_policy", "stretch")) != "stretch":
+        factors, extents = _keep_aspect_ratio(extents, [x.type.shape[a] for a in axes], policy)
+    if factors is not None:
+        factors = _spread(factors, axes, np.ones(rank, np.float32))
+    if extents is not None:
+        extents = _spread(extents, axes, np.array(x.type.shape, object))
+    return _emit(b, x, rule, factors, extents, crop)
+
+
+def _keep_aspect_ratio(sizes: Array, before: Sequence[int], policy: str) -> tuple[Array, Array]:
+    """(scales, sizes) with the one scale with which no size is larger, or smaller, than asked for."""
+    if policy not in ("not_larger", "not_smaller"):
+        raise ValueError(f"its keep_aspect_ratio_policy {policy!r} is unknown")
+    if any(is_symbolic(v) for v in (*sizes, *before)):
+        raise ValueError(f"its keep_aspect_ratio_policy is {policy!r}, but a run decides its sizes: give it fixed ones")
+    if len(sizes) != len(before) or 0 in before:
+        raise ValueError(f"{len(sizes)} sizes are given for {len(before)} dimensions {list(before)}")
+    ratios = [size / extent for size, extent in zip(sizes, before, strict=True)]
+    scale = min(ratios) if policy == "not_larger" else max(ratios)
+    return np.repeat(scale, len(before)), np.array([int(scale * extent + 0.5) for extent in before], object)
 
 
 def _spread(values: Array, axes: list[int], every: Array) -> Array:
     """`every` with `values` at `axes`."""
     if len(values) != len(axes):
-        raise ValueError(f"{len(values)} scales or sizes are given for {len(axes)} axes")
+        raise ValueError(f"{len(values)} scales or sizes are given for {len(axes)} dimensions")
+    every = every.astype(values.dtype)
     every[axes] = values
     return every
 
 
-def _emit(
-    b: Builder, node: OnnxNode, x: Value, coordinates: str, rounding: str, scales: Array | None, sizes: Array | None
-) -> Value:
-    """The resize of the plane (the last dimension or two) of `x`; one entry of `scales` or `sizes` a dimension."""
-    mode = node.text("mode", "nearest")
-    if mode not in ("nearest", "linear"):
-        raise ValueError(f"its mode is {mode!r}; nearest and linear are supported")
+def _emit(b: Builder, x: Value, rule: Rule, scales: Array | None, sizes: Array | None, crop: Array) -> Value:
+    """`x` resized; one entry of `scales` or `sizes` a dimension, where both are given `sizes` are what comes out."""
+    if rule.mode not in ("nearest", "linear", "cubic"):
+        raise ValueError(f"its mode is {rule.mode!r}; nearest, linear and cubic are supported")
     before = x.type.shape
-    given = scales if scales is not None else sizes
-    if given is None or len(given) != len(before) or not 3 <= x.type.rank <= 4:
-        raise ValueError(f"it resizes {x.type.rank} dimensions; 3 or 4 with a scale or size for each are supported")
+    if scales is not None and not np.all(np.isfinite(scales) & (scales > 0) & (scales < 2**20)):
+        raise ValueError(f"its scales {scales.tolist()} are not sensible factors")
+    if sizes is not None:
+        after = tuple(sizes)
+    else:
+        assert scales is not None
+        after = tuple(_scaled(d, s) for d, s in zip(before, scales.astype(np.float32), strict=True))
     if scales is not None:
-        scales = scales.astype(np.float32)
-        if not np.all(np.isfinite(scales) & (scales > 0) & (scales < 2**20)):
-            raise ValueError(f"its scales {scales.tolist()} are not sensible factors")
-        after = tuple(_scaled(d, s) for d, s in zip(before, scales, strict=True))
         factors: list[float | None] = [float(s) for s in scales]
     else:
-        after = tuple(given)
         factors = [_ratio(d, e) for d, e in zip(before, after, strict=True)]
-    if after[:2] != before[:2]:
-        raise ValueError("it resizes the batch or the channels; only spatial dimensions are supported")
-    extents, plane = (1, 1, *after[2:])[-2:], (1.0, 1.0, *factors[2:])[-2:]
-    y = b.emit(
-        "resize", planar(b, x), mode=mode, coordinates=coordinates, rounding=rounding, sizes=extents, scales=plane
-    )
-    return unplanar(b, y, x.type.rank)
+    if _is_plane(x, rule, after, factors):
+        extents, plane = (1, 1, *after[2:])[-2:], (1.0, 1.0, *factors[2:])[-2:]
+        y = b.emit(
+            "resize", planar(b, x), mode=rule.mode, coordinates=rule.coordinates, rounding=rule.rounding,
+            sizes=extents, scales=plane,
+        )  # fmt: skip
+        return unplanar(b, y, x.type.rank)
+    if x.type.quant is not None or any(is_symbolic(v) for v in (*before, *after)):
+        raise ValueError(
+            f"it resizes {list(before)} to {list(after)} by {rule.mode}; quantized tensors and extents that a run "
+            "decides are resized in their last two dimensions, by nearest or linear"
+        )
+    if 0 in (*before, *after) or max(after) > MAX_EXTENT:
+        raise ValueError(f"it resizes {list(before)} to {list(after)}; extents of 1 to {MAX_EXTENT} are supported")
+    known = [s if s is not None else 1.0 for s in factors]
+    axes = [Axis(d, e, s, (lo, hi)) for d, e, s, lo, hi in zip(before, after, known, *crop.tolist(), strict=True)]
+    return resample(b, x, axes, rule)
+
+
+def _is_plane(x: Value, rule: Rule, after: Sequence[int], scales: Sequence[float | None]) -> bool:
+    """Whether the op `resize` does this: the last dimension or two of a batch of channels, simply weighted."""
+    before = x.type.shape
+    if not 3 <= len(before) <= 4 or tuple(after[:2]) != before[:2] or any(s != 1.0 for s in scales[:2]):
+        return False
+    if rule.coordinates == "align_corners" and any(
+        s is not None and abs(s * d - e) > 1e-6 * e for s, d, e in zip(scales, before, after, strict=True)
+    ):
+        return False  # The standard measures from the corners of the unrounded size.
+    numbers = "float" in x.type.dtype or x.type.quant is not None or rule.mode == "nearest"
+    simple = rule.mode != "cubic" and not rule.antialias and not rule.exclude_outside and numbers
+    return simple and rule.coordinates in COORDINATES and rule.rounding in ROUNDINGS
 
 
 def _scaled(extent: int, scale: np.float32) -> int:
