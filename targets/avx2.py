@@ -14,35 +14,8 @@ _BELOW_2_31 = 2147483520.0  # the largest float32 under 2^31; vcvtps2dq turns an
 
 
 class _SignTile(Tile):
-    """vpsignb, vpmaddubsw, vpmaddwd, vpaddd: four instructions for 32 products."""
-
-    dtype, columns, group = "int8", 16, 4
-
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
-
-    def start(self, bias: Sequence[Value]) -> None:
-        self._sums = [[Register("int32", 8, b) for b in bias] for _ in range(self.rows)]
-
-    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
-        ones = const(1, "int16", 16)
-        for g in range(groups):
-            weights = [Register("int8", 32, w.load(w_offset + (g * 2 + j) * 32, "int8", 32)) for j in range(2)]
-            for offset, sums in zip(row_offsets, self._sums, strict=True):
-                elements = Register("int8", 32, bitcast(splat(x.load(offset + g * 4, "int32"), 8), "int8", 32))
-                magnitude = Register("int8", 32, _absolute(elements.get()))
-                for acc, weight in zip(sums, weights, strict=True):
-                    signed = intrinsic(_X86 + "psign.b", "int8", 32, weight.get(), elements.get())
-                    pairs = intrinsic(_X86 + "pmadd.ub.sw", "int16", 16, magnitude.get(), signed)
-                    acc.set(acc.get() + intrinsic(_X86 + "pmadd.wd", "int32", 8, pairs, ones))
-
-    def row(self, r: int) -> tuple[Value, Value]:
-        low, high = self._sums[r]
-        return low.get(), high.get()
-
-
-class _DotTile(Tile):
-    """vpsignb and vpdpbusd: two instructions for 32 products."""
+    """|x| and sign(w, x) in place of x and w: what is unsigned times what is signed is what the instructions multiply.
+    vpsignb, vpmaddubsw, vpmaddwd, vpaddd: four for 32 products."""
 
     dtype, columns, group = "int8", 16, 4
 
@@ -60,11 +33,23 @@ class _DotTile(Tile):
                 magnitude = Register("int8", 32, _absolute(elements.get()))
                 for acc, weight in zip(sums, weights, strict=True):
                     signed = intrinsic(_X86 + "psign.b", "int8", 32, weight.get(), elements.get())
-                    acc.set(intrinsic("llvm.x86.avx512.vpdpbusd.256", "int32", 8, acc.get(), magnitude.get(), signed))
+                    acc.set(self._sum(acc.get(), magnitude.get(), signed))
+
+    def _sum(self, acc: Value, magnitude: Value, signed: Value) -> Value:
+        """acc + the sums of four products a lane."""
+        pairs = intrinsic(_X86 + "pmadd.ub.sw", "int16", 16, magnitude, signed)
+        return acc + intrinsic(_X86 + "pmadd.wd", "int32", 8, pairs, const(1, "int16", 16))
 
     def row(self, r: int) -> tuple[Value, Value]:
         low, high = self._sums[r]
         return low.get(), high.get()
+
+
+class _VnniTile(_SignTile):
+    """vpsignb, vpdpbusd: two for 32 products."""
+
+    def _sum(self, acc: Value, magnitude: Value, signed: Value) -> Value:
+        return intrinsic("llvm.x86.avx512.vpdpbusd.256", "int32", 8, acc, magnitude, signed)
 
 
 class _WideTile(Tile):
@@ -142,7 +127,7 @@ class Avx2(Isa):
         """vpsignb and vpdpbusd or vpmaddubsw, or vpmaddwd of widened elements."""
         if full_range:
             return _WideTile(min(rows, 4))
-        return _DotTile(rows) if self._vnni else _SignTile(min(rows, 4))
+        return _VnniTile(rows) if self._vnni else _SignTile(min(rows, 4))
 
     def float_tile(self, rows: int) -> Tile:
         """vfmadd231ps of broadcast elements."""
