@@ -7,7 +7,7 @@ from types import ModuleType
 
 from ...errors import EdgeError
 from ...targets.target import Target
-from ..ir.extent import bounds_of, largest
+from ..ir.extent import Symbol, bounds_of, largest
 from ..ir.graph import Node, Value
 from ..ir.types import TensorType
 from ..kernels import fill
@@ -73,6 +73,8 @@ class Context:
     steps: list[PendingStep] = field(default_factory=list)
     kernels: dict[str, Kernel] = field(default_factory=dict)
     storages: dict[Storage, None] = field(default_factory=dict)
+    symbols: list[Symbol] = field(default_factory=list)
+    """Those of the inputs' shapes, then those that are measured."""
     phase: int = 0
     name: str = ""
     refused: list[Refusal] | None = None
@@ -139,6 +141,11 @@ class Context:
             self._touch(flag.storage)
         self._add(PendingStep("", (flag,), (), 0, True, self.name, control=what, target=target))
         self._joined = True
+
+    def measure(self, symbol: Symbol, count: Ref) -> None:
+        """Append a control step: later ones are computed with the int64 at `count` as the value of a new symbol."""
+        self.symbols.append(symbol)
+        self.control(Control.MEASURE, Label(len(self.symbols) - 1), count)
 
     def place(self, label: Label) -> None:
         """The next step is the one that `label` leads to."""

@@ -85,7 +85,7 @@ def strided_copy(
         return
     walked, inner = form.walked(), form.inner
     lines = form.outer[-1].extent if form.is_planar else 1
-    chunk = least(inner.extent, most(kernels.BLOCK, CHUNK // (lines * form.spec.element) // 64 * 64))
+    chunk = most(least(inner.extent, most(kernels.BLOCK, CHUNK // (lines * form.spec.element) // 64 * 64)), 1)
     chunks = ceil_div(inner.extent, chunk)
     params = {"chunk": chunk, "chunks": chunks, "count": inner.extent}
     params |= {f"extent_{i}": walked[i].extent for i in range(1, _OUTER)}

@@ -21,7 +21,7 @@ def lower_gather(c: Context, node: Node) -> None:
     x, indices, y = dense(c, c.input(node, 0)), dense(c, c.input(node, 1)), c.output(node)
     axis, shape = int_attr(node, "axis"), x.type.shape
     row, count = x.element * prod(shape[axis + 1 :]), indices.type.size
-    tile_rows = most(1, least(count, MOVED // row))
+    tile_rows = most(1, least(count, MOVED // most(row, 1)))
     chunks = ceil_div(count, tile_rows)
     params = {
         "extent": shape[axis], "indices": count, "tile_rows": tile_rows, "chunks": chunks, "row_bytes": row,
@@ -42,7 +42,7 @@ def lower_scatter(c: Context, node: Node) -> None:
     reduction = str_attr(node, "reduction", REDUCTIONS)
     spec = scatter.ScatterSpec(indices.type.dtype, _element_type(y, reduction), reduction)
     row = prod(y.type.shape[1:])
-    chunk = least(row, MOVED // y.element)
+    chunk = least(most(row, 1), MOVED // y.element)
     params = {"extent": y.type.shape[0], "indices": indices.type.size, "row": row, "chunk": chunk}
     c.emit(scatter, spec, {"w": indices.at(), "x": updates.at(), "y": y.at()}, params, ceil_div(row, chunk))
 

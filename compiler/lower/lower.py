@@ -78,7 +78,7 @@ def lower(
         )
     steps = [step.resolve() for step in context.steps]
     plan = Plan(
-        graph.name, *interface.ports(), steps, arena, bytes(context.weights.data), input_symbols(graph),
+        graph.name, *interface.ports(), steps, arena, bytes(context.weights.data), context.symbols,
         interface.kept(),
     )  # fmt: skip
     return Lowered(plan, context.kernels, lower_bound(storages))
@@ -86,7 +86,7 @@ def lower(
 
 def _emitted(graph: Graph, target: Target, interface: Interface, refused: list[Refusal] | None) -> Context:
     """The steps of all nodes, and copies of what is not computed in its place."""
-    context = Context(target, Layout())
+    context = Context(target, Layout(), symbols=input_symbols(graph))
     context.refused = refused
     try:
         sharing = plan_sharing(graph, target.columns, {new for _, new in interface.states})

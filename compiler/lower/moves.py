@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ..ir.attributes import int_attr, ints_attr, str_attr
 from ..ir.graph import Node
 from ..ops.pad import MODES, fill_value
+from ..ops.trim import measured
 from .buffers import Fill, View
 from .context import Context, lowering
 from .copies import copy, strided_copy
@@ -28,6 +29,15 @@ def lower_reshape(c: Context, node: Node) -> None:
         return
     shape = x.type.shape
     strided_copy(c, x.at(), y.at(), shape, strides(x), dense_strides(shape, y.element), y.element)
+
+
+@lowering("trim")
+def lower_trim(c: Context, node: Node) -> None:
+    """From here on the count is known."""
+    c.measure(measured(node), c.input(node, 1).at())
+    x, y = c.input(node, 0), c.output(node)
+    if x.at() != y.at():
+        strided_copy(c, x.at(), y.at(), y.type.shape, strides(x), strides(y), y.element)
 
 
 @lowering("broadcast_to")

@@ -3,7 +3,7 @@
 from math import prod
 
 from ..ir.attributes import bool_attr, float_attr, int_attr, str_attr
-from ..ir.extent import ceil_div, least
+from ..ir.extent import ceil_div, least, most
 from ..ir.graph import Node
 from ..ir.types import TensorType
 from ..kernels import cumulative, first, nms, nonzero, top_k
@@ -32,7 +32,7 @@ def lower_top_k(c: Context, node: Node) -> None:
     elif inner == 1:
         c.emit(first, first.FirstSpec(dtype, inner=False), operands, params, outer)
     else:
-        chunk = least(inner, CHUNK)
+        chunk = least(most(inner, 1), CHUNK)
         chunks = ceil_div(inner, chunk)
         params |= {"inner": inner, "chunk": chunk, "chunks": chunks}
         c.emit(first, first.FirstSpec(dtype, inner=True), operands, params, outer * chunks)
@@ -44,7 +44,7 @@ def lower_cumulative(c: Context, node: Node) -> None:
     x, y = dense(c, c.input(node, 0)), c.output(node)
     axis, shape = int_attr(node, "axis"), x.type.shape
     inner, reverse = prod(shape[axis + 1 :]), bool_attr(node, "reverse")
-    chunk = least(inner, CHUNK)
+    chunk = least(most(inner, 1), CHUNK)
     chunks = ceil_div(inner, chunk)
     params = {
         "count": shape[axis], "inner": inner, "chunk": chunk, "chunks": chunks,

@@ -99,7 +99,7 @@ def _reduce(
     }  # fmt: skip
     tiles = what.outer[0]
     if spec.inner:
-        chunk = least(what.inner, CHANNELS)
+        chunk = least(most(what.inner, 1), CHANNELS)
         chunks = ceil_div(what.inner, chunk)
         params |= {"x_column": what.columns[1], "inner": what.inner, "chunk": chunk, "chunks": chunks}
         tiles *= chunks
@@ -140,7 +140,7 @@ def lower_softmax(c: Context, node: Node) -> None:
 def _softmax_rows(c: Context, node: Node, x: View, y: View) -> None:
     """Dense rows of the softmax axis' length."""
     count = node.inputs[0].type.shape[int_attr(node, "axis")]
-    rows, tile_rows = x.type.size // count, most(1, SOFTMAX_ELEMENTS // count)
+    rows, tile_rows = x.type.size // count, most(1, SOFTMAX_ELEMENTS // most(count, 1))
     spec = softmax.SoftmaxSpec(x.type.dtype, bool_attr(node, "log"))
     params = {"rows": rows, "tile_rows": tile_rows, "count": count}
     params |= {"x_row": count * x.element, "y_row": count * y.element}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...errors import EdgeError
-from ..ir.extent import Symbol, value_in
+from ..ir.extent import Symbol, symbols_of, value_in
 from ..ir.graph import Array, Graph, Node, Value
 from ..ir.registry import lookup
 from ..ir.specialize import Specialization, bound
@@ -43,6 +43,9 @@ def _run(graph: Graph, env: dict[Value, Array], all_values: bool, values: dict[S
     keep = set(graph.outputs)
     for node in graph.nodes:
         arrays = [v.data if v.data is not None else env[v] for v in node.inputs]
+        if node.op == "trim":
+            (symbol,) = symbols_of(node.output.type.shape[0])
+            values[symbol] = int(arrays[1][0])
         env.update(zip(node.outputs, run_node(static.node(node) if values else node, arrays), strict=True))
         if not all_values:
             for value in node.inputs:
