@@ -7,6 +7,7 @@ from math import prod
 
 from .attributes import activation_attr, bool_attr, int_attr
 from .expr import clamp_bounds
+from .extent import is_symbolic, largest
 from .graph import Node
 from .registry import attr
 
@@ -42,10 +43,11 @@ def has_integer_form(node: Node) -> bool:
         activation = activation_attr(node, "activation")
         return activation is None or clamp_bounds(activation) is not None
     if node.op == "softmax":
-        return not bool_attr(node, "log") and node.output.type.shape[int_attr(node, "axis")] <= SOFTMAX_LIMIT
+        return not bool_attr(node, "log") and largest(node.output.type.shape[int_attr(node, "axis")]) <= SOFTMAX_LIMIT
     if node.op == "normalize":
         together = prod(node.inputs[0].type.shape[int_attr(node, "axis") :])
-        return together <= NORMALIZE_LIMIT and all(v.is_const for v in node.inputs[1:])
+        known = not is_symbolic(together) and all(v.is_const for v in node.inputs[1:])
+        return known and together <= NORMALIZE_LIMIT
     if node.op == "reduce" and attr(node, "kind") == "mean":
         return True
     return node.op in ("map", "avg_pool2d") or keeps_quantization(node)

@@ -1,8 +1,12 @@
 """normalize -> its kernel, over dense rows."""
 
+from math import prod
+
 import numpy as np
 
+from ...errors import EdgeError
 from ..ir.attributes import bool_attr, float_attr, int_attr
+from ..ir.extent import ceil_div, is_symbolic, most
 from ..ir.graph import Node
 from ..kernels import normalize as kernels
 from ..ops import quantized
@@ -19,12 +23,14 @@ def lower_normalize(c: Context, node: Node) -> None:
     """Rows of all normalized dimensions."""
     require(node, "float32", "float64", "int8")
     x, y = dense(c, c.input(node, 0)), c.output(node)
-    count = int(np.prod(x.type.shape[int_attr(node, "axis") :], dtype=np.int64))
-    rows, tile_rows = x.type.size // count, max(1, ELEMENTS // count)
+    count = prod(x.type.shape[int_attr(node, "axis") :])
+    rows, tile_rows = x.type.size // count, most(1, ELEMENTS // most(count, 1))
     rms, params = bool_attr(node, "rms"), {"rows": rows, "tile_rows": tile_rows, "count": count}
     operands = {"x": x.at(), "y": y.at()}
     if x.type.dtype == "int8":
         spec = kernels.NormalizeSpec("int8", rms)
+        if is_symbolic(count):
+            raise EdgeError(f"node {node.name!r} (normalize) takes int8 rows of a fixed length only: fix that extent")
         how = _parameters(node, count)
         padded = max(count, kernels.PADDED)
         operands["scale"] = c.weights.add(_packed(how, rms, padded))
@@ -35,7 +41,7 @@ def lower_normalize(c: Context, node: Node) -> None:
             name: dense(c, c.input(node, i)).at() for i, name in ((1, "scale"), (2, "bias")) if i < len(node.inputs)
         }
         params["epsilon"] = float_bits(float_attr(node, "epsilon"))
-    c.emit(kernels, spec, operands, params, -(-rows // tile_rows))
+    c.emit(kernels, spec, operands, params, ceil_div(rows, tile_rows))
 
 
 def _parameters(node: Node, count: int) -> quantized.NormalizeParameters:

@@ -2,10 +2,12 @@
 x / sqrt(mean of squares + epsilon). The core of LayerNormalization and RMSNormalization."""
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
 from ..ir.attributes import bool_attr, float_attr, int_attr
+from ..ir.extent import largest
 from ..ir.graph import Array, Node
 from ..ir.integer import NORMALIZE_LIMIT
 from ..ir.registry import REQUIRED, OpDef, register
@@ -31,7 +33,7 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
             raise ValueError(f"its input must be floating point or quantized, not {x.dtype}")
         return (x,)
     quantized.scalar(x.quant)
-    if np.prod(trailing, dtype=np.int64) > NORMALIZE_LIMIT:
+    if largest(prod(trailing)) > NORMALIZE_LIMIT:
         raise ValueError(f"a quantized normalize is over at most {NORMALIZE_LIMIT} elements")
     return (TensorType(x.shape, "float32"),)
 
