@@ -14,16 +14,12 @@ from operator import index
 from typing import Any
 
 from . import polynomial
-from .polynomial import Array, Op, Poly, Symbol, Term, bounds, combine, from_term, number, to_term, value_at
+from .polynomial import Array, Op, Poly, Symbol, Term, Undecided, bounds, combine, from_term, number, to_term, value_at
 
 __all__ = [
     "Extent", "Op", "Symbol", "Term", "Undecided", "at", "ceil_div", "evaluate", "extent_of", "is_symbolic", "least",
     "less", "most", "poly_of", "symbols_of", "term_of", "value_in",
 ]  # fmt: skip
-
-
-class Undecided(ValueError):
-    """A question about extents whose answer changes from run to run."""
 
 
 _value_of: Callable[[Symbol], int] | None = None

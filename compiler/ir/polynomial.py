@@ -20,6 +20,10 @@ EXHAUSTIVE = 2**14
 Array = np.ndarray[Any, Any]
 
 
+class Undecided(ValueError):
+    """A question about extents whose answer changes from run to run."""
+
+
 @dataclass(frozen=True)
 class Symbol:
     """A number of a run, between `low` and `high` in steps of `step` from `low` on."""
@@ -165,11 +169,11 @@ def divide(p: Poly, q: Poly) -> Poly:
     if q.constant is not None:
         return _divide_by_number(p, q.constant)
     whole, rest = _long_division(p, q)
-    if bounds(rest)[0] >= 0 and bounds(q - rest)[0] > 0:
+    if rest.constant == 0 or (bounds(rest)[0] >= 0 and bounds(q - rest)[0] > 0):
         return whole
     least, largest = bounds(q)
     if least <= 0 <= largest:
-        raise ValueError("it divides by an extent that may be 0")
+        raise Undecided(f"it divides by {to_term(q)}, which may be 0")
     return _atom("div", p, q)
 
 

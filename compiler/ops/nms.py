@@ -5,12 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ir.attributes import bool_attr, float_attr, int_attr
+from ..ir.extent import least
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
 from .builder import Builder
 from .onnx_node import OnnxNode, onnx_op
 from .trim import trimmed
+
+MAX_BOXES = 2**31 - 1
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
@@ -24,7 +27,7 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     if boxes.rank != 3 or scores.rank != 3 or boxes.shape != (scores.shape[0], scores.shape[2], 4):
         raise ValueError(f"its boxes {list(boxes.shape)} and scores {list(scores.shape)} do not go together")
     batches, classes, count = scores.shape
-    return TensorType((batches * classes * min(most, count), 3), "int64"), TensorType((1,), "int64")
+    return TensorType((batches * classes * least(most, count), 3), "int64"), TensorType((1,), "int64")
 
 
 def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
@@ -95,14 +98,14 @@ def _non_max_suppression(b: Builder, node: OnnxNode) -> Value:
         return default if given is None else float(b.array(given, what).reshape(-1)[0])
 
     most, iou = number(2, "max_output_boxes_per_class", 0), number(3, "iou_threshold", 0.0)
-    least = number(4, "score_threshold", float("-inf"))
+    lowest = number(4, "score_threshold", float("-inf"))
     if not 0 <= iou <= 1:
         raise ValueError(f"its iou_threshold is {iou}, but must be from 0 to 1")
-    limit = int(max(0, min(most, scores.type.shape[-1])))
-    if not limit:
+    limit = least(int(max(0, min(most, MAX_BOXES))), scores.type.shape[-1])
+    if limit == 0:
         return b.constant(np.zeros((0, 3), np.int64))
     is_center = bool(node.integer("center_point_box", 0))
     rows, count = b.emit_all(
-        "nms", boxes, scores, max_output=limit, iou_threshold=iou, score_threshold=least, center_point_box=is_center
+        "nms", boxes, scores, max_output=limit, iou_threshold=iou, score_threshold=lowest, center_point_box=is_center
     )
     return trimmed(b, rows, count)

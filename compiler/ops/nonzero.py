@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ir.expr import In, call
+from ..ir.extent import least
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import TensorType
 from .builder import Builder
 from .indices import row_strides
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
-from .slice import emit_slice
+from .slice import Span, emit_slice
 from .trim import trimmed
 
 
@@ -47,8 +48,8 @@ def _nonzero(b: Builder, node: OnnxNode) -> Value:
     positions = positions_of(b, x)
     count = positions.type.shape[0]
     if x.type.rank == 0:
-        return emit_slice(b, b.reshape(positions, (1, count)), [range(0), range(count)])
-    strides, extents = (b.constant(np.array(v, np.int64).reshape(-1, 1)) for v in (row_strides(shape), shape))
+        return emit_slice(b, b.reshape(positions, (1, count)), [Span(0, 0), Span(0, count)])
+    strides, extents = (b.integers(np.array(v, object).reshape(-1, 1)) for v in (row_strides(shape), shape))
     index = call("mod", call("div", In(0), In(1)), In(2))
     return b.map(index, b.reshape(positions, (1, count)), strides, extents)
 
@@ -64,5 +65,5 @@ def _compress(b: Builder, node: OnnxNode) -> Value:
         x, axis = b.reshape(x, (x.type.size,)), 0
     if condition.type.rank != 1:
         raise ValueError(f"its condition has the shape {list(condition.type.shape)}, but must be a list")
-    used = emit_slice(b, condition, [range(min(condition.type.shape[0], x.type.shape[axis]))])
+    used = emit_slice(b, condition, [Span(0, least(condition.type.shape[0], x.type.shape[axis]))])
     return b.emit("gather", x, positions_of(b, used), axis=axis)

@@ -19,8 +19,7 @@ from edgec.compiler.ops.reference import run_graph
 from edgec.errors import EdgeError
 from edgec.targets.registry import find
 
-from .ranges import run_at
-from .running import DOTPROD, HOST
+from .running import DOTPROD, HOST, run
 
 RANDOM = np.random.default_rng(7)
 
@@ -69,16 +68,13 @@ def require_close(found: Mapping[str, Array], expected: Mapping[str, Array], whe
 def check(path: Path, shapes: Mapping[str, Sequence[int]], feeds: Sequence[dict[str, Array]], tmp: Path) -> None:
     """The float model at `path`, compiled for `shapes`, against ONNX Runtime on each of `feeds`."""
     graph = build_graph(path, shapes=shapes, verify=True)
-    lowered = lower(graph, find("host"))
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [o.name for o in session.get_outputs()]
-    for number, feed in enumerate(feeds):
+    for feed in feeds:
         expected = dict(zip(names, session.run(None, feed), strict=True))
         where = f"at {[x.shape for x in feed.values()]}"
         require_close(run_graph(graph, feed), expected, f"reference {where}")
-        folder = tmp / str(number)
-        folder.mkdir()
-        require_close(run_at(lowered, feed, values_of(graph, feed), folder), expected, f"compiled {where}")
+        require_close(run(graph, feed, tmp), expected, f"compiled {where}")
 
 
 def picture_model(path: Path) -> Path:
@@ -202,23 +198,56 @@ def test_int8_is_that_of_the_static_graph(device: str, tmp_path: Path) -> None:
         np.savez(samples / f"{i}.npz", x=floats(n, 4, h, w))
     shape = (symbol("N", 1, 3), 4, symbol("H", 8, 24, 8), symbol("W", 8, 40, 8))
     graph = build_graph(path, int8=True, calibrate=samples, shapes={"x": shape}, verify=True)
-    target = find("host" if device == HOST else "arm64-neon")
-    lowered = lower(graph, target)
-    for n, h, w in ((1, 8, 8), (2, 24, 40)) if device == HOST else ((3, 16, 24),):
+    for n, h, w in ((1, 8, 8), (2, 24, 40), (3, 16, 24)) if device == HOST else ((3, 16, 24),):
         feed = {"x": floats(n, 4, h, w)}
-        values = values_of(graph, feed)
-        (tmp_path / f"{n}").mkdir()
-        found = run_at(lowered, feed, values, tmp_path / f"{n}", device)
-        static = specialized(graph, values)
-        exact = {o.name for o in static.outputs}
-        require_equal(found, run_graph(graph, feed), exact)
+        found, static = run(graph, feed, tmp_path, device, threads=n), specialized(graph, values_of(graph, feed))
         (tmp_path / f"static{n}").mkdir()
-        require_equal(found, run_at(lower(static, target), feed, values, tmp_path / f"static{n}", device), exact)
+        for expected in (run_graph(graph, feed), run(static, feed, tmp_path / f"static{n}", device)):
+            for name, want in expected.items():
+                np.testing.assert_array_equal(found[name], want, err_msg=name)
 
 
-def require_equal(found: Mapping[str, Array], expected: Mapping[str, Array], names: set[str]) -> None:
-    for name in sorted(names):
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+def test_sizes_that_depend_on_data(tmp_path: Path) -> None:
+    """NonMaxSuppression and NonZero, and what takes their results; also where nothing is found."""
+    node = helper.make_node
+    constants: dict[str, Array] = {
+        "most": np.array([10], np.int64), "iou": np.array([0.5], np.float32), "least": np.array([0.3], np.float32),
+        "two": np.array(2, np.int64), "half": np.array([0.5], np.float32), "zero": np.array([0], np.int64),
+        "end": np.array([2], np.int64), "one": np.array([1], np.int64), "flags": np.array([1, 0, 1, 1], bool),
+        "five": np.array([5], np.int64),
+    }  # fmt: skip
+    nodes = [
+        node("NonMaxSuppression", ["boxes", "scores", "most", "iou", "least"], ["selected"]),
+        node("Gather", ["selected", "two"], ["index"], axis=1),
+        node("Gather", ["boxes", "index"], ["kept"], axis=1),
+        node("Squeeze", ["kept", "zero"], ["rows"]),
+        node("Slice", ["rows", "zero", "end", "one"], ["corners"]),
+        node("Slice", ["rows", "zero", "five", "zero"], ["best"]),
+        node("Mul", ["rows", "rows"], ["squares"]),
+        node("ReduceSum", ["squares", "one"], ["norms"], keepdims=1),
+        node("Concat", ["rows", "norms"], ["joined"], axis=1),
+        node("Transpose", ["joined"], ["turned"], perm=[1, 0]),
+        node("Softmax", ["turned"], ["soft"], axis=1),
+        node("Cast", ["index"], ["index32"], to=TensorProto.INT32),
+        node("Greater", ["scores", "half"], ["mask"]),
+        node("NonZero", ["mask"], ["found"]),
+        node("Shape", ["found"], ["found_shape"]),
+        node("Compress", ["rows", "picked"], ["compressed"], axis=1),
+        node("Greater", ["picks", "half"], ["picked"]),
+    ]
+    nodes[-2:] = nodes[:-3:-1]
+    outputs = ["joined", "turned", "corners", "best", "soft", "index32", "found", "found_shape", "compressed"]
+    types = {"index32": TensorProto.INT32, "found": TensorProto.INT64, "found_shape": TensorProto.INT64}
+    inputs: dict[str, Sequence[str | int]] = {"boxes": [1, "n", 4], "scores": [1, 2, "n"], "picks": [4]}
+    path = model(tmp_path / "m.onnx", inputs, nodes, outputs, constants, types)
+    feeds = []
+    for count, scale in ((50, 1.0), (9, 1.0), (20, 0.0), (64, 0.7)):
+        corners = np.sort(RANDOM.uniform(size=(1, count, 2, 2)), axis=2).reshape(1, count, 4)
+        scores = RANDOM.uniform(size=(1, 2, count)) * scale
+        feeds.append({"boxes": corners, "scores": scores, "picks": RANDOM.uniform(size=4)})
+    extent = symbol("n", 8, 64)
+    shapes = {"boxes": (1, extent, 4), "scores": (1, 2, extent)}
+    check(path, shapes, [{name: x.astype(np.float32) for name, x in feed.items()} for feed in feeds], tmp_path)
 
 
 def test_what_depends_on_the_run_is_refused(tmp_path: Path) -> None:
