@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...targets.target import Target
 from ..codegen.kernels import KernelObject
-from ..ir.extent import Symbol, term_of
+from ..ir.extent import Symbol, bounds_of, term_of
 from ..ir.types import TensorType
 from ..lower.lower import Lowered
 from ..lower.plan import Plan, Port
@@ -70,8 +70,8 @@ def assemble(
             target.systems,
         ),
         precision="int8" if any(s.kernel.startswith("qs8_") for s in plan.steps) else "float32",
-        inputs=_tensors(plan.inputs, extents.inputs, extents),
-        outputs=_tensors(plan.outputs, extents.outputs, extents),
+        inputs=_tensors(plan.inputs, extents.inputs),
+        outputs=_tensors(plan.outputs, extents.outputs),
         states=tuple(m.State(_tensor(Port(s.input, s.type)), s.output) for s in plan.states),
         memory=m.Memory.of(plan.arena_size, len(weights), runtime_memory(plan)),
         code_bytes=len(files[m.library_name(plan.name, "linux")]),
@@ -94,12 +94,12 @@ def _runner(code: Code, target: Target) -> bytes:
     return link_runner([source, *code.kernels], Triple(target.arch))
 
 
-def _tensors(ports: Sequence[Port], dims: Sequence[Dim], extents: Extents) -> tuple[m.Tensor, ...]:
+def _tensors(ports: Sequence[Port], dims: Sequence[Dim]) -> tuple[m.Tensor, ...]:
     ranges: dict[int, list[m.Range]] = {}
     for dim in dims:
         extent = ports[dim.port].type.shape[dim.axis]
         term = term_of(extent)
-        low, step = (term.low, term.step) if isinstance(term, Symbol) else (extents.lowest(dim), 1)
+        low, step = (term.low, term.step) if isinstance(term, Symbol) else (bounds_of(extent)[0], 1)
         name = "".join(c for c in term_text(term) if c.isprintable())
         ranges.setdefault(dim.port, []).append(m.Range(dim.axis, name, low, int(extent), step))
     return tuple(_tensor(port, tuple(ranges.get(index, ()))) for index, port in enumerate(ports))

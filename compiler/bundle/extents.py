@@ -91,10 +91,6 @@ class Extents:
                 if not use.low <= values[use.value] <= use.high:
                     raise ValueError(f"{use.where} can be {values[use.value]}; it must be {use.low} to {use.high}")
 
-    def lowest(self, dim: Dim) -> int:
-        """The least value at the ends of the symbols' ranges."""
-        return max(0, min(values[dim.value] for values in self._ends()))
-
     @property
     def counts(self) -> tuple[int, int]:
         """Numbers of values and of inputs' dimensions."""
@@ -214,8 +210,6 @@ class Extents:
                 values.append(node)
                 continue
             left, right = (values[side] for side in _sides(node))
-            if right == 0 and node.fn in ("div", "mod"):
-                raise ValueError("an extent of the plan divides by zero")
             values.append(evaluate(Op(node.fn, left, right), {}))
         return values
 
@@ -239,12 +233,11 @@ def term_text(term: Term, depth: int = 4) -> str:
     if depth == 0:
         return "..."
     left, right = term_text(term.left, depth - 1), term_text(term.right, depth - 1)
-    if term.fn in ("min", "max"):
-        return f"{term.fn}({left}, {right})"
-    return f"({left} {_SIGNS[term.fn]} {right})"
+    return f"min({left}, {right})" if term.fn == "min" else f"({left} {_SIGNS[term.fn]} {right})"
 
 
-_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "//", "mod": "%"}
+_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "//"}
+"""And min: all functions of terms in normal form, and all that the runtime knows."""
 
 
 def extent_text(extent: int) -> str:

@@ -24,7 +24,7 @@ SYMBOLS = {
     "mix": "toy_mix",
     "reverse": "toy_reverse",
     "poke": "toy_poke",
-    **{name: f"toy_{name}" for name in ("spin", "count", "length", "pairs", "keep", "copy")},
+    **{name: f"toy_{name}" for name in ("spin", "count", "length", "pairs", "keep", "copy", "dump")},
 }
 
 

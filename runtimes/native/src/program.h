@@ -71,9 +71,7 @@ enum {
     EDGE_TERM_SUB,
     EDGE_TERM_MUL,
     EDGE_TERM_DIV, /* rounded down; by 0: 0 */
-    EDGE_TERM_MOD, /* of the divisor's sign */
-    EDGE_TERM_MIN,
-    EDGE_TERM_MAX
+    EDGE_TERM_MIN
 };
 typedef struct edge_term {
     uint32_t fn; /* EDGE_TERM_* in the low 8 bits, the masks of the measured symbols in it above */

@@ -49,9 +49,7 @@ static int64_t compute(const edge_term *term, const int64_t *values) {
         case EDGE_TERM_SUB: return (int64_t)((uint64_t)a - (uint64_t)b);
         case EDGE_TERM_MUL: return (int64_t)((uint64_t)a * (uint64_t)b);
         case EDGE_TERM_DIV: return divide(a, b);
-        case EDGE_TERM_MOD: return (int64_t)((uint64_t)a - (uint64_t)divide(a, b) * (uint64_t)b);
-        case EDGE_TERM_MIN: return a < b ? a : b;
-        default: return a > b ? a : b;
+        default: return a < b ? a : b;
     }
 }
 

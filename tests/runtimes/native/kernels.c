@@ -18,6 +18,7 @@ void toy_keep(const int32_t *x, int32_t *out, int64_t *count, int32_t *tally, in
               int32_t begin, int32_t end);
 void toy_copy(const int32_t *x, int32_t *out, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
               int32_t end);
+void toy_dump(int32_t *out, void *p1, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin, int32_t end);
 
 void toy_mix(const uint32_t *a, const uint32_t *b, uint32_t *out, void *p3, void *p4, const int32_t *params,
              int32_t begin, int32_t end) {
@@ -94,4 +95,10 @@ void toy_copy(const int32_t *x, int32_t *out, void *p2, void *p3, void *p4, cons
               int32_t end) {
     (void)p2, (void)p3, (void)p4;
     for (int32_t i = begin * 16; i < end * 16 && i < params[0]; i++) out[i] = x[i];
+}
+
+/* The parameters after the first, which is their number. */
+void toy_dump(int32_t *out, void *p1, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin, int32_t end) {
+    (void)p1, (void)p2, (void)p3, (void)p4, (void)begin, (void)end;
+    for (int32_t i = 0; i < params[0]; i++) out[i] = params[1 + i];
 }
