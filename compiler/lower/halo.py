@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..ir.extent import least
+from ..ir.extent import most
 from ..kernels import fill
 from .buffers import Fill, Ref
 from .iteration import each
@@ -15,7 +15,8 @@ def halo_steps(what: Fill) -> Iterator[tuple[fill.FillSpec, Ref, dict[str, int],
     a row's stride each, and one for what the last row has beyond its stride."""
     view, (top, left, bottom, right) = what.view, what.halo
     n, h, w, _ = view.dims
-    shared = least(left, right) * view.pixel  # lies at the right of a row and at the left of the next
+    # what lies at the right of a row and at the left of the next, where rows are no further apart than that
+    shared = most((left + w + right) * view.pixel - view.row, 0)
     value = int(np.frombuffer(what.element * (4 // len(what.element)), np.int32)[0])
     spec = fill.FillSpec(len(what.element))
     params = {

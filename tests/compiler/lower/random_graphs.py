@@ -54,7 +54,7 @@ class _Generator:
             self.unary, self.binary, self.binary, self.scale, self.outer, self.many, self.concat, self.concat,
             self.slice, self.pad, self.resize, self.transpose, self.reshape, self.flatten, self.softmax, self.reduce,
             self.matmul, self.gather, self.broadcast, self.residual, self.residual, self.shuffle, self.lrn,
-            self.integers,
+            self.integers, self.scatter, self.top_k, self.cumulative, self.roi_align,
         ]  # fmt: skip
         while len(self.graph.nodes) < nodes:
             recent = self.values[-5:]
@@ -363,6 +363,48 @@ class _Generator:
             axis = self.integer(0, x.type.rank - 1)
             indices = self.rng.integers(0, x.type.shape[axis], self.choice(((3,), (2, 2), ())))
             self.emit("gather", x, constant(f"i{self.rng.integers(1 << 60)}", indices.astype(np.int64)), axis=axis)
+
+    def scatter(self, x: Value) -> None:
+        """Rows of a tensor put into another order, or added to others; some nowhere."""
+        if x.type.rank and x.type.dtype in ("float32", "int8"):
+            rows = x.type.shape[0]
+            indices = constant(f"i{self.rng.integers(1 << 60)}", self.rng.integers(-1, rows + 1, rows))
+            reduction = "none" if self.int8 else self.choice(("none", "add", "min"))
+            self.emit("scatter", x, indices, x, reduction=reduction)
+
+    def top_k(self, x: Value) -> None:
+        """The values; of int8 also the rows that the places of the first column name. (Floats may be as good as
+        equal.)"""
+        if not x.type.rank:
+            return
+        axis = self.integer(0, x.type.rank - 1)
+        attrs: dict[str, Attr] = {"axis": axis, "k": self.integer(1, x.type.shape[axis]), "largest": self.chance(0.5)}
+        number = len(self.graph.nodes)
+        outputs = [Value(f"v{number}{part}", TensorType((), "float32")) for part in ("", "_places")]
+        node = Node("top_k", [x], outputs, attrs, f"n{number}")
+        types, arrays = lookup("top_k").infer(node), run_node(node, [self.array(x)])
+        for out, type_, array in zip(outputs, types, arrays, strict=True):
+            out.type, self.arrays[out] = type_, array
+        self.graph.nodes.append(node)
+        self.values.append(outputs[0])
+        if self.int8 and x.type.size <= LARGEST // 8 and axis == x.type.rank - 1:
+            column = self.emit("reduce", outputs[1], kind="min", axes=tuple(range(x.type.rank)), keepdims=False)
+            self.values.pop()
+            self.emit("gather", x, column, axis=axis)
+
+    def cumulative(self, x: Value) -> None:
+        if x.type.rank and x.type.dtype == "float32":
+            axis, flags = self.integer(0, x.type.rank - 1), (self.chance(0.3), self.chance(0.3))
+            self.emit("cumulative", x, kind="sum", axis=axis, exclusive=flags[0], reverse=flags[1])
+
+    def roi_align(self, x: Value) -> None:
+        if x.type.rank == 4 and not self.int8:
+            corners = self.rng.uniform(-1, 6, (3, 2))
+            regions = np.concatenate([corners, corners + self.rng.uniform(0, 5, (3, 2))], 1).astype(np.float32)
+            rois = constant(f"r{self.rng.integers(1 << 60)}", regions)
+            images = constant(f"i{self.rng.integers(1 << 60)}", self.rng.integers(0, x.type.shape[0], 3))
+            sizes = self.integer(1, 3), self.integer(1, 3)
+            self.emit("roi_align", x, rois, images, sizes=sizes, samples=self.integer(1, 2))
 
     def broadcast(self, x: Value) -> None:
         if x.type.size <= LARGEST // 6 and x.type.rank < 6:

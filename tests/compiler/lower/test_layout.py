@@ -214,3 +214,9 @@ def test_scatter_into_what_it_reads_as_updates(tmp_path: Path) -> None:
     x = net.relu(net.inputs[0])
     y = net.emit("scatter", x, constant("places", np.array([1, 2, 3, 0])), x)
     net.check(tmp_path, y)
+
+
+def test_padding_on_all_sides(tmp_path: Path) -> None:
+    """Nothing of a row is shared with the next, as it is where a buffer has a halo."""
+    net = Net((2, 3, 5, 4))
+    net.check(tmp_path, net.emit("pad", net.inputs[0], pads=(0, 1, 2, 0, 0, 2, 1, 0), value=0.5))
