@@ -10,6 +10,7 @@ from ..compiler.ir.verify import verify as check
 from ..errors import EdgeError
 from . import (
     absorb_qdq,
+    absorb_transpose,
     channels_last,
     cse,
     dce,
@@ -57,6 +58,7 @@ LATE: tuple[Pass, ...] = (
     channels_last.run,
     simplify.run,
     eliminate_copies.run,
+    absorb_transpose.run,
     cse.run,
     narrow_regions.run,
     dce.run,

@@ -11,6 +11,7 @@ from ..ir.graph import Node
 from ..ir.types import TensorType
 from ..kernels import conv, rowsums
 from ..ops import epilogue as op
+from ..ops.matmul import second_operand
 from .buffers import Ref
 from .context import Context, lowering, require
 from .copies import permuted
@@ -37,7 +38,7 @@ def lower_matmul(c: Context, node: Node) -> None:
     require(node, "float32", "int8")
     shape = node.output.type.shape
     epilogue = epilogue_of(c, node, shape[-1])
-    space, own = shape[:-1], node.inputs[op.W].type.shape[:-2]
+    space, own = shape[:-1], _second_shape(node)[:-2]
     x, y = _data(c, node), c.output(node)
     w = node.inputs[op.W]
     if w.data is not None:
@@ -74,14 +75,19 @@ def _over(own: Sequence[int], size: int, batch: Sequence[int]) -> tuple[int, ...
 
 def _source(c: Context, node: Node) -> Source:
     """The second operand's matrices, copied where their strides are more than the packing takes."""
-    w = c.input(node, op.W)
-    space = collapse(w.type.shape[:-2], [strides(w)[:-2]])
-    if len(space.extents) > MAX_BATCH:
-        w = permuted(c, w, range(w.type.rank))
-        space = collapse(w.type.shape[:-2], [strides(w)[:-2]])
-    depth, outputs = w.type.shape[-2:]
-    depth_step, output_step = strides(w)[-2:]
-    return Source(w.at(), space.extents, space.strides[0], (1, depth, outputs), (0, depth_step, output_step))
+    w, order = c.input(node, op.W), second_operand(node)
+    shape, steps = _second_shape(node), tuple(strides(w)[p] for p in order)
+    space = collapse(shape[:-2], [steps[:-2]])
+    if len(space.extents) > MAX_BATCH or w.element not in steps[-2:]:
+        w = permuted(c, w, order)
+        steps = strides(w)
+        space = collapse(shape[:-2], [steps[:-2]])
+    return Source(w.at(), space.extents, space.strides[0], (1, *shape[-2:]), (0, *steps[-2:]))
+
+
+def _second_shape(node: Node) -> tuple[int, ...]:
+    shape = node.inputs[op.W].type.shape
+    return tuple(shape[p] for p in second_operand(node))
 
 
 def _row_sums(c: Context, node: Node, w_zero: int, x_zero: int) -> _Operand:

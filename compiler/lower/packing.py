@@ -53,8 +53,8 @@ class Source:
     where: Ref
     batch: Sequence[int]
     batch_strides: Sequence[int]
-    extents: tuple[int, int, int]
-    strides: tuple[int, int, int]
+    extents: Sequence[int]
+    strides: Sequence[int]
 
 
 def group_of(dtype: str) -> int:

@@ -5,9 +5,10 @@ from math import prod
 
 import numpy as np
 
+from ..ir.attributes import ints_attr
 from ..ir.expr import In, call
 from ..ir.graph import Array, Node, Value
-from ..ir.registry import OpDef, register
+from ..ir.registry import OpDef, attr, register
 from ..ir.types import TensorType
 from . import epilogue
 from .builder import Builder, known
@@ -19,12 +20,29 @@ MAX_PRODUCTS = 2**26
 """Elementwise products in a product of integer matrices."""
 
 
+ATTRS = {**epilogue.ATTRS, "w_perm": None}
+"""`w_perm`: the dimensions of a computed second operand are permuted so before it is multiplied."""
+
+
+def second_operand(node: Node) -> tuple[int, ...]:
+    """The order in which the second operand's dimensions are taken; ValueError unless `w_perm` is a permutation."""
+    rank = node.inputs[epilogue.W].type.rank
+    if attr(node, "w_perm") is None:
+        return tuple(range(rank))
+    perm = ints_attr(node, "w_perm", rank)
+    if sorted(perm) != list(range(rank)) or node.inputs[epilogue.W].is_const:
+        raise ValueError(f"its w_perm {list(perm)} must permute the {rank} dimensions of a computed operand")
+    return perm
+
+
 def _infer(node: Node) -> tuple[TensorType, ...]:
     a, w = (v.type for v in node.inputs[:2])
+    w = w.with_shape(tuple(w.shape[p] for p in second_operand(node)))
     if a.rank < 2 or w.rank < 2 or a.shape[-1] != w.shape[-2]:
         raise ValueError(f"matrices {list(a.shape)} and {list(w.shape)} cannot be multiplied")
-    if w.quant is not None and w.quant.axis not in (None, w.rank - 1):
-        raise ValueError("its second matrix must be quantized per tensor or per column")
+    per_column = node.inputs[epilogue.W].is_const
+    if w.quant is not None and w.quant.axis not in (None, w.rank - 1 if per_column else None):
+        raise ValueError("its second matrix must be quantized per tensor, or per column where it is constant")
     batch = broadcast_shapes([a.shape[:-2], w.shape[:-2]])
     y = TensorType((*batch, a.shape[-2], w.shape[-1]), epilogue.sums_dtype(a))
     epilogue.check(node, channels=w.shape[-1])
@@ -33,15 +51,16 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
 
 
 def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    second = inputs[1].transpose(second_operand(node))
     if node.inputs[0].type.dtype != "int8":
-        acc = np.matmul(inputs[0], inputs[1])
+        acc = np.matmul(inputs[0], second)
     else:
-        x, w = epilogue.integer_operands(node, inputs[0], inputs[1], products=inputs[0].shape[-1])
+        x, w = epilogue.integer_operands(node, inputs[0], second, products=inputs[0].shape[-1])
         acc = epilogue.to_int32(np.matmul(x, w))
     return (epilogue.finish(node, acc, inputs, axis=acc.ndim - 1),)
 
 
-MATMUL = register(OpDef("matmul", (2, 4), epilogue.ATTRS, _infer, _reference, requantizes=True, doc=__doc__))
+MATMUL = register(OpDef("matmul", (2, 4), ATTRS, _infer, _reference, requantizes=True, doc=__doc__))
 
 
 @onnx_op("MatMul")

@@ -76,8 +76,12 @@ def products(draw: st.DrawFn) -> Case:
     stack = draw(st.sampled_from([(), (), (2,), (2, 3), (1, 2, 2), (2, 1, 3), (2, 1, 2, 1, 2)]))
     other = draw(st.sampled_from([(), (), stack, stack[-1:], tuple(1 if n > 1 else 3 for n in stack)]))
     more = common(draw)
-    w = (*other, depth, columns)
-    return Case("matmul", (*stack, rows, depth), w, len(w) - 1, residual=draw(st.booleans()), **more)
+    w, attrs = (*other, depth, columns), dict[str, Attr]()
+    order = tuple(range(len(w)))
+    if more["computed"] and draw(st.booleans()):
+        order = tuple(draw(st.permutations(order)))
+        w, attrs["w_perm"] = tuple(w[order.index(i)] for i in range(len(w))), order
+    return Case("matmul", (*stack, rows, depth), w, order[-1], attrs, residual=draw(st.booleans()), **more)
 
 
 STRATEGIES = {"conv2d": convolutions(), "conv_transpose2d": transposed(), "matmul": products()}
