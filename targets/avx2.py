@@ -7,7 +7,7 @@ so nothing saturates while weights lie in [-127, 127].
 from collections.abc import Sequence
 
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
-from ..compiler.kernels.isa import Isa, Tile
+from ..compiler.kernels.isa import Isa, Tile, added
 
 _X86 = "llvm.x86.avx2."
 _BELOW_2_31 = 2147483520.0  # the largest float32 under 2^31; vcvtps2dq turns anything above into INT_MIN
@@ -85,28 +85,34 @@ class _WideTile(Tile):
 
 
 class _FloatTile(Tile):
-    """vbroadcastss and two vfmadd231ps an element. The bias is added last: a large one would cost the sums low bits."""
+    """vbroadcastss and two vfmadd231ps an element. The bias is added last: a large one would cost the sums low bits.
+
+    A single row has a chain of sums for each element of a step: one would wait for every multiplication.
+    """
 
     dtype, columns, group = "float32", 16, 1
 
     def __init__(self, rows: int) -> None:
-        self.rows = rows
+        self.rows, self._chains = rows, self.groups_per_step if rows == 1 else 1
 
     def start(self, bias: Sequence[Value]) -> None:
+        def zeros() -> list[Register]:
+            return [Register("float32", 8, const(0.0, "float32", 8)) for _ in bias]
+
         self._bias = bias
-        self._sums = [[Register("float32", 8, const(0.0, "float32", 8)) for _ in bias] for _ in range(self.rows)]
+        self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
 
     def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
         for g in range(groups):
             weights = [Register("float32", 8, w.load(w_offset + (g * 2 + j) * 32, "float32", 8)) for j in range(2)]
-            for offset, sums in zip(row_offsets, self._sums, strict=True):
+            for offset, sums in zip(row_offsets, (chains[g % self._chains] for chains in self._sums), strict=True):
                 element = Register("float32", 8, splat(x.load(offset + g * 4, "float32"), 8))
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic("llvm.fma.v8f32", "float32", 8, weight.get(), element.get(), acc.get()))
 
     def row(self, r: int) -> tuple[Value, Value]:
-        low, high = (acc.get() + bias for acc, bias in zip(self._sums[r], self._bias, strict=True))
-        return low, high
+        low, high = (added([acc.get() for acc in sums]) for sums in zip(*self._sums[r], strict=True))
+        return low + self._bias[0], high + self._bias[1]
 
 
 def _absolute(v: Value) -> Value:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
-from ..compiler.kernels.isa import Isa, Tile
+from ..compiler.kernels.isa import Isa, Tile, added
 
 _ARM = "llvm.aarch64.neon."
 
@@ -76,29 +76,35 @@ class _WideningTile(Tile):
 
 
 class _FloatTile(Tile):
-    """fmla by lane; four elements of a row a step. The bias is added last: a large one would cost the sums low bits."""
+    """fmla by lane; four elements of a row a step. The bias is added last: a large one would cost the sums low bits.
+
+    A single row has a chain of sums for each element of a step: one would wait for every multiplication.
+    """
 
     dtype, columns, group = "float32", 8, 1
 
     def __init__(self, rows: int) -> None:
-        self.rows = rows
+        self.rows, self._chains = rows, self.groups_per_step if rows == 1 else 1
 
     def start(self, bias: Sequence[Value]) -> None:
+        def zeros() -> list[Register]:
+            return [Register("float32", 4, const(0.0, "float32", 4)) for _ in bias]
+
         self._bias = bias
-        self._sums = [[Register("float32", 4, const(0.0, "float32", 4)) for _ in bias] for _ in range(self.rows)]
+        self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
 
     def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
         quads = [Register("float32", groups, x.load(o, "float32", groups)) for o in row_offsets]
         for g in range(groups):
             weights = [Register("float32", 4, w.load(w_offset + (g * 2 + j) * 16, "float32", 4)) for j in range(2)]
-            for quad, sums in zip(quads, self._sums, strict=True):
+            for quad, sums in zip(quads, (chains[g % self._chains] for chains in self._sums), strict=True):
                 element = splat(quad.get() if groups == 1 else shuffle([quad.get()], [g]), 4)
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic("llvm.fma.v4f32", "float32", 4, weight.get(), element, acc.get()))
 
     def row(self, r: int) -> tuple[Value, Value]:
-        low, high = (acc.get() + bias for acc, bias in zip(self._sums[r], self._bias, strict=True))
-        return low, high
+        low, high = (added([acc.get() for acc in sums]) for sums in zip(*self._sums[r], strict=True))
+        return low + self._bias[0], high + self._bias[1]
 
 
 def _zip_low(a: Value, b: Value) -> Value:

@@ -11,6 +11,12 @@ from collections.abc import Sequence
 from .builder import Pointer, Value
 
 
+def added(values: Sequence[Value]) -> Value:
+    """The sum, of pairs of neighbours first."""
+    half = len(values) // 2
+    return values[0] if len(values) == 1 else added(values[:half]) + added(values[half:])
+
+
 class Tile(ABC):
     """A register tile of multiply-accumulates: `rows` output pixels by `columns` output channels.
 
