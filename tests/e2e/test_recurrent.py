@@ -1,0 +1,147 @@
+"""Recurrent layers and control flow as torch exports them, on this machine and as arm64 code, against ONNX Runtime."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from torch import nn
+
+from edgec.compiler.bundle.reader import open_bundle
+from edgec.compiler.driver import build_graph, compile_model
+from edgec.runtimes.devices import RunOptions, open_device
+
+pytestmark = pytest.mark.slow
+
+TOLERANCE = 1e-4
+"""Of an output's range."""
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer and a linear one."""
+
+    def __init__(self, kind, **arguments):
+        super().__init__()
+        self.layer = getattr(nn, kind)(16, 24, batch_first=True, **arguments)
+        self.head = nn.Linear(24 * (2 if arguments.get("bidirectional") else 1), 5)
+
+    def forward(self, x):
+        return self.head(self.layer(x)[0])
+
+
+class Scanned(nn.Module):
+    """A cell of torch operations, scanned over time."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.Linear(16, 16)
+
+    def forward(self, x):
+        from torch._higher_order_ops.scan import scan
+
+        def step(h, x):
+            h = torch.tanh(self.cell(h) + x)
+            return h, h * 2.0
+
+        return scan(step, torch.zeros_like(x[0]), x, dim=0)
+
+
+class While(nn.Module):
+    """A loop whose end the data decide."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.Linear(16, 16)
+
+    def forward(self, x):
+        def goes_on(i, h):
+            return (i < 20) & (h.abs().max() < 50.0)
+
+        return torch.while_loop(goes_on, lambda i, h: (i + 1, self.cell(h) + h * 1.5), (torch.tensor(0), x))
+
+
+class Branch(nn.Module):
+    """Two layers, of which the data select one."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(16, 16), nn.Linear(16, 16)
+
+    def forward(self, x):
+        return torch.cond(x.sum() > 0, lambda x: torch.relu(self.a(x)), lambda x: self.b(x).tanh(), (x,))
+
+
+@torch.jit.script
+def damped(x):
+    h = torch.zeros_like(x[0])
+    for i in range(x.size(0)):
+        h = torch.tanh(h * 0.5 + x[i])
+        if bool(h.sum() > 0):  # noqa: SIM108 - the exporter knows statements
+            h = h * 0.9
+        else:
+            h = h + 0.1
+    return h
+
+
+class Scripted(nn.Module):
+    """A loop with a branch in it, in TorchScript."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(16, 16)
+
+    def forward(self, x):
+        return damped(self.head(x))
+
+
+SEQUENCE, ROWS = (1, 40, 16), (40, 16)
+MODELS = {
+    "gru": (lambda: Recurrent("GRU"), SEQUENCE, False),
+    "gru by dynamo": (lambda: Recurrent("GRU"), SEQUENCE, True),
+    "two bidirectional lstms": (lambda: Recurrent("LSTM", num_layers=2, bidirectional=True), SEQUENCE, False),
+    "a short lstm": (lambda: Recurrent("LSTM"), (1, 3, 16), False),
+    "rnn": (lambda: Recurrent("RNN"), SEQUENCE, False),
+    "a batch of grus": (lambda: Recurrent("GRU"), (3, 40, 16), False),
+    "scan": (Scanned, (40, 2, 16), True),
+    "while": (While, (2, 16), True),
+    "cond": (Branch, (4, 16), True),
+    "script": (Scripted, ROWS, False),
+}
+LOOPS = {"gru": 1, "gru by dynamo": 1, "two bidirectional lstms": 4, "a short lstm": 0, "rnn": 1, "a batch of grus": 1,
+         "scan": 1, "while": 1, "cond": 0, "script": 1}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def exported(request, tmp_path_factory):
+    """(name, path, shape of its input)."""
+    make, shape, dynamo = MODELS[request.param]
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("torch") / "model.onnx"
+    torch.onnx.export(make().eval(), (torch.randn(shape),), path, dynamo=dynamo)
+    return request.param, path, shape
+
+
+def test_loops_that_are_left(exported) -> None:
+    name, path, _ = exported
+    graph = build_graph(path, verify=True)
+    assert sum(node.op == "loop" for part in graph.graphs() for node in part.nodes) == LOOPS[name]
+
+
+@pytest.mark.parametrize(("device", "threads"), [("local", 1), ("local", 2), ("qemu:cortex-a76", 1)])
+def test_outputs(exported, tmp_path: Path, device: str, threads: int) -> None:
+    name, path, shape = exported
+    target = "host" if device == "local" else "arm64-neon"
+    compile_model(path, target=target, output=tmp_path / "model.edge")
+    bundle = open_bundle(tmp_path / "model.edge")
+    manifest = bundle.manifest
+    rng = np.random.default_rng(1)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for _ in range(3):
+        feed = {manifest.inputs[0].name: rng.standard_normal(shape).astype(np.float32)}
+        options = RunOptions(threads=threads, guard=True)
+        run = open_device(device).run(bundle.path, manifest.inputs, manifest.outputs, feed, None, options)
+        for (output, got), want in zip(run.outputs.items(), session.run(None, feed), strict=True):
+            assert (got.shape, got.dtype) == (want.shape, want.dtype)
+            bound = TOLERANCE * float(np.ptp(want)) if want.dtype == np.float32 else 0
+            np.testing.assert_allclose(got, want, rtol=0, atol=bound, err_msg=f"{output} of {name}")
