@@ -113,6 +113,9 @@ class Extent(int):
     def __ge__(self, other: Any) -> bool:
         return _decided(other, self, "<=")
 
+    def __getnewargs__(self) -> tuple[int, Term]:  # type: ignore[override]
+        return int(self), self.term  # for copies
+
     def __bool__(self) -> bool:
         low, high = bounds(self.poly)
         if low <= 0 <= high:

@@ -1,6 +1,7 @@
 """Extents: arithmetic in normal form agrees with integers at every value of the symbols."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from math import prod
 
 import pytest
@@ -110,6 +111,11 @@ def test_different() -> None:
     assert W % 32 == 0
     assert not is_symbolic(W - W)
     assert not is_symbolic(W % 16)
+
+
+def test_copies() -> None:
+    assert deepcopy(W * N) == W * N
+    assert int(deepcopy(W * N)) == 5120
 
 
 def test_decisions() -> None:
