@@ -10,6 +10,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, helper
 
 from ..ir.extent import Extent
 from ..ir.types import TensorType
+from .contrib import contrib_body, is_contrib
 
 Key = tuple[str, str, str]
 """(domain, name, overload) of a function of the model."""
@@ -21,10 +22,10 @@ def local_functions(proto: onnx.ModelProto) -> dict[Key, FunctionProto]:
 
 
 def is_function(functions: Container[Key], node: NodeProto, opset: int) -> bool:
-    """Whether other nodes define `node`, of version `opset` of its domain: in the model, or in ONNX itself."""
+    """Whether other nodes define `node`, of version `opset` of its domain: in the model, in ONNX, or in `contrib`."""
     schema = _schema(_plain(node.domain), node.op_type, opset)
     standard = schema is not None and (schema.has_function or schema.has_context_dependent_function)
-    return key_of(node) in functions or bool(standard)
+    return key_of(node) in functions or bool(standard) or is_contrib(_plain(node.domain), node.op_type)
 
 
 def key_of(node: NodeProto) -> Key:
@@ -35,7 +36,9 @@ def key_of(node: NodeProto) -> Key:
 def standard_body(
     node: NodeProto, domain: str, opset: int, inputs: Sequence[TensorType | None]
 ) -> FunctionProto | None:
-    """The body that the standard gives an op for inputs of these types; None where it has none for them."""
+    """The body that the standard, or `contrib`, gives an op for inputs of these types; None where it has none."""
+    if (contributed := contrib_body(domain, node, inputs)) is not None:
+        return contributed
     schema = _schema(domain, node.op_type, opset)
     if schema is None:
         return None

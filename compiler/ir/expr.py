@@ -110,9 +110,9 @@ def _pow(a: Array, b: Array) -> Array:
 
 def _shift(a: Array, b: Array, fn: Callable[..., Array], beyond: Array) -> Array:
     """`fn` where b is one of the bits of the type of a, else `beyond`."""
-    bits = np.result_type(a, b).itemsize * 8
-    inside = np.greater_equal(b, 0) & np.less(b, bits)
-    return np.asarray(np.where(inside, fn(a, np.where(inside, b, np.zeros_like(b))), beyond))
+    dtype = np.result_type(a, b)  # that of the other where one is a literal
+    inside = np.greater_equal(b, 0) & np.less(b, dtype.itemsize * 8)
+    return np.asarray(np.where(inside, fn(a, np.where(inside, b, 0).astype(dtype)), beyond), dtype)
 
 
 def _shift_left(a: Array, b: Array) -> Array:

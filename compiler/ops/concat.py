@@ -43,7 +43,9 @@ def _concat(b: Builder, node: OnnxNode) -> Value:
     inputs = [node.input(i) for i in range(len(node.inputs))]
     if not inputs:
         raise ValueError("it has no inputs")
-    return b.emit("concat", *inputs, axis=normalized_axis(node.integer("axis"), inputs[0].type.rank))
+    axis = normalized_axis(node.integer("axis"), inputs[0].type.rank)
+    filled = [v for v in inputs if v.type.shape[axis : axis + 1] != (0,)] or inputs[:1]
+    return b.emit("concat", *filled, axis=axis)
 
 
 @onnx_op("QLinearConcat", domain=MICROSOFT, takes_codes=True)

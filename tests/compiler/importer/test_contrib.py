@@ -1,0 +1,206 @@
+"""ONNX Runtime's contributed ops against ONNX Runtime's own kernels, on random data."""
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import helper, numpy_helper
+
+from edgec import EdgeError
+from edgec.compiler.importer import import_onnx
+from edgec.compiler.ops.reference import run_graph
+
+B, S, H, N = 2, 5, 16, 4
+TOLERANCE = 2e-5
+
+
+def rng():
+    return np.random.default_rng(11)
+
+
+def normal(*shape, scale=1.0):
+    return (RNG.normal(size=shape) * scale).astype(np.float32)
+
+
+RNG = rng()
+
+
+def f(*values):
+    return np.array(values[0] if len(values) == 1 else values, np.float32)
+
+
+def whole(dtype, low, high, *shape):
+    return RNG.integers(low, high, shape).astype(dtype)
+
+
+def check(op, inputs, outputs=1, constants=(), domain="com.microsoft", **attributes):
+    """`inputs`: arrays, None for one left out. Those numbered in `constants` are initializers."""
+    names = [f"i{k}" if a is not None else "" for k, a in enumerate(inputs)]
+    node = helper.make_node(op, names, [f"o{k}" for k in range(outputs)], domain=domain, name="node", **attributes)
+    infos, tensors, feeds = [], [], {}
+    for k, (name, a) in enumerate(zip(names, inputs, strict=True)):
+        if a is None:
+            continue
+        a = np.asarray(a)
+        if k in constants:
+            tensors.append(numpy_helper.from_array(a, name))
+        else:
+            infos.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape))
+            feeds[name] = a
+    results = [onnx.ValueInfoProto(name=f"o{k}") for k in range(outputs)]
+    model = helper.make_model(
+        helper.make_graph([node], "g", infos, results, tensors),
+        opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)],
+        ir_version=9,
+    )
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    wanted = session.run(None, feeds)
+    elements = [helper.np_dtype_to_tensor_dtype(w.dtype) for w in wanted]
+    for result, element in zip(model.graph.output, elements, strict=True):
+        result.type.tensor_type.elem_type = element
+    found = list(run_graph(import_onnx(model), feeds).values())
+    for got, want in zip(found, wanted, strict=True):
+        assert (got.dtype, got.shape) == (want.dtype, want.shape)
+        bound = TOLERANCE * max(1.0, float(np.abs(want.astype(np.float64)).max(initial=0)))
+        np.testing.assert_allclose(got, want, rtol=0, atol=bound if want.dtype.kind == "f" else 0)
+
+
+def test_activations() -> None:
+    x = normal(3, H, scale=3)
+    check("Gelu", [x])
+    check("BiasGelu", [x, normal(H)])
+    check("FastGelu", [x])
+    check("FastGelu", [x, normal(H)])
+    check("QuickGelu", [x])
+    check("QuickGelu", [x], alpha=0.5)
+
+
+@pytest.mark.parametrize("skip", [(B, S, H), (1, S, H), (S, H)])
+def test_skip_normalizations(skip) -> None:
+    x, gamma, beta, bias = normal(B, S, H), normal(H), normal(H), normal(H)
+    for optional in ([], [beta], [beta, bias], [None, bias]):
+        check("SkipLayerNormalization", [x, normal(*skip), gamma, *optional], epsilon=1e-3)
+    check("SkipSimplifiedLayerNormalization", [x, normal(*skip), gamma], epsilon=1e-3)
+    check("SkipSimplifiedLayerNormalization", [x, normal(*skip), gamma, bias])
+
+
+def test_simplified_layer_normalization_is_in_the_standard_domain() -> None:
+    check("SimplifiedLayerNormalization", [normal(B, S, H), normal(H)], domain="", epsilon=1e-3, axis=-1)
+
+
+@pytest.mark.parametrize("segments", [True, False])
+@pytest.mark.parametrize("mask", [True, False])
+def test_embed_layer_normalization(segments, mask) -> None:
+    inputs = [
+        whole(np.int32, 0, 30, B, S), whole(np.int32, 0, 2, B, S) if segments else None,
+        normal(30, H), normal(9, H), normal(2, H) if segments else None, normal(H), normal(H),
+        (np.arange(S) < np.array([[3], [5]])).astype(np.int32) if mask else None,
+    ]  # fmt: skip
+    check("EmbedLayerNormalization", inputs if mask else inputs[:-1], outputs=2)
+    if not mask:
+        check("EmbedLayerNormalization", [*inputs, whole(np.int32, 0, 9, B, S)], outputs=2)
+
+
+MASKS = {
+    "none": None,
+    "keys": np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32),
+    "lengths": np.array([3, 5], np.int32),
+    "rows": RNG.integers(0, 2, (B, S, S)).astype(np.int32) | np.eye(S, dtype=np.int32),
+}
+
+
+@pytest.mark.parametrize("causal", [0, 1])
+@pytest.mark.parametrize("mask", MASKS)
+def test_packed_attention(mask, causal) -> None:
+    inputs = [normal(B, S, H), normal(H, 3 * H, scale=0.3), normal(3 * H), MASKS[mask]]
+    check("Attention", inputs if mask != "none" else inputs[:3], num_heads=N, unidirectional=causal)
+
+
+def test_packed_attention_with_more_operands() -> None:
+    inputs = [normal(B, S, H), normal(H, 3 * H, scale=0.3), normal(3 * H)]
+    check("Attention", [*inputs, None, None, normal(B, N, S, S)], num_heads=N, scale=0.7)
+    past = normal(2, B, N, 3, H // N)
+    check("Attention", [inputs[0][:, :1], *inputs[1:], None, past], outputs=2, num_heads=N, unidirectional=1)
+    uneven = [normal(B, S, H), normal(H, 5 * 8, scale=0.3), normal(5 * 8)]
+    check("Attention", uneven, num_heads=N, qkv_hidden_sizes=[16, 16, 8])
+
+
+def test_multi_head_attention() -> None:
+    q, k, v = normal(B, S, H), normal(B, 7, H), normal(B, 7, H)
+    check("MultiHeadAttention", [q, k, v], num_heads=N)
+    check("MultiHeadAttention", [q, k, v, normal(3 * H)], num_heads=N, scale=0.3)
+    kept = (np.arange(7) < np.array([[4], [7]])).astype(np.int32)
+    check("MultiHeadAttention", [q, k, v, None, kept, normal(B, N, S, 7)], num_heads=N)
+    check("MultiHeadAttention", [q, k[:, :S], v[:, :S]], num_heads=N, unidirectional=1)
+    past = [normal(B, N, 3, H // N), normal(B, N, 3, H // N)]
+    check("MultiHeadAttention", [q, k[:, :S], v[:, :S], None, None, None, *past], outputs=3, num_heads=N)
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+def test_rotary_embedding(interleaved) -> None:
+    cos, sin = normal(9, 2), normal(9, 2)
+    places = whole(np.int64, 0, 9, B, S)
+    check("RotaryEmbedding", [normal(B, S, H), places, cos, sin], interleaved=interleaved)
+    check("RotaryEmbedding", [normal(B, S, H), np.array([3]), cos, sin], interleaved=interleaved)
+    check("RotaryEmbedding", [normal(B, N, S, 4), places, cos, sin], interleaved=interleaved)
+
+
+def test_quantized_attention() -> None:
+    inputs = [
+        whole(np.uint8, 0, 256, B, S, H), whole(np.uint8, 0, 256, H, 3 * H), normal(3 * H), f(0.02), f(0.01),
+        MASKS["keys"], np.array(120, np.uint8), np.array(130, np.uint8),
+    ]  # fmt: skip
+    check("QAttention", inputs, constants=(1, 2, 3, 4, 6, 7), num_heads=N)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+def test_integer_products(kind) -> None:
+    low, high = np.iinfo(kind).min, np.iinfo(kind).max
+    a, b = whole(np.uint8, 0, 256, S, H), whole(kind, low, high, H, 6)
+    zero = np.array(high // 2, kind)
+    check("MatMulIntegerToFloat", [a, b, f(0.02), f(0.01), np.array(100, np.uint8), zero, normal(6)], constants=(1, 5))
+    check("MatMulIntegerToFloat", [a, b, f(0.02), normal(6)], constants=(1,))
+    check("DynamicQuantizeMatMul", [normal(S, H), b, f(0.01)], constants=(1,))
+    check("DynamicQuantizeMatMul", [normal(S, H), b, f(0.01), zero, normal(6)], constants=(1, 3))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("zeros", [True, False])
+def test_weights_of_few_bits(bits, zeros) -> None:
+    k, n, block = 40, 6, 16
+    blocks, size = 3, block * bits // 8
+    packed = whole(np.uint8, 0, 256, n, blocks, size)
+    points = whole(np.uint8, 0, 256, n * ((blocks * bits + 7) // 8)) if zeros else None
+    inputs = [normal(S, k), packed, normal(n * blocks), points]
+    check(
+        "MatMulNBits", inputs if zeros else inputs[:3], constants=(1, 2, 3), K=k, N=n, bits=bits, block_size=block,
+        accuracy_level=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", ["Relu", "LeakyRelu", "Tanh", ""])
+def test_fused_gemm(activation) -> None:
+    given = {"activation": activation} if activation else {}
+    given |= {"activation_alpha": 0.3} if activation == "LeakyRelu" else {}
+    if given:
+        check("FusedGemm", [normal(H, 3), normal(H, 4), normal(4)], transA=1, alpha=0.5, beta=2.0, **given)
+
+
+def test_quantized_where() -> None:
+    zero = np.array(100, np.uint8)
+    sides = [whole(np.uint8, 0, 256, S, H), f(0.02), zero, whole(np.uint8, 0, 256, S, H), f(0.03), zero, f(0.025), zero]
+    check("QLinearWhere", [RNG.random((S, H)) < 0.5, *sides], constants=(2, 3, 5, 6, 7, 8))
+
+
+def test_what_is_refused_says_why() -> None:
+    with pytest.raises(EdgeError, match="SkipLayerNormalization node 'node': its outputs 1 and 2 are for training"):
+        check("SkipLayerNormalization", [normal(B, S, H), normal(B, S, H), normal(H)], outputs=2)
+    with pytest.raises(EdgeError, match="attribute 'num_heads' must be a finite number"):
+        node = helper.make_node("MultiHeadAttention", ["q", "q", "q"], ["y"], domain="com.microsoft")
+        value = helper.make_tensor_value_info
+        graph = helper.make_graph([node], "g", [value("q", 1, [B, S, H])], [value("y", 1, None)])
+        opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+        import_onnx(helper.make_model(graph, opset_imports=opsets, ir_version=9))
