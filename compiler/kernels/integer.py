@@ -1,5 +1,6 @@
 """Integer arithmetic as vector code, defined for every operand: no division traps, no shift is out of range."""
 
+import operator
 from collections.abc import Callable
 
 from .builder import BITS, Value, cast
@@ -15,19 +16,25 @@ def _unsigned(x: Value) -> bool:
 
 
 def wrapping(fn: Callable[[Value, Value], Value]) -> Callable[[int, Value, Value], Value]:
-    """`fn` modulo the type's range. TVM tells LLVM that int32 and int64 do not overflow, so they go as unsigned."""
+    """`fn`, a sum, difference or product, modulo the type's range.
+
+    TVM tells LLVM that integers of 32 bits and more do not overflow, so they are computed in twice the width, where
+    none does; LLVM takes only the half that is kept.
+    """
 
     def compute(lanes: int, a: Value, b: Value) -> Value:
         dtype = element_type(a)
-        if dtype not in ("int32", "int64"):
+        if "int" not in dtype or BITS[dtype] < 32:
             return fn(a, b)
-        return cast(fn(cast(a, f"u{dtype}", lanes), cast(b, f"u{dtype}", lanes)), dtype, lanes)
+        kind = "uint" if fn is operator.mul and _unsigned(a) else "int"
+        wide = f"{kind}{2 * BITS[dtype]}"
+        return cast(fn(cast(a, wide, lanes), cast(b, wide, lanes)), dtype, lanes)
 
     return compute
 
 
-_multiply = wrapping(lambda a, b: a * b)
-_add = wrapping(lambda a, b: a + b)
+_multiply = wrapping(operator.mul)
+_add = wrapping(operator.add)
 
 
 def negative(lanes: int, x: Value) -> Value:

@@ -4,6 +4,7 @@ Unary functions of int8 models are tables made at compile time. LLVM fuses a pro
 where the target can; the products of an `exact` expression are fenced off from it.
 """
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 
 from ..ir.expr import Call, Const, Expr, In
@@ -174,9 +175,9 @@ def _float(name: str) -> Callable[[int, Value], Value]:
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Value]] = {
-    "add": integer.wrapping(lambda a, b: a + b),
-    "sub": integer.wrapping(lambda a, b: a - b),
-    "mul": integer.wrapping(lambda a, b: a * b),
+    "add": integer.wrapping(operator.add),
+    "sub": integer.wrapping(operator.sub),
+    "mul": integer.wrapping(operator.mul),
     "div": _divide,
     "min": lambda n, a, b: tirx.min(a, b),
     "max": lambda n, a, b: tirx.max(a, b),

@@ -99,8 +99,7 @@ def _prelu(b: Builder, node: OnnxNode) -> Value:
 
 @onnx_op("Clip", since=6)
 def _clip_6(b: Builder, node: OnnxNode) -> Value:
-    largest = float(np.finfo(np.float32).max)
-    return b.map(clip(X, node.number("min", -largest), node.number("max", largest)), node.input(0))
+    return b.map(clip(X, node.number("min", -np.inf), node.number("max", np.inf)), node.input(0))
 
 
 @onnx_op("Clip", since=11)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..ir.expr import Expr, In, call
 from ..ir.graph import Value
+from .broadcast import emit_broadcast
 from .builder import Builder
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
 
@@ -189,4 +190,4 @@ def _dropout(b: Builder, node: OnnxNode) -> Sequence[Value]:
     dropping = training is not None and b.array(training, "training mode").any()
     if dropping and (ratio is None or b.array(ratio, "ratio").any()):
         raise ValueError("it drops elements at random (training mode); export the model for inference")
-    return x, b.constant(np.ones(x.type.shape, np.bool_))
+    return x, emit_broadcast(b, b.constant(np.array(True)), x.type.shape)

@@ -141,8 +141,8 @@ def _reduction(b: Builder, op_type: str, x: Value, reduced: _Reducer) -> Value:
         return reduced(_KIND_OF_ONNX[op_type], x)
     if op_type == "ReduceL2":
         return b.map(_in_floats(call("sqrt", In(0)), dtype), reduced("sum_square", x))
-    count = prod(x.type.shape[a] for a in reduced.axes)
-    return b.map(call("div", In(0), In(1)), reduced("sum", x), b.constant(np.array(count, dtype)))
+    count = b.integers(np.array(prod(x.type.shape[a] for a in reduced.axes), object))
+    return b.map(call("div", In(0), call("cast", In(1), dtype=dtype)), reduced("sum", x), count)
 
 
 def _log_sum_exp(b: Builder, x: Value, reduced: _Reducer) -> Value:

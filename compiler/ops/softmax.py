@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from ..ir.attributes import bool_attr, int_attr
+from ..ir.expr import In, call
 from ..ir.graph import Array, Node, Value
 from ..ir.integer import SOFTMAX_LIMIT
 from ..ir.registry import OpDef, register
@@ -53,10 +54,20 @@ SOFTMAX = register(
 
 @onnx_op("Softmax", "LogSoftmax", since=13)
 def _softmax(b: Builder, node: OnnxNode) -> Value:
-    x = node.input(0)
-    return b.emit(
-        "softmax", x, axis=normalized_axis(node.integer("axis", -1), x.type.rank), log=node.op_type == "LogSoftmax"
-    )
+    x, log = node.input(0), node.op_type == "LogSoftmax"
+    return _emit_softmax(b, x, normalized_axis(node.integer("axis", -1), x.type.rank), log=log)
+
+
+def _emit_softmax(b: Builder, x: Value, axis: int, *, log: bool, quant: Quant | None = None) -> Value:
+    """`softmax`; that of float64 in its parts."""
+    if x.type.dtype != "float64":
+        return b.emit("softmax", x, axis=axis, log=log, quant=quant)
+    shifted = b.map(call("sub", In(0), In(1)), x, b.emit("reduce", x, kind="max", axes=(axis,), keepdims=True))
+    power = b.map(call("exp", In(0)), shifted)
+    total = b.emit("reduce", power, kind="sum", axes=(axis,), keepdims=True)
+    if log:
+        return b.map(call("sub", In(0), call("log", In(1))), shifted, total)
+    return b.map(call("div", In(0), In(1)), power, total)
 
 
 @onnx_op("Softmax", "LogSoftmax")
@@ -76,4 +87,4 @@ def _of_matrix(b: Builder, node: OnnxNode, x: Value, quant: Quant | None = None,
     """Before opset 13 the dimensions from `axis` on count as one."""
     shape, axis = x.type.shape, normalized_axis(node.integer("axis", 1), x.type.rank)
     matrix = b.reshape(x, shape if axis == len(shape) - 1 else (prod(shape[:axis]), prod(shape[axis:])))
-    return b.reshape(b.emit("softmax", matrix, axis=matrix.type.rank - 1, log=log, quant=quant), shape)
+    return b.reshape(_emit_softmax(b, matrix, matrix.type.rank - 1, log=log, quant=quant), shape)

@@ -159,3 +159,24 @@ def test_nan_stays(machine: Machine) -> None:
         spec = MapSpec(parse(text), (MapOperand("float32"),) * len(inputs), MapOperand("float32"))
         got = run_flat(machine, spec, inputs, np.zeros_like(a))
         np.testing.assert_array_equal(got, evaluate(parse(text), inputs), err_msg=text)
+
+
+@on_machines
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64"])
+def test_wrapped_results_are_used(machine: Machine, dtype: str) -> None:
+    """What overflows is modulo the range also for the operation that takes it: a comparison, a conversion."""
+    a, b = whole(dtype)
+    for text in ("cast<float32>(sub(%0, %1))", "cast<float32>(sub(%0, 5))", "where(lt(add(%0, %1), %0), 1.0, 0.0)"):
+        operands = 2 if "%1" in text else 1
+        spec = MapSpec(parse(text), (MapOperand(dtype),) * operands, MapOperand("float32"))
+        got = run_flat(machine, spec, [a, b][:operands], np.zeros(a.size, np.float32))
+        np.testing.assert_array_equal(got, evaluate(parse(text), [a, b]), err_msg=text)
+
+
+@on_machines
+def test_differences_of_codes(machine: Machine) -> None:
+    """Signed, though the codes are not."""
+    text, codes = "mul(cast<float32>(sub(cast<int32>(%0), %1)), 2.0)", np.arange(256).astype(np.uint8)
+    spec = MapSpec(parse(text), (MapOperand("uint8"), MapOperand("int32", dense=False)), MapOperand("float32"))
+    got = run_flat(machine, spec, [codes, np.array([128], np.int32)], np.zeros(256, np.float32))
+    np.testing.assert_array_equal(got, (codes.astype(np.float32) - 128) * 2)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgec.tests.compiler.lower.running import run
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, run
 from edgec.tests.compiler.lower.test_index_cases import merged
 
 pytestmark = pytest.mark.slow
@@ -37,9 +37,11 @@ REFUSED = re.compile(
 and three cases that state opset 1."""
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_the_standards_cases(family: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("family", "device"), [*((f, HOST) for f in FAMILIES), ("arithmetic", BASE), ("quantization", DOTPROD)]
+)
+def test_the_standards_cases(family: str, device: str, tmp_path: Path) -> None:
     cases, refused = merged(FAMILIES[family].split())
     assert not [(name, why) for name, why in refused.items() if not REFUSED.search(name)]
     assert len(cases.expected) >= LEAST[family]
-    cases.check(run(cases.graph, cases.inputs, tmp_path))
+    cases.check(run(cases.graph, cases.inputs, tmp_path, device))

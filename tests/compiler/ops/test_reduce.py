@@ -60,6 +60,12 @@ def test_softmax(against_ort, rng, op, opset, axis):
     against_ort(helper.make_node(op, ["x"], ["y"], axis=axis), {"x": x}, opset=opset)
 
 
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+def test_softmax_of_float64(against_ort, rng, op):
+    x = rng.normal(size=(2, 3, 4)) * 300
+    against_ort(helper.make_node(op, ["x"], ["y"], axis=1), {"x": x}, outputs={"y": "float64"}, tolerance=1e-12)
+
+
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_lrn(against_ort, rng, size):
     x = rng.normal(size=(2, 7, 3, 4)).astype(np.float32)
