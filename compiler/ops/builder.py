@@ -276,10 +276,17 @@ class RegionBuilder(Builder):
         if value.is_const:
             return value
         if value not in self.captured:
-            codes = dequantized_constant(value)
-            inner = Value(self.claim(value.name), value.type) if codes is None else self.map(In(0), codes)
-            self.captured[value] = inner
+            self.captured[value] = self._inner(value)
         return self.captured[value]
+
+    def _inner(self, value: Value) -> Value:
+        """What importers look into exists here as well: dequantized constants and what shapes decide."""
+        codes, elements = dequantized_constant(value), integers_of(value)
+        if codes is not None:
+            return self.map(In(0), codes)
+        if elements is not None:
+            return self.integers(elements, value.type.dtype)
+        return Value(self.claim(value.name), value.type)
 
     def graph(self, outputs: Sequence[Value], captured: Sequence[Value]) -> Graph:
         """The region: its parameters and what stands for the values `captured` -> `outputs`.

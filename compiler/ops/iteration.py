@@ -4,15 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
 from ...errors import EdgeError
 from ..ir.expr import In, call
+from ..ir.extent import is_symbolic, largest, least
 from ..ir.graph import Value
 from ..ir.types import TensorType
+from .broadcast import emit_broadcast
 from .builder import Builder, RegionBuilder, captures
+from .region import COUNT
 from .slice import emit_slice
+from .trim import trimmed
 
 MAX_WRITTEN_OUT = 128
 """Nodes that an iteration is written out to, rather than looped over."""
@@ -22,6 +27,9 @@ MAX_UNROLLED = 4096
 
 MAX_TRIPS = 2**24
 """Turns of a loop that nothing else ends."""
+
+MAX_COUNTED = 2**16
+"""Elements that are collected where only a run knows how many: memory is planned for all."""
 
 ENDLESS = 2**63 - 1
 
@@ -58,7 +66,7 @@ def iterate(b: Builder, it: Iteration) -> tuple[list[Value], list[Value]]:
 
     ValueError, or an EdgeError about a node inside, where that cannot be had.
     """
-    trips = it.trips if not isinstance(it.trips, Value) else inf
+    trips = inf if isinstance(it.trips, Value) or is_symbolic(it.trips) else it.trips
     written_out = trips * it.size <= MAX_WRITTEN_OUT or _starts_known(it)
     if written_out and (result := _unrolled(b, it, MAX_WRITTEN_OUT)) is not None:
         return result
@@ -95,7 +103,8 @@ def scalar(b: Builder, value: Value, dtype: str, what: str) -> Value:
 
 def _starts_known(it: Iteration) -> bool:
     """Whether it may be that everything about the iteration is known, as for a loop over shapes."""
-    return it.trips == inf and it.condition is not None and it.condition.is_const and all(s.is_const for s in it.states)
+    known = [s.is_const for s in it.states]
+    return isinstance(it.trips, float) and it.condition is not None and it.condition.is_const and all(known)
 
 
 def _unrolled(b: Builder, it: Iteration, limit: int) -> tuple[list[Value], list[Value]] | None:
@@ -135,35 +144,45 @@ def _stacked(b: Builder, parts: Sequence[Value]) -> Value:
 def _looped(b: Builder, it: Iteration) -> tuple[list[Value], list[Value]]:
     """A `loop` node. Collected tensors are states in which each turn inserts its element."""
     body = RegionBuilder(b)
-    index = body.parameter(TensorType((), "int64"))
+    index = body.parameter(COUNT)
     states = [body.parameter(s.type) for s in it.states]
     turn = it.step(body, index, states)
-    for before, after in zip(states, turn.states, strict=True):
-        if before.type != after.type:
-            raise ValueError(
-                f"its state {before.name!r} is {before.type.dtype}{list(before.type.shape)} before a turn and "
-                f"{after.type.dtype}{list(after.type.shape)} after it; states of one type are supported"
-            )
+    _check_states(states, turn.states)
     condition = body.constant(np.array(True)) if turn.condition is None else turn.condition
     _check_end(it, condition)
-    extents = [_extent(it, condition, place) for place in range(len(turn.collected))]
+    limits = [_limit(it, condition, place) for place in range(len(turn.collected))]
+    counters = [body.parameter(COUNT)] if any(limit.counts for limit in limits) else []
     tensors = [
-        _collect(body, index, value, extent, reverse)
-        for value, extent, reverse in zip(turn.collected, extents, it.reverse, strict=True)
+        _collect(body, index, value, limit.extent, reverse)
+        for value, limit, reverse in zip(turn.collected, limits, it.reverse, strict=True)
     ]
-    if 0 in extents:
-        return list(it.states), [b.constant(np.zeros(t.type.shape, t.type.dtype), t.type.quant) for t in tensors]
+    if any(not is_symbolic(limit.extent) and limit.extent == 0 for limit in limits):
+        return list(it.states), [_zeros(b, t.type) for t in tensors]
+    counted = [body.map(call("add", In(0), 1), counter) for counter in counters]
     captured = captures(body)
-    region = body.graph([condition, *turn.states, *tensors], captured)
+    region = body.graph([condition, *turn.states, *counted, *tensors], captured)
     first = b.constant(np.array(True)) if it.condition is None else it.condition
-    empty = [b.constant(np.zeros(t.type.shape, t.type.dtype), t.type.quant) for t in tensors]
-    results = b.emit_all("loop", _trips(b, it, extents), first, *it.states, *empty, *captured, regions=[region])
-    return list(results[: len(states)]), list(results[len(states) :])
+    initial = [*it.states, *(_zeros(b, COUNT) for _ in counters), *(_zeros(b, t.type) for t in tensors)]
+    results = list(b.emit_all("loop", _trips(b, it, limits), first, *initial, *captured, regions=[region]))
+    last, found = results[: len(states)], results[len(states) + len(counters) :]
+    if counters:
+        turns = b.reshape(results[len(states)], (1,))
+        found = [trimmed(b, t, turns) if limit.counts else t for t, limit in zip(found, limits, strict=True)]
+    return last, found
+
+
+def _check_states(before: Sequence[Value], after: Sequence[Value]) -> None:
+    for old, new in zip(before, after, strict=True):
+        if old.type != new.type:
+            raise ValueError(
+                f"its state {old.name!r} is {old.type.dtype}{list(old.type.shape)} before a turn and "
+                f"{new.type.dtype}{list(new.type.shape)} after it; states of one type are supported"
+            )
 
 
 def _check_end(it: Iteration, condition: Value) -> None:
     """ValueError if the turns have no end, or none that a user would see."""
-    if isinstance(it.trips, Value) or it.trips <= MAX_TRIPS:
+    if isinstance(it.trips, Value) or is_symbolic(it.trips) or it.trips <= MAX_TRIPS:
         return
     if condition.data is not None and condition.data.item():
         raise ValueError(f"nothing ends it before {it.trips} turns; at most {MAX_TRIPS} are supported")
@@ -177,25 +196,40 @@ def _collect(body: RegionBuilder, index: Value, value: Value, extent: int, rever
     return body.emit("scatter", whole, from_end(body, index, extent) if reverse else index, value)
 
 
-def _extent(it: Iteration, condition: Value, place: int) -> int:
-    """How many elements a collected tensor has: as many as turns, or as the model states."""
+class _Limit(NamedTuple):
+    """The extent of a collected tensor, or if `counts` the largest one: the number of turns is counted."""
+
+    extent: int
+    counts: bool = False
+
+
+def _limit(it: Iteration, condition: Value, place: int) -> _Limit:
+    """How many elements a collected tensor has: as many as turns, which are known, or as the model states, or counted
+    in a run."""
     first = True if it.condition is None else it.condition.data
     if first is not None and not first:
-        return 0
-    if first is not None and condition.data is not None and not isinstance(it.trips, Value):
-        return int(it.trips) if condition.data.item() else min(int(it.trips), 1)
+        return _Limit(0)
+    if first is not None and condition.data is not None and isinstance(it.trips, int):
+        return _Limit(it.trips if condition.data.item() else least(it.trips, 1))
     stated = it.extents[place]
-    if stated is None:
-        raise ValueError(
-            "it collects a tensor with an element for each turn, but how many turns there are is only known at run "
-            "time; fix its trip count with --const, or give its output a static shape in the model"
-        )
-    return stated
+    if stated is not None:
+        return _Limit(stated)
+    if isinstance(it.trips, int) and largest(it.trips) <= MAX_COUNTED:
+        return _Limit(it.trips, counts=True)
+    raise ValueError(
+        "it collects a tensor with an element for each turn, but how many turns there are is only known at run time; "
+        f"fix its trip count with --const, limit it to {MAX_COUNTED}, or give its output a static shape in the model"
+    )
 
 
-def _trips(b: Builder, it: Iteration, extents: Sequence[int]) -> Value:
+def _trips(b: Builder, it: Iteration, limits: Sequence[_Limit]) -> Value:
     """The number of turns, which collected tensors limit."""
-    limit = min(extents, default=ENDLESS)
+    extents = [limit.extent for limit in limits]
     if isinstance(it.trips, Value):
-        return it.trips if limit == ENDLESS else b.map(call("min", In(0), limit), it.trips)
-    return b.constant(np.array(int(min(it.trips, limit)), np.int64))
+        return b.map(call("min", In(0), min(extents)), it.trips) if extents else it.trips
+    known = it.trips if isinstance(it.trips, int) else ENDLESS
+    return b.integers(np.array(least(known, *extents), object))
+
+
+def _zeros(b: Builder, type: TensorType) -> Value:
+    return emit_broadcast(b, b.constant(np.zeros((), type.dtype), type.quant), type.shape)

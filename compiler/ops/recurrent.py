@@ -8,6 +8,7 @@ import numpy as np
 
 from ..ir.expr import Expr, In, call, clip, hard_sigmoid, leaky_relu, relu, sigmoid, substitute
 from ..ir.graph import Value
+from .broadcast import emit_broadcast
 from .builder import Builder
 from .iteration import Iteration, Turn, element, from_end, iterate
 from .onnx_node import OnnxNode, onnx_op
@@ -150,7 +151,7 @@ def _recurrent(b: Builder, node: OnnxNode) -> Sequence[Value]:
     x = b.transpose(x, (1, 0, 2)) if batch_first else x
     steps, batch, _ = x.type.shape
     hidden = r.type.shape[-1]
-    if node.integer("hidden_size", hidden) != hidden or min(steps, batch, hidden) < 1:
+    if node.integer("hidden_size", hidden) != hidden or 0 in (steps, batch, hidden):
         raise ValueError(f"its hidden size does not fit R of the shape {list(r.type.shape)}, or it has nothing to read")
     functions = _functions(node, kind, len(directions))
     lengths, runs = _lengths(b, node, steps, batch), []
@@ -215,7 +216,7 @@ def _initial(
     for index in range(5, 5 + kind.states):
         given = node.optional(index)
         if given is None:
-            states.append(b.constant(np.zeros((batch, hidden), np.float32)))
+            states.append(emit_broadcast(b, b.constant(np.zeros((), np.float32)), (batch, hidden)))
             continue
         state = element(b, b.transpose(given, (1, 0, 2)) if batch_first else given, at)
         if state.type.shape != (batch, hidden):

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from edgec.compiler.bundle.load import load
 from edgec.compiler.bundle.reader import open_bundle
 from edgec.compiler.driver import build_graph, compile_model
+from edgec.compiler.ir.extent import symbol
 from edgec.runtimes.devices import RunOptions, open_device
 
 pytestmark = pytest.mark.slow
@@ -110,6 +112,24 @@ MODELS = {
 }
 LOOPS = {"gru": 1, "gru by dynamo": 1, "two bidirectional lstms": 4, "a short lstm": 0, "rnn": 1, "a batch of grus": 1,
          "scan": 1, "while": 1, "cond": 0, "script": 1}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["GRU", "LSTM"])
+def test_sequences_of_any_length(kind: str, tmp_path: Path) -> None:
+    """One bundle for all; its loops turn as often as the sequence is long."""
+    torch.manual_seed(0)
+    path, axes = tmp_path / "model.onnx", {"x": {1: "T"}}
+    model = Recurrent(kind, bidirectional=True).eval()
+    torch.onnx.export(model, (torch.randn(SEQUENCE),), path, dynamo=False, input_names=["x"], dynamic_axes=axes)
+    compile_model(path, target="host", shapes={"x": (1, symbol("T", 1, 60), 16)}, output=tmp_path / "model.edge")
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(1)
+    with load(tmp_path / "model.edge") as compiled:
+        for length in (1, 2, 17, 60):
+            feed = {"x": rng.standard_normal((1, length, 16)).astype(np.float32)}
+            (got,), (want,) = compiled.run(feed).values(), session.run(None, feed)
+            assert got.shape == want.shape
+            np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE * float(np.ptp(want)))
 
 
 @pytest.fixture(scope="module", params=MODELS)

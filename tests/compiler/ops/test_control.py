@@ -176,6 +176,20 @@ def test_loop_until_a_computed_condition(check):
     check(endless, {"x": X, "m": np.array(0)})
 
 
+def test_what_a_loop_collects_until_a_computed_condition_is_as_long_as_it_ran(onnxruntime):
+    out = "p = ReduceMax<keepdims = 0>(s2) k = Constant<value = float {9.0}>() d = Less(p, k)"
+    proto = loop(50, GO, out=out)
+    del proto.graph.output[1].type.tensor_type.shape.dim[:]
+    proto.graph.output[1].type.tensor_type.ClearField("shape")
+    graph = import_onnx(proto)
+    verify(graph)
+    for scale in (0.5, 2.0, 100.0):
+        feed = {"x": X * np.float32(scale)}
+        for got, want in zip(run_graph(graph, feed).values(), onnxruntime(proto, feed), strict=True):
+            assert got.shape == want.shape
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
 def test_states_may_change_places(check):
     proto = model("""
         g (float[3,4] x, int64 m) => (float[3,4] y, float[3,4] z) {
