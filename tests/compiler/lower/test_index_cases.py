@@ -13,7 +13,7 @@ from edgec.compiler.lower.lower import lower
 from edgec.passes.pipeline import FLOAT, LATE, run_pipeline
 from edgec.targets.registry import find
 from edgec.tests.compiler.importer.test_backend_cases import data_sets, imported
-from edgec.tests.compiler.lower.running import run
+from edgec.tests.compiler.lower.running import DOTPROD, HOST, run
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +74,8 @@ def merged(ops: Collection[str]) -> tuple[Merged, dict[str, str]]:
     return together, refused
 
 
-def test_the_standards_cases(tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", [HOST, DOTPROD])
+def test_the_standards_cases(device: str, tmp_path: Path) -> None:
     cases, refused = merged(OPS)
     assert set(refused) == REFUSED, refused
-    cases.check(run(cases.graph, cases.inputs, tmp_path))
+    cases.check(run(cases.graph, cases.inputs, tmp_path, device))
