@@ -3,7 +3,7 @@
 from math import prod
 
 from ..ir.attributes import bool_attr, float_attr, int_attr, str_attr
-from ..ir.extent import ceil_div, least, most
+from ..ir.extent import ceil_div, is_symbolic, least, most
 from ..ir.graph import Node
 from ..ir.types import TensorType
 from ..kernels import cumulative, first, nms, nonzero, top_k
@@ -26,9 +26,10 @@ def lower_top_k(c: Context, node: Node) -> None:
     dtype, outer = "uint8" if x.type.dtype == "bool" else x.type.dtype, prod(shape[:axis])
     params = {"count": shape[axis], "flip": 0 if bool_attr(node, "largest") else -1}
     operands = {"x": x.at(), "y": values.at(), "indices": indices.at()}
-    if int_attr(node, "k") > 1:
-        params |= {"k": int_attr(node, "k"), "inner": inner}
-        c.emit(top_k, top_k.TopKSpec(dtype), operands, params, outer * inner)
+    k = int_attr(node, "k")
+    if is_symbolic(k) or k > 1:
+        params |= {"k": k, "inner": inner}
+        c.emit(top_k, top_k.TopKSpec(dtype), operands, params, outer * inner * least(k, 1))
     elif inner == 1:
         c.emit(first, first.FirstSpec(dtype, inner=False), operands, params, outer)
     else:
@@ -51,7 +52,8 @@ def lower_cumulative(c: Context, node: Node) -> None:
         "first": shape[axis] - 1 if reverse else 0, "step": -1 if reverse else 1,
     }  # fmt: skip
     spec = cumulative.CumulativeSpec(str_attr(node, "kind", KINDS), x.type.dtype, bool_attr(node, "exclusive"))
-    c.emit(cumulative, spec, {"x": x.at(), "y": y.at()}, params, prod(shape[:axis]) * chunks)
+    tiles = prod(shape[:axis]) * chunks * least(shape[axis], 1)
+    c.emit(cumulative, spec, {"x": x.at(), "y": y.at()}, params, tiles)
 
 
 @lowering("nonzero")

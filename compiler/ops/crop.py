@@ -3,7 +3,7 @@
 from ..ir.graph import Value
 from .builder import Builder
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
-from .slice import emit_slice
+from .slice import Span, emit_slice, everything
 
 
 @onnx_op("CenterCropPad", takes_codes=True)
@@ -14,13 +14,13 @@ def _center_crop_pad(b: Builder, node: OnnxNode) -> Value:
     axes = [normalized_axis(a, rank) for a in node.integers("axes", range(rank))]
     if len(axes) != len(shape) or min(shape, default=0) < 0:
         raise ValueError(f"it has the extents {list(shape)} for {len(axes)} axes")
-    ranges, pads = [range(d) for d in x.type.shape], [0] * (2 * rank)
+    spans, pads = everything(x), [0] * (2 * rank)
     for axis, wanted in zip(axes, shape, strict=True):
         extent = x.type.shape[axis]
         before = abs(extent - wanted) // 2
         if wanted <= extent:
-            ranges[axis] = range(before, before + wanted)
+            spans[axis] = Span(before, wanted)
         else:
             pads[axis], pads[axis + rank] = before, wanted - extent - before
-    cropped = emit_slice(b, x, ranges)
+    cropped = emit_slice(b, x, spans)
     return b.emit("pad", cropped, pads=tuple(pads)) if any(pads) else cropped

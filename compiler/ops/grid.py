@@ -12,7 +12,7 @@ from ..ir.graph import Array, Value
 from .builder import Builder
 from .indices import MISSED, int32, row_strides
 from .onnx_node import OnnxNode, onnx_op
-from .slice import emit_slice
+from .slice import Span, emit_slice, everything
 
 _MODES = {"nearest": "nearest", "bilinear": "linear", "linear": "linear", "bicubic": "cubic", "cubic": "cubic"}
 
@@ -138,7 +138,7 @@ def _grid_sample(b: Builder, node: OnnxNode) -> Value:
     aligned = bool(node.integer("align_corners", 0))
     taps = []
     for axis, extent in enumerate(image):
-        component = [*map(range, grid.type.shape[:-1]), range(d - 1 - axis, d - axis)]
+        component = [*everything(grid)[:-1], Span(d - 1 - axis, 1)]
         position = b.reshape(emit_slice(b, grid, component), (n, prod(plane)))
         taps.append(_taps(b, position, _Dimension(extent, padding, aligned), _MODES[mode]))
     pixels = _pixel_rows(b, x, with_zero=padding == "zeros")

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..ir.attributes import str_attr
 from ..ir.expr import In, call
+from ..ir.extent import largest
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import TensorType
@@ -62,7 +63,7 @@ SCATTER = register(OpDef("scatter", (3, 3), {"reduction": "none"}, _infer, _refe
 def put_rows(b: Builder, x: Value, offsets: Value, updates: Value, dims: int, reduction: str = "none") -> Value:
     """`x` with `updates` [offsets.shape, x.shape[dims:]] in the rows (of its first `dims` dimensions joined) that
     `offsets` selects."""
-    if not updates.type.size:
+    if largest(updates.type.size) == 0:
         return x
     shape = x.type.shape
     rows = (prod(shape[:dims]), *shape[dims:])

@@ -11,7 +11,7 @@ from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
 from .builder import Builder
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
-from .slice import emit_slice
+from .slice import Span, emit_slice, everything
 
 
 def order_keys(x: Array) -> Array:
@@ -76,9 +76,9 @@ def first_of(b: Builder, x: Value, axis: int, *, largest: bool, last: bool = Fal
     if not extent:
         raise ValueError("it looks for the extreme of no elements")
     if last:
-        ranges = [range(d) for d in x.type.shape]
-        ranges[axis] = ranges[axis][::-1]
-        x = emit_slice(b, x, ranges)
+        spans = everything(x)
+        spans[axis] = Span(extent - 1, extent, -1)
+        x = emit_slice(b, x, spans)
     found = b.emit_all("top_k", x, axis=axis, k=1, largest=largest)[1]
     return b.map(call("sub", extent - 1, In(0)), found) if last else found
 
