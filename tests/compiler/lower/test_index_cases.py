@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx.backend.test.loader import load_model_tests
+from onnx.compose import add_prefix
 
 from edgec import EdgeError
 from edgec.compiler.ir.graph import Array, Graph
@@ -32,20 +33,19 @@ REFUSED = {
 
 
 class Merged:
-    """Many models side by side in one graph; values are called <case>/<name>."""
+    """Many models side by side in one graph."""
 
     def __init__(self) -> None:
         self.graph = Graph("cases", [], [])
         self.inputs: dict[str, Array] = {}
         self.expected: dict[str, Array] = {}
 
-    def add(self, case: str, graph: Graph, inputs: dict[str, Array], outputs: Sequence[Array]) -> None:
-        for value in graph.values():
-            value.name = f"{case}/{value.name}"
+    def add(self, graph: Graph, inputs: dict[str, Array], outputs: Sequence[Array]) -> None:
+        """All names of the graph are its own."""
         self.graph.inputs += graph.inputs
         self.graph.outputs += graph.outputs
         self.graph.nodes += graph.nodes
-        self.inputs |= {v.name: inputs[v.name.removeprefix(f"{case}/")] for v in graph.inputs}
+        self.inputs |= {v.name: inputs[v.name] for v in graph.inputs}
         self.expected |= {v.name: array for v, array in zip(graph.outputs, outputs, strict=True)}
 
     def check(self, found: dict[str, Array]) -> None:
@@ -64,16 +64,17 @@ def merged(ops: Collection[str]) -> tuple[Merged, dict[str, str]]:
     for case in load_model_tests(kind="node"):
         if len(case.model.graph.node) != 1 or case.model.graph.node[0].op_type not in ops:
             continue
-        for inputs, expected in data_sets(case, case.model):
+        model = add_prefix(case.model, f"{case.name}/")
+        for inputs, expected in data_sets(case, model):
             try:
-                graph = imported(case.model, inputs)
+                graph = imported(model, inputs)
                 run_pipeline(graph, FLOAT, verify=True)
                 run_pipeline(graph, LATE, verify=True)
                 lower(graph, find("host"))
             except EdgeError as e:
                 refused[case.name] = str(e)
                 continue
-            together.add(case.name, graph, inputs, expected)
+            together.add(graph, inputs, expected)
     return together, refused
 
 
