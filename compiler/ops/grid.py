@@ -51,7 +51,7 @@ def _centres(extent: int, aligned: bool) -> Array:
 
 
 @dataclass(frozen=True)
-class _Dimension:
+class Dimension:
     """A dimension of the sampled image: how a position in [-1, 1] becomes a pixel."""
 
     extent: int
@@ -136,23 +136,31 @@ def _grid_sample(b: Builder, node: OnnxNode) -> Value:
         raise ValueError(f"its grid {list(grid.type.shape)} does not fit the input {list(x.type.shape)}")
     plane, image = grid.type.shape[1:-1], x.type.shape[2:]
     aligned = bool(node.integer("align_corners", 0))
-    taps = []
-    for axis, extent in enumerate(image):
+    dimensions = [Dimension(extent, padding, aligned) for extent in image]
+    places = []
+    for axis, dimension in enumerate(dimensions):
         component = [*everything(grid)[:-1], Span(d - 1 - axis, 1)]
         position = b.reshape(emit_slice(b, grid, component), (n, prod(plane)))
-        taps.append(_taps(b, position, _Dimension(extent, padding, aligned), _MODES[mode]))
-    pixels = _pixel_rows(b, x, with_zero=padding == "zeros")
+        places.append(b.map(dimension.coordinate(In(0), rounded=mode == "nearest"), position))
+    values = sample(b, x, places, dimensions, _MODES[mode])
+    channels_first = (0, d + 1, *range(1, d + 1))
+    return b.transpose(b.reshape(values, (n, *plane, x.type.shape[1])), channels_first)
+
+
+def sample(b: Builder, x: Value, places: Sequence[Value], dimensions: Sequence[Dimension], mode: str) -> Value:
+    """x [n, c, *image] at `places`, for each dimension [n, positions] in units of pixels -> [n, positions, c]."""
+    n, _, *image = x.type.shape
+    taps = [_taps(b, at, dimension, mode) for at, dimension in zip(places, dimensions, strict=True)]
+    pixels = _pixel_rows(b, x, with_zero=dimensions[0].padding == "zeros")
     total: Value | None = None
     for corner in product(*taps):
         values = b.emit("gather", pixels, _rows(b, n, image, corner, prod(image) * n))
         total = _accumulate(b, total, values, [t.weight for t in corner if t.weight is not None])
     assert total is not None
-    channels_first = (0, d + 1, *range(1, d + 1))
-    return b.transpose(b.reshape(total, (n, *plane, x.type.shape[1])), channels_first)
+    return total
 
 
-def _taps(b: Builder, position: Value, dimension: _Dimension, mode: str) -> list[_Tap]:
-    at = b.map(dimension.coordinate(In(0), rounded=mode == "nearest"), position)
+def _taps(b: Builder, at: Value, dimension: Dimension, mode: str) -> list[_Tap]:
     whole: Expr = In(0) if mode == "nearest" else call("floor", In(0))
     return [
         _Tap(
