@@ -12,6 +12,7 @@ from edgec.compiler.bundle.load import load
 from edgec.compiler.bundle.reader import open_bundle
 from edgec.compiler.driver import build_graph, compile_model
 from edgec.compiler.ir.extent import symbol
+from edgec.compiler.ops.reference import run_graph
 from edgec.runtimes.devices import RunOptions, open_device
 
 pytestmark = pytest.mark.slow
@@ -112,6 +113,25 @@ MODELS = {
 }
 LOOPS = {"gru": 1, "gru by dynamo": 1, "two bidirectional lstms": 4, "a short lstm": 0, "rnn": 1, "a batch of grus": 1,
          "scan": 1, "while": 1, "cond": 0, "script": 1}  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", [3, 40])
+def test_int8_leaves_recurrences_in_float(steps: int, tmp_path: Path) -> None:
+    """Written out or looped; the layer after them is an integer one."""
+    torch.manual_seed(0)
+    path, rng = tmp_path / "model.onnx", np.random.default_rng(2)
+    torch.onnx.export(Recurrent("LSTM").eval(), (torch.randn(1, steps, 16),), path, dynamo=False, input_names=["x"])
+    (tmp_path / "samples").mkdir()
+    x = rng.standard_normal((1, steps, 16)).astype(np.float32)
+    np.save(tmp_path / "samples" / "x.npy", x)
+    graph = build_graph(path, int8=True, calibrate=tmp_path / "samples", calibration="minmax", verify=True)
+    computing = [n for part in graph.graphs() for n in part.nodes if n.op in ("map", "matmul")]
+    integer = {n.name for n in computing for v in n.inputs if v.type.dtype == "int8"}
+    assert any("head" in name for name in integer) and not any("LSTM" in name for name in integer)
+    (want,) = ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    (got,) = run_graph(graph, {"x": x}).values()
+    # half a step each of 24 inputs and weights and of the result, which is far from adding up
+    np.testing.assert_allclose(got, want, rtol=0, atol=4 / 255 * float(np.ptp(want)))
 
 
 @pytest.mark.parametrize("kind", ["GRU", "LSTM"])
