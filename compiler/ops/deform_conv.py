@@ -12,7 +12,8 @@ from .grid import Dimension, sample
 from .matmul import multiply
 from .onnx_node import OnnxNode, onnx_op
 from .padding import Window, window
-from .slice import emit_slice
+from .slice import Span, emit_slice, whole
+from .spatial import require_fixed
 
 MAX_SAMPLES = 2**26
 """Elements of all windows."""
@@ -47,6 +48,7 @@ def _deform_conv(b: Builder, node: OnnxNode) -> Value:
 def _geometry(node: OnnxNode, x: Value, w: Value, offsets: Value, mask: Value | None) -> tuple[Window, _Shape]:
     if x.type.rank != 4 or w.type.rank != 4:
         raise ValueError(f"data {list(x.type.shape)} and weights {list(w.type.shape)}; 2-d ones are supported")
+    require_fixed(x.type.shape, "its extents")
     n, channels, *plane = x.type.shape
     groups, offset_groups = node.integer("group", 1), node.integer("offset_group", 1)
     where = window(node, plane, w.type.shape[2:])
@@ -80,7 +82,7 @@ def _sampled(b: Builder, x: Value, offsets: Value, mask: Value | None, where: Wi
     grid = np.indices((*where.kernel, shape.height, shape.width)).astype(np.float32)
     for axis, dimension in enumerate(dimensions):
         at = grid[2 + axis] * where.strides[axis] + grid[axis] * where.dilations[axis] - where.pads[axis]
-        shift = emit_slice(b, offsets, [range(images), range(taps), range(axis, axis + 1), range(pixels)])
+        shift = emit_slice(b, offsets, [whole(images), whole(taps), Span(axis, 1), whole(pixels)])
         place = dimension.bounded(call("add", In(0), In(1)))
         fixed = b.constant(at.reshape(1, taps * pixels))
         places.append(b.map(place, b.reshape(shift, (images, taps * pixels)), fixed))

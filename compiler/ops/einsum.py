@@ -9,7 +9,7 @@ from ..ir.graph import Value
 from .builder import Builder
 from .matmul import multiply
 from .onnx_node import OnnxNode, onnx_op
-from .slice import emit_slice
+from .slice import Span, emit_slice, whole
 
 Label = str
 """A letter, or "...n": dimension n, counted from the last one, of what an ellipsis stands for."""
@@ -79,7 +79,7 @@ def _diagonal(b: Builder, x: Value, labels: Sequence[Label]) -> _Term:
         if x.type.shape[second] != extent:
             raise ValueError(f"label {labels[first]!r} stands for {extent} and {x.type.shape[second]} in one operand")
         flat = b.reshape(b.transpose(x, (*rest, first, second)), (*others, extent * extent))
-        x = emit_slice(b, flat, [*map(range, others), range(0, extent * extent, extent + 1)])
+        x = emit_slice(b, flat, [*map(whole, others), Span(0, extent, extent + 1)])
         labels = (*(labels[i] for i in rest), labels[first])
     return _Term(x, tuple(labels))
 

@@ -11,7 +11,8 @@ from ..ir.graph import Array, Value
 from .builder import Builder
 from .matmul import multiply
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
-from .slice import emit_slice
+from .slice import emit_slice, whole
+from .spatial import require_fixed
 
 DIRECT = 2**20
 """Elements of a matrix that transforms by itself; larger ones are split where the length has factors."""
@@ -93,10 +94,11 @@ def _dft(b: Builder, node: OnnxNode, axis: int) -> Value:
 def transformed(b: Builder, x: Value, f: _Transform, weights: Array | None = None) -> Value:
     """x [..., n, c], times `weights` [n] -> [..., m, c']."""
     *rest, n, c = x.type.shape
+    require_fixed((n, f.length), "the signal's length")
     if not 0 < f.length < MAX_LENGTH or not n:
         raise ValueError(f"it transforms {n} elements to {f.length}; lengths of 1 to {MAX_LENGTH} are supported")
     n = min(n, f.taken)
-    x = b.reshape(emit_slice(b, x, [*map(range, rest), range(n), range(c)]), (prod(rest), n, c))
+    x = b.reshape(emit_slice(b, x, [*map(whole, rest), whole(n), whole(c)]), (prod(rest), n, c))
     window = np.ones(n) if weights is None else weights[:n].astype(np.float64)
     elements = n * c * prod(f.given)
     if elements <= DIRECT or (_factor(f.length) == 1 and elements <= MAX_MATRIX):
@@ -105,7 +107,7 @@ def transformed(b: Builder, x: Value, f: _Transform, weights: Array | None = Non
         if weights is not None:
             x = b.map(call("mul", In(0), In(1)), x, b.constant(window[:, None].astype(x.type.dtype)))
         y = _long(b, _whole(b, x, f), f.inverse)
-        y = emit_slice(b, y, [range(prod(rest)), *map(range, f.given)])
+        y = emit_slice(b, y, [whole(prod(rest)), *map(whole, f.given)])
     return b.reshape(y, (*rest, *f.given))
 
 
@@ -125,7 +127,7 @@ def _whole(b: Builder, x: Value, f: _Transform) -> Value:
     if f.taken == f.length:
         return x
     mirrored = range(f.length - f.taken, 0, -1)
-    rest = emit_slice(b, x, [range(rows), mirrored, range(2)])
+    rest = emit_slice(b, x, [whole(rows), mirrored, whole(2)])
     conjugate = b.constant(np.array([1, -1], x.type.dtype))
     return b.emit("concat", x, b.map(call("mul", In(0), In(1)), rest, conjugate), axis=1)
 
@@ -145,7 +147,7 @@ def _long(b: Builder, x: Value, inverse: bool) -> Value:
     columns = b.transpose(b.reshape(x, (rows, p, q, 2)), (0, 2, 1, 3))  # [P, j2, j1]
     first = b.reshape(_long(b, b.reshape(columns, (rows * q, p, 2)), inverse), (rows, q, p, 2))  # [P, j2, k1]
     angle = (2 if inverse else -2) * np.pi * np.outer(np.arange(q), np.arange(p)) / n
-    swapped = emit_slice(b, first, [range(rows), range(q), range(p), range(2)[::-1]])
+    swapped = emit_slice(b, first, [whole(rows), whole(q), whole(p), range(2)[::-1]])
     cosine, sine = np.cos(angle)[..., None], np.stack([-np.sin(angle), np.sin(angle)], -1)
     rotation = call("add", call("mul", In(0), In(1)), call("mul", In(2), In(3)))
     turns = [b.constant(a.astype(x.type.dtype)) for a in (cosine, sine)]
@@ -168,6 +170,7 @@ def _stft(b: Builder, node: OnnxNode) -> Value:
     if signal.type.rank not in (2, 3) or (signal.type.rank == 3 and signal.type.shape[2] not in (1, 2)):
         raise ValueError(f"its signal has the shape {list(signal.type.shape)}, but must be [batch, length, 1 or 2]")
     batch, extent, *parts = signal.type.shape
+    require_fixed((batch, extent), "the signal's extents")
     if given is None and window is None:
         raise ValueError("a window or a frame_length must be given")
     weights = None if window is None else b.array(window, "window")

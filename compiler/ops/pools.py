@@ -16,6 +16,7 @@ from .indices import row_strides
 from .onnx_node import MICROSOFT, OnnxNode, onnx_op
 from .padding import Window, ceil_pads, planar, unplanar, window
 from .qdq import quantized_output, quantized_value
+from .spatial import require_fixed
 from .top_k import first_of
 
 MAX_WINDOWS = 2**26
@@ -94,6 +95,7 @@ def _max_pool(b: Builder, node: OnnxNode) -> Value | Sequence[Value]:
 
 def _with_indices(b: Builder, x: Value, w: Window, *, column_major: bool) -> tuple[Value, Value]:
     """The maxima, and the flat index in `x` of each, the first of equal ones."""
+    require_fixed(x.type.shape, "its extents")
     n, c, *plane = x.type.shape
     seen = _seen(w, plane)
     windows, taps = seen.shape[:-1], seen.shape[-1]

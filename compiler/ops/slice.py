@@ -51,6 +51,11 @@ class Span(NamedTuple):
     step: int = 1
 
 
+def whole(extent: int) -> Span:
+    """All indices of a dimension."""
+    return Span(0, extent)
+
+
 def emit_slice(b: Builder, x: Value, spans: Sequence[Span | range]) -> Value:
     """The elements of `x` at the indices `spans`, one a dimension."""
     parts = [Span(s.start, len(s), s.step) if isinstance(s, range) else s for s in spans]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..ir.attributes import ints_attr, layout_attr
+from ..ir.extent import is_symbolic
 from ..ir.graph import Array, Node
 from ..ir.types import TensorType
 
@@ -13,6 +14,12 @@ NCHW_FROM_NHWC = (0, 3, 1, 2)
 
 MAX_PLANE = 2**26
 """Elements of a padded plane: more is a malformed model."""
+
+
+def require_fixed(extents: Sequence[int], what: str) -> None:
+    """ValueError if a run decides any of `extents`."""
+    if any(is_symbolic(v) for v in extents):
+        raise ValueError(f"a run decides {what}, {list(extents)}: give the input a fixed shape")
 
 
 def to_nchw(node: Node, x: Array) -> Array:

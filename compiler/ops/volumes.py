@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ..ir.graph import Value
 from .builder import Builder
 from .padding import Window
-from .slice import emit_slice
+from .slice import Span, emit_slice, whole
 
 _DEPTH_SECOND = (0, 2, 1, 3, 4)
 """[N, C, D, H, W] <-> [N, D, C, H, W]."""
@@ -42,7 +42,7 @@ def conv_transpose3d(
     """
     depth, plane = _split(window)
     channels, outputs, kd, *kernel = w.type.shape
-    reversed_depth = emit_slice(b, w, [range(n)[::-1] if i == 2 else range(n) for i, n in enumerate(w.type.shape)])
+    reversed_depth = emit_slice(b, w, [range(n)[::-1] if i == 2 else whole(n) for i, n in enumerate(w.type.shape)])
     grouped = b.reshape(reversed_depth, (groups, channels // groups, outputs, kd, *kernel))
     flat = b.reshape(b.transpose(grouped, (0, 3, 1, 2, 4, 5)), (kd * channels, outputs, *kernel))
     reach = (kd - 1) * depth.dilation
@@ -65,7 +65,7 @@ def _spread(b: Builder, x: Value, step: int) -> Value:
     apart = b.reshape(x, (n, d, 1, *rest))
     pads = (*[0] * 6, 0, 0, step - 1, 0, 0, 0)
     filled = b.reshape(b.emit("pad", apart, pads=pads, value=0.0, mode="constant"), (n, d * step, *rest))
-    return emit_slice(b, filled, [range(n), range((d - 1) * step + 1), *map(range, rest)])
+    return emit_slice(b, filled, [whole(n), whole((d - 1) * step + 1), *map(whole, rest)])
 
 
 def _by_planes(b: Builder, x: Value, depth: _Depth, groups: int, conv: Callable[[Value], Value]) -> Value:
@@ -78,8 +78,8 @@ def _by_planes(b: Builder, x: Value, depth: _Depth, groups: int, conv: Callable[
     taps = []
     for k in range(depth.kernel):
         first = k * depth.dilation
-        seen = range(first, first + (outputs - 1) * depth.stride + 1, depth.stride)
-        tap = emit_slice(b, x, [range(n), seen, range(c), *map(range, plane)])
+        seen = Span(first, outputs, depth.stride)
+        tap = emit_slice(b, x, [whole(n), seen, whole(c), *map(whole, plane)])
         taps.append(b.reshape(tap, (n, outputs, groups, c // groups, *plane)))
     stacked = b.emit("concat", *taps, axis=3)
     y = conv(b.reshape(stacked, (n * outputs, depth.kernel * c, *plane)))
@@ -89,8 +89,8 @@ def _by_planes(b: Builder, x: Value, depth: _Depth, groups: int, conv: Callable[
 def _padded(b: Builder, x: Value, begin: int, end: int) -> Value:
     """x [N, D, C, H, W] with empty slices at both ends, or without some of its own where these are negative."""
     n, d, *rest = x.type.shape
-    kept = range(max(-begin, 0), d - max(-end, 0))
-    x = emit_slice(b, x, [range(n), kept, *map(range, rest)])
+    kept = Span(max(-begin, 0), d - max(-end, 0) - max(-begin, 0))
+    x = emit_slice(b, x, [whole(n), kept, *map(whole, rest)])
     if begin <= 0 and end <= 0:
         return x
     pads = (0, max(begin, 0), 0, 0, 0, 0, max(end, 0), 0, 0, 0)
