@@ -18,6 +18,9 @@ _MODES = {"nearest": "nearest", "bilinear": "linear", "linear": "linear", "bicub
 
 _PADDINGS = ("zeros", "border", "reflection")
 
+MAX_PLANE = 2**20
+"""Pixels along a dimension: more stem from a malformed model."""
+
 _FAR = 4
 """Pixels beyond the border at which all positions are alike: none of their taps lies inside."""
 
@@ -27,7 +30,7 @@ def _affine_grid(b: Builder, node: OnnxNode) -> Value:
     """theta [n, d, d + 1] -> [n, *plane, d]: theta times (x, y, [z], 1) at every pixel, in [-1, 1] across the plane."""
     theta, size = node.input(0), b.ints(node.input(1), "size")
     plane, d = size[2:], len(size) - 2
-    if d not in (2, 3) or theta.type.shape != (size[0], d, d + 1) or min(plane) < 1:
+    if d not in (2, 3) or theta.type.shape != (size[0], d, d + 1) or not 1 <= min(plane) <= max(plane) <= MAX_PLANE:
         raise ValueError(f"its theta {list(theta.type.shape)} and size {list(size)} do not fit 2 or 3 dimensions")
     columns = [
         b.reshape(emit_slice(b, theta, [range(size[0]), range(d), range(j, j + 1)]), (size[0], *(1,) * d, d))

@@ -9,6 +9,9 @@ from .indices import from_end
 from .onnx_node import DTYPE_OF_ONNX, OnnxNode, normalized_axis, onnx_op
 from .slice import emit_slice
 
+MAX_DEPTH = 2**24
+"""Of a one-hot encoding: more stems from a malformed model."""
+
 
 @onnx_op("OneHot")
 def _one_hot(b: Builder, node: OnnxNode) -> Value:
@@ -16,8 +19,10 @@ def _one_hot(b: Builder, node: OnnxNode) -> Value:
     end, others outside [0, depth) are nowhere."""
     indices, values = node.input(0), node.input(2)
     (depth,) = (int(v) for v in b.array(node.input(1), "depth").reshape(-1))
-    if depth < 1 or values.type.shape != (2,):
-        raise ValueError(f"its depth is {depth} and its values are {list(values.type.shape)}; at least 1, and two")
+    if not 1 <= depth <= MAX_DEPTH or values.type.shape != (2,):
+        raise ValueError(
+            f"its depth is {depth}, its values are {list(values.type.shape)}; supported are 1 to {MAX_DEPTH}, and two"
+        )
     rank = indices.type.rank + 1
     axis = normalized_axis(node.integer("axis", -1), rank)
     shape = indices.type.shape

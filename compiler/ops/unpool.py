@@ -53,10 +53,14 @@ def _col2im(b: Builder, node: OnnxNode) -> Value:
         raise ValueError(f"its image {list(image)}, block, strides, dilations and pads differ in length")
     if min(*image, *kernel, *strides, *dilations) < 1 or x.type.shape[1] % prod(kernel):
         raise ValueError(f"blocks of {list(kernel)} of an image {list(image)} are not in {list(x.type.shape)}")
-    places = _window_places(image, kernel, strides, pads, dilations)
+    counts = [
+        (extent + pads[i] + pads[i + n] - dilations[i] * (kernel[i] - 1) - 1) // strides[i] + 1
+        for i, extent in enumerate(image)
+    ]
+    if min(counts) < 1 or prod(counts) != x.type.shape[2]:
+        raise ValueError(f"its input has {x.type.shape[2]} windows, but the image {counts}")
+    places = _window_places(image, kernel, strides, pads, dilations, counts)
     batch, channels = x.type.shape[0], x.type.shape[1] // prod(kernel)
-    if places.shape != (prod(kernel), x.type.shape[2]):
-        raise ValueError(f"its input has {x.type.shape[2]} windows, but the image {places.shape[1]}")
     windows = b.reshape(x, (batch, channels, *places.shape))
     rows = b.transpose(windows, (2, 3, 0, 1))
     target = _zeros(b, (prod(image), batch, channels), x.type.dtype)
@@ -65,14 +69,14 @@ def _col2im(b: Builder, node: OnnxNode) -> Value:
 
 
 def _window_places(
-    image: Sequence[int], kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int]
-) -> Array:
+    image: Sequence[int], kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int],
+    counts: Sequence[int],
+) -> Array:  # fmt: skip
     """int32 [elements of the kernel, windows]: the pixel that each element of each window lies on, or MISSED."""
     n = len(image)
     flat, exists = np.zeros((1,) * (2 * n), np.int64), np.ones((1,) * (2 * n), bool)
     for axis, (extent, step) in enumerate(zip(image, row_strides(image), strict=True)):
-        reach = extent + pads[axis] + pads[axis + n] - dilations[axis] * (kernel[axis] - 1) - 1
-        starts = np.arange(reach // strides[axis] + 1) * strides[axis] - pads[axis]
+        starts = np.arange(counts[axis]) * strides[axis] - pads[axis]
         at = starts + (np.arange(kernel[axis]) * dilations[axis])[:, None]
         at = at.reshape([at.shape[i // n] if i % n == axis else 1 for i in range(2 * n)])
         flat, exists = flat + at * step, exists & (at >= 0) & (at < extent)

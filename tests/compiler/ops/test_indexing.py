@@ -193,3 +193,21 @@ def test_errors(import_error, rng):
     assert "batch" in import_error(node, {"x": floats(rng, 3, 4), "i": ints([0])})
     node = helper.make_node("Det", ["x"], ["y"], name="n")
     assert "square" in import_error(node, {"x": floats(rng, 3, 4)})
+
+
+def test_sizes_are_bounded(import_error, rng):
+    """What a malformed model asks for is refused before anything of that size is made."""
+    huge = ints(2**40)
+    node = helper.make_node("OneHot", ["i", "d", "v"], ["y"], name="n")
+    assert "depth" in import_error(node, {"i": ints(1, 2), "v": np.zeros(2, np.float32)}, {"d": huge})
+    node = helper.make_node("AffineGrid", ["t", "s"], ["y"], name="n")
+    assert "size" in import_error(node, {"t": floats(rng, 1, 2, 3)}, {"s": ints(1, 1, 2, 2**40)}, opset=20)
+    node = helper.make_node("Col2Im", ["x", "i", "k"], ["y"], name="n")
+    constants = {"i": ints(2, 2**40), "k": ints(2, 2)}
+    assert "windows" in import_error(node, {"x": floats(rng, 1, 4, 3)}, constants, opset=18)
+    node = helper.make_node("CenterCropPad", ["x", "s"], ["y"], name="n", axes=[0])
+    assert "bytes" in import_error(node, {"x": floats(rng, 4, 4)}, {"s": huge}, opset=18)
+    node = helper.make_node("Pad", ["x", "p"], ["y"], name="n", mode="wrap")
+    assert "not possible" in import_error(node, {"x": floats(rng, 4)}, {"p": ints(0, 2**40)}, opset=19)
+    node = helper.make_node("TopK", ["x", "k"], ["y", "i"], name="n")
+    assert "of 4 elements" in import_error(node, {"x": floats(rng, 4)}, {"k": huge})
