@@ -183,19 +183,14 @@ class Builder:
 
     def _extents_as_inputs(self, expr: Expr, inputs: tuple[Value, ...]) -> tuple[Expr, tuple[Value, ...]]:
         """`expr` with inputs in place of literals that are extents, and all inputs."""
-        extents = list(dict.fromkeys(e.value for e in walk(expr) if isinstance(e, Const) and is_symbolic(e.value)))
-        if not extents:
-            return expr, inputs
-        for i, extent in enumerate(extents, len(inputs)):
-            expr = _with_input(expr, extent, i)
-        given = ["float32" if v.type.quant else v.type.dtype for v in inputs]
-        for dtype in INTEGERS:
-            try:
-                infer_dtype(expr, [*given, *[dtype] * len(extents)])
-            except ValueError:
-                continue
-            return expr, (*inputs, *(self.integers(np.array(e, object), dtype) for e in extents))
-        raise ValueError(f"it computes with {extents[0]}, which is known only in a run, in {', '.join(given)}")
+        while (literal := _extent_in(expr)) is not None:
+            lifted = _with_input(expr, literal, len(inputs))
+            given = ["float32" if v.type.quant else v.type.dtype for v in inputs]
+            dtype = next((d for d in INTEGERS if _is_typed(lifted, [*given, d])), None)
+            if dtype is None:
+                raise ValueError(f"it computes in {', '.join(given)} with {literal.value}, which only a run knows")
+            expr, inputs = lifted, (*inputs, self.integers(np.array(literal.value, object), dtype))
+        return expr, inputs
 
     @staticmethod
     def _tensors(inputs: Sequence[Value]) -> list[int]:
@@ -308,13 +303,27 @@ def captures(*regions: RegionBuilder) -> list[Value]:
     return list(found)
 
 
-def _with_input(expr: Expr, literal: object, number: int) -> Expr:
-    """`expr` with input `number` in place of a literal."""
-    if isinstance(expr, Const) and is_symbolic(expr.value) and expr.value == literal:
+def _extent_in(expr: Expr) -> Const | None:
+    """A literal of `expr` that only a run knows, if there is one."""
+    return next((e for e in walk(expr) if isinstance(e, Const) and is_symbolic(e.value)), None)
+
+
+def _with_input(expr: Expr, literal: Const, number: int) -> Expr:
+    """`expr` with input `number` in place of this occurrence of a literal."""
+    if expr is literal:
         return In(number)
     if not isinstance(expr, Call):
         return expr
     return call(expr.fn, *(_with_input(a, literal, number) for a in expr.args), dtype=expr.dtype)
+
+
+def _is_typed(expr: Expr, inputs: Sequence[str]) -> bool:
+    """Whether operands of these dtypes go together."""
+    try:
+        infer_dtype(expr, inputs)
+    except ValueError:
+        return False
+    return True
 
 
 def dequantized_constant(value: Value) -> Value | None:

@@ -55,7 +55,7 @@ def folded(node: Node) -> Array | None:
     decides by size."""
     if not any(v.producer is not None and v.producer.op == "extents" for v in node.inputs):
         return None
-    if node.output.type.dtype not in INTEGERS or node.output.type.quant is not None:
+    if node.output.type.dtype not in (*INTEGERS, "bool") or node.output.type.quant is not None:
         return None
     if any(is_symbolic(d) for d in node.output.type.shape) or node.output.type.size > MAX_ELEMENTS:
         return None
@@ -141,6 +141,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
     "div": _quotient,
+    "mod": lambda a, b: a - b * _quotient(a, b),
     "min": least,
     "max": most,
     "neg": lambda a: -a,

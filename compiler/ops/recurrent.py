@@ -12,7 +12,7 @@ from .broadcast import emit_broadcast
 from .builder import Builder
 from .iteration import Iteration, Turn, element, from_end, iterate
 from .onnx_node import OnnxNode, onnx_op
-from .slice import emit_slice
+from .slice import emit_slice, whole
 
 TURN_NODES = 32
 """What a time step counts as. It has fewer, but no two are alike to the optimizer: only the shortest sequences are
@@ -71,7 +71,7 @@ class Direction:
     def gate(self, b: Builder, value: Value, gate: int, count: int = 1) -> Value:
         """The columns of `count` gates from number `gate` on."""
         columns = range(gate * self.hidden, (gate + count) * self.hidden)
-        return emit_slice(b, value, [*map(range, value.type.shape[:-1]), columns])
+        return emit_slice(b, value, [*whole(value.type.shape[:-1]), columns])
 
 
 _Cell = Callable[[Builder, Direction, Value, Sequence[Value]], list[Value]]

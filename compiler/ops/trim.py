@@ -12,7 +12,7 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
 from .builder import Builder, RegionBuilder
-from .slice import Span, emit_slice, everything
+from .slice import Span, emit_slice, whole
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
@@ -38,7 +38,7 @@ def measured(node: Node) -> Symbol:
 def trimmed(b: Builder, padded: Value, count: Value) -> Value:
     """The first `count` (int64 [1]) entries along the first dimension of `padded`."""
     if count.data is not None:
-        return emit_slice(b, padded, [Span(0, int(count.data[0])), *everything(padded)[1:]])
+        return emit_slice(b, padded, [Span(0, int(count.data[0])), *whole(padded.type.shape[1:])])
     if isinstance(b, RegionBuilder):
         raise ValueError("the size of its output depends on data; that is supported outside of branches and loops only")
     extent = symbol(padded.name, 0, largest(padded.type.shape[0]))
