@@ -16,7 +16,7 @@ from ..ir.types import TensorType
 from .broadcast import emit_broadcast
 from .builder import Builder, RegionBuilder, captures
 from .region import COUNT
-from .slice import emit_slice
+from .slice import emit_slice, whole
 from .trim import trimmed
 
 MAX_WRITTEN_OUT = 128
@@ -190,10 +190,10 @@ def _check_end(it: Iteration, condition: Value) -> None:
 
 def _collect(body: RegionBuilder, index: Value, value: Value, extent: int, reverse: bool) -> Value:
     """The tensor of `extent` elements with `value` inserted; empty ones need no node."""
-    whole = body.parameter(TensorType((extent, *value.type.shape), value.type.dtype, value.type.quant))
-    if whole.type.size == 0:
-        return whole
-    return body.emit("scatter", whole, from_end(body, index, extent) if reverse else index, value)
+    complete = body.parameter(TensorType((extent, *value.type.shape), value.type.dtype, value.type.quant))
+    if complete.type.size == 0:
+        return complete
+    return body.emit("scatter", complete, from_end(body, index, extent) if reverse else index, value)
 
 
 class _Limit(NamedTuple):

@@ -67,11 +67,6 @@ def emit_slice(b: Builder, x: Value, spans: Sequence[Span | range]) -> Value:
     return b.emit("slice", x, type=type_, starts=starts, steps=steps)
 
 
-def everything(x: Value) -> list[Span]:
-    """All indices of `x`."""
-    return whole(x.type.shape)
-
-
 def whole(extents: Sequence[int]) -> list[Span]:
     """All indices of dimensions of these extents."""
     return [Span(0, d) for d in extents]
