@@ -3,7 +3,7 @@
 from ..ir.graph import Value
 from .builder import Builder
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
-from .slice import Span, emit_slice, whole
+from .slice import Span, emit_slice, everything
 
 
 @onnx_op("CenterCropPad", takes_codes=True)
@@ -14,7 +14,7 @@ def _center_crop_pad(b: Builder, node: OnnxNode) -> Value:
     axes = [normalized_axis(a, rank) for a in node.integers("axes", range(rank))]
     if len(axes) != len(shape) or min(shape, default=0) < 0:
         raise ValueError(f"it has the extents {list(shape)} for {len(axes)} axes")
-    spans, pads = whole(x.type.shape), [0] * (2 * rank)
+    spans, pads = everything(x), [0] * (2 * rank)
     for axis, wanted in zip(axes, shape, strict=True):
         extent = x.type.shape[axis]
         before = abs(extent - wanted) // 2

@@ -6,7 +6,7 @@ from ..ir.expr import Expr, In, call
 from ..ir.graph import Value
 from .builder import Builder
 from .onnx_node import OnnxNode, onnx_op
-from .slice import Span, emit_slice, whole
+from .slice import Span, emit_slice, everything
 
 LARGEST = 6
 """Rows of a matrix: the minors of more would be hundreds of maps."""
@@ -22,7 +22,7 @@ def _det(b: Builder, node: OnnxNode) -> Value:
     batch = x.type.shape[:-2]
 
     def entry(row: int, column: int) -> Value:
-        place = [*whole(x.type.shape)[:-2], Span(row, 1), Span(column, 1)]
+        place = [*everything(x)[:-2], Span(row, 1), Span(column, 1)]
         return b.reshape(emit_slice(b, x, place), batch)
 
     minors: dict[tuple[int, ...], Value] = {(c,): entry(n - 1, c) for c in range(n)}

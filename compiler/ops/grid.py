@@ -12,7 +12,7 @@ from ..ir.graph import Array, Value
 from .builder import Builder
 from .indices import MISSED, int32, row_strides
 from .onnx_node import OnnxNode, onnx_op
-from .slice import Span, emit_slice, whole
+from .slice import Span, emit_slice, everything
 
 _MODES = {"nearest": "nearest", "bilinear": "linear", "linear": "linear", "bicubic": "cubic", "cubic": "cubic"}
 
@@ -142,7 +142,7 @@ def _grid_sample(b: Builder, node: OnnxNode) -> Value:
     dimensions = [Dimension(extent, padding, aligned) for extent in image]
     places = []
     for axis, dimension in enumerate(dimensions):
-        component = [*whole(grid.type.shape)[:-1], Span(d - 1 - axis, 1)]
+        component = [*everything(grid)[:-1], Span(d - 1 - axis, 1)]
         position = b.reshape(emit_slice(b, grid, component), (n, prod(plane)))
         places.append(b.map(dimension.coordinate(In(0), rounded=mode == "nearest"), position))
     values = sample(b, x, places, dimensions, _MODES[mode])

@@ -85,7 +85,7 @@ def element(b: Builder, x: Value, index: Value) -> Value:
     if index.data is None:
         return b.emit("gather", x, index, axis=0)
     at = int(index.data)
-    part = emit_slice(b, x, [range(at, at + 1), *whole(x.type.shape[1:])])
+    part = emit_slice(b, x, [range(at, at + 1), *map(whole, x.type.shape[1:])])
     return b.reshape(part, x.type.shape[1:])
 
 

@@ -7,7 +7,7 @@ from ..ir.expr import Const, Expr, In, call
 from ..ir.graph import Value
 from .builder import Builder
 from .indices import MISSED, from_end, grid_offsets, inside, int32, nearest, require_indices, row_strides
-from .slice import Span, emit_slice, whole
+from .slice import Span, emit_slice, everything
 
 
 def element_offsets(b: Builder, indices: Value, shape: Sequence[int], axis: int, *, skip: bool = False) -> Value:
@@ -45,7 +45,7 @@ def tuple_offsets(b: Builder, indices: Value, shape: Sequence[int], batch: int =
     valid: list[Expr] = []
     inputs: list[Value] = []
     for i, extent in enumerate(extents):
-        component = emit_slice(b, indices, [*whole(indices.type.shape)[:-1], Span(i, 1)])
+        component = emit_slice(b, indices, [*everything(indices)[:-1], Span(i, 1)])
         inputs.append(b.reshape(component, own[:-1]))
         counted = from_end(In(i), extent)
         valid.append(inside(counted, extent))

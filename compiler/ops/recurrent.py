@@ -71,7 +71,7 @@ class Direction:
     def gate(self, b: Builder, value: Value, gate: int, count: int = 1) -> Value:
         """The columns of `count` gates from number `gate` on."""
         columns = range(gate * self.hidden, (gate + count) * self.hidden)
-        return emit_slice(b, value, [*whole(value.type.shape[:-1]), columns])
+        return emit_slice(b, value, [*map(whole, value.type.shape[:-1]), columns])
 
 
 _Cell = Callable[[Builder, Direction, Value, Sequence[Value]], list[Value]]

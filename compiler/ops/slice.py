@@ -67,9 +67,9 @@ def emit_slice(b: Builder, x: Value, spans: Sequence[Span | range]) -> Value:
     return b.emit("slice", x, type=type_, starts=starts, steps=steps)
 
 
-def whole(extents: Sequence[int]) -> list[Span]:
-    """All indices of dimensions of these extents."""
-    return [Span(0, d) for d in extents]
+def everything(x: Value) -> list[Span]:
+    """All indices of `x`."""
+    return [*map(whole, x.type.shape)]
 
 
 @onnx_op("Slice", takes_codes=True)
@@ -97,7 +97,7 @@ def _emit(
         raise ValueError("starts, ends, axes and steps differ in length")
     if 0 in steps:
         raise ValueError("a step is 0")
-    spans = whole(x.type.shape)
+    spans = everything(x)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = normalized_axis(axis, x.type.rank)
         spans[axis] = _clamped(start, end, step, x.type.shape[axis])
@@ -130,7 +130,7 @@ def _split(b: Builder, node: OnnxNode) -> list[Value]:
         raise ValueError(f"it splits {extent} elements into parts of {list(sizes)} for {parts} outputs")
     values, start = [], 0
     for size in sizes:
-        spans = whole(x.type.shape)
+        spans = everything(x)
         spans[axis] = Span(start, size)
         values.append(emit_slice(b, x, spans))
         start += size

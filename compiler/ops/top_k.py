@@ -11,7 +11,7 @@ from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
 from .builder import Builder
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
-from .slice import Span, emit_slice, whole
+from .slice import Span, emit_slice, everything
 
 
 def order_keys(x: Array) -> Array:
@@ -76,7 +76,7 @@ def first_of(b: Builder, x: Value, axis: int, *, largest: bool, last: bool = Fal
     if not extent:
         raise ValueError("it looks for the extreme of no elements")
     if last:
-        spans = whole(x.type.shape)
+        spans = everything(x)
         spans[axis] = Span(extent - 1, extent, -1)
         x = emit_slice(b, x, spans)
     found = b.emit_all("top_k", x, axis=axis, k=1, largest=largest)[1]

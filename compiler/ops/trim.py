@@ -38,7 +38,7 @@ def measured(node: Node) -> Symbol:
 def trimmed(b: Builder, padded: Value, count: Value) -> Value:
     """The first `count` (int64 [1]) entries along the first dimension of `padded`."""
     if count.data is not None:
-        return emit_slice(b, padded, [Span(0, int(count.data[0])), *whole(padded.type.shape[1:])])
+        return emit_slice(b, padded, [Span(0, int(count.data[0])), *map(whole, padded.type.shape[1:])])
     if isinstance(b, RegionBuilder):
         raise ValueError("the size of its output depends on data; that is supported outside of branches and loops only")
     extent = symbol(padded.name, 0, largest(padded.type.shape[0]))
