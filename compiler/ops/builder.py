@@ -99,7 +99,7 @@ class Builder:
         values = tuple(elements.reshape(-1))
         if not any(is_symbolic(v) for v in values):
             return self.constant(elements.astype(dtype))
-        return self.emit("extents", values=values, shape=elements.shape, dtype=dtype)
+        return self.emit_all("extents", values=values, shape=elements.shape, dtype=dtype)[0]  # `emit` takes `dtype`
 
     def emit(
         self,
