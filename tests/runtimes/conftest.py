@@ -180,15 +180,19 @@ def make_measured_plan() -> Plan:
     mix(x, weights, a, 64)
     mix(odd, weights, b, 3, False)
     mix(odd, x, c, 3, False)
+
+    def measure(barrier: bool) -> None:
+        plan.steps.append(Step("length", (counter, a, number), (), 1, barrier))
+        plan.steps.append(Step("", (number,), (), 0, control=Control.MEASURE, target=0))
+
     plan.steps.append(Step("count", (counter, turning), (TURNS,), 1))
-    plan.steps.append(Step("", (turning,), (), 0, control=Control.BRANCH, target=11))
-    plan.steps.append(Step("length", (counter, a, number), (), 1))
-    plan.steps.append(Step("", (number,), (), 0, control=Control.MEASURE, target=0))
+    measure(barrier=True)
+    plan.steps.append(Step("", (turning,), (), 0, control=Control.BRANCH, target=14))
     mix(either, b, c, tiles)
     mix(b, a, d, length + 1, False)
+    measure(barrier=False)
     mix(c, d, a, 5)
-    plan.steps += [Step("count", (counter, turning), (0,), 1), Step("", (), (), 0, control=Control.JUMP, target=4)]
-    plan.steps[4] = replace(plan.steps[4], target=len(plan.steps))
+    plan.steps += [Step("count", (counter, turning), (0,), 1), Step("", (), (), 0, control=Control.JUMP, target=6)]
     mix(a, b, y, 33)
     mix(a, c, z, 3, False)
     return plan
@@ -200,14 +204,18 @@ def compute_measured(x: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.nda
 
     flat, weights = x.reshape(-1).view(np.uint32), np.arange(ELEMENTS, dtype=np.uint32)
     a, b, c = mix(flat, weights, 0), mix(odd.view(np.uint32), weights, 1), mix(odd.view(np.uint32), flat, 2)
-    skipped = 0
+    skipped, length = 0, measured_length(a, TURNS)
     for turn in range(TURNS, 0, -1):
-        length = min(max(int(a[0]) % 64 - 20 + turn, 0), 40)
         skipped += length * 7 % 50 == 0
         c, d = c if length * 7 % 50 == 0 else mix(b if length % 2 else a, b, 7), mix(b, a, 8)
-        a = mix(c, d, 9)
+        length = measured_length(a, turn)
+        a = mix(c, d, 11)
     assert skipped
-    return mix(a, b, 12).view(np.int32), mix(a, c, 13).view(np.int32).reshape(64, 64)
+    return mix(a, b, 14).view(np.int32), mix(a, c, 15).view(np.int32).reshape(64, 64)
+
+
+def measured_length(a: np.ndarray, turn: int) -> int:
+    return min(max(int(a[0]) % 64 - 20 + turn, LENGTH.low), LENGTH.high)
 
 
 ROWS, WIDTH, KEPT = Symbol("N", 1, 8), Symbol("W", 4, 64, 4), Symbol("kept", 0, 512)

@@ -57,6 +57,15 @@ def test_oversleeping_workers_take_no_tile_of_another_run(
         run(gcc_harness("-O2", make_plan=make_plan), "stress", "16", "3000", "1")
 
 
+@pytest.mark.parametrize("plan", ["loop_plan", "measured_plan"])
+def test_workers_may_lose_the_cpu_anywhere(
+    gcc_harness: Callable[..., Path], request: pytest.FixtureRequest, plan: str
+) -> None:
+    races = str(Path(__file__).with_name("races.h"))
+    harness = gcc_harness("-O2", "-include", races, make_plan=request.getfixturevalue(plan))
+    run(harness, "stress", "4", "150", "1")
+
+
 def test_wrong_arguments_give_a_status(gcc_harness: Callable[..., Path]) -> None:
     run(gcc_harness(*ADDRESS), "arguments")
 
