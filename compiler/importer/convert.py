@@ -128,7 +128,7 @@ class _Conversion:
             interface = b.map(call("cast", In(0), dtype="float16"), value)
         elif value.producer is None or value in others:
             interface = b.map(In(0), value, quant=value.type.quant, dtype=value.type.dtype)
-        if value.name == declared.name and interface is not value and value.producer is not None:
+        if value.name == declared.name and interface is not value and (value.producer is not None or value.is_const):
             value.name = b.fresh_name()
         interface.name = declared.name
         return interface
