@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgec import EdgeError
 from edgec.benchmarks import real
 from edgec.benchmarks.zoo import write_samples
 from edgec.compiler.bundle.reader import open_bundle
@@ -19,18 +18,11 @@ pytestmark = pytest.mark.slow
 TOLERANCE = 1e-4
 """Of the output's range."""
 
-WAITING = {"detector": "outputs whose size depends on data"}
-
-NAMES = [
-    pytest.param(name, marks=pytest.mark.xfail(raises=EdgeError, reason=WAITING[name])) if name in WAITING else name
-    for name in real.MODELS
-]
-
 INT8 = ("ppocr_rec_160", "basic_pitch", "magika", "minilm", "mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet")
 
 
 @pytest.mark.parametrize("device", ["local", "qemu:cortex-a76"])
-@pytest.mark.parametrize("model", NAMES)
+@pytest.mark.parametrize("model", real.MODELS)
 def test_float_agrees_with_onnx_runtime(model: str, device: str) -> None:
     assert real.compare(real.MODELS[model], device, 3 if device == "local" else 1).error <= TOLERANCE
 
