@@ -145,13 +145,15 @@ def test_nodes_before_and_after(tmp_path: Path) -> None:
 
 def test_what_has_no_kernel_is_listed(tmp_path: Path) -> None:
     nodes = [
-        helper.make_node("Cast", ["x"], [f"d{i}"], to=TensorProto.DOUBLE) for i in range(2)
-    ] + [helper.make_node("Softmax", [f"d{i}"], [f"y{i}"], name=f"soft{i}", axis=i) for i in range(2)]
+        helper.make_node("Cast", ["x"], ["d"], to=TensorProto.DOUBLE),
+        helper.make_node("Reshape", ["d", "shape"], ["r"]),
+    ] + [helper.make_node("LRN", ["r"], [f"y{i}"], name=f"lrn{i}", size=3 + 2 * i) for i in range(2)]
     path = _model(tmp_path, nodes, "y0", "y1")
     model = onnx.load(path)
+    model.graph.initializer.append(helper.make_tensor("shape", TensorProto.INT64, [4], [1, 2, 2, 2]))
     for output in model.graph.output:
         output.type.tensor_type.elem_type = TensorProto.DOUBLE
     onnx.save(model, path)
     problems = json.loads(_inspect(path, "--json").stdout)["problems"]
-    assert [p["node"] for p in problems] == ["soft0", "soft1"]
+    assert [p["node"] for p in problems] == ["lrn0", "lrn1"]
     assert all("float64" in p["reason"] for p in problems)
