@@ -103,7 +103,8 @@ class RandomNet(nn.Module):
             return lambda vs: vs[at] * factor + 0.25
         if kind == 4:
             integer = self._pick(torch.int32, torch.int64, torch.int16)
-            return lambda vs: ((vs[at] * 4).to(integer) * 3 + 1).clamp(-50, 50).float() / 8 + vs[at]
+            # Borders between integers lie where no function of the others saturates: there, one rounding decides.
+            return lambda vs: ((vs[at] * 3.7 + 0.31).to(integer) * 3 + 1).clamp(-50, 50).float() / 8 + vs[at]
         if kind == 5 and same:
             other = self._pick(*same)
             return lambda vs: torch.where((vs[at] > vs[other]) & (vs[at] < 1.5), vs[at], vs[other] * 0.5)
