@@ -1,7 +1,7 @@
 """Kernel objects: one for each kernel and code variant, compiled when no earlier compile left it in the cache.
 
-The cache key holds everything that the object depends on: the kernel's spec, the sources of the templates and of the
-vector ISA, the LLVM target, and TVM's version.
+The cache key holds everything that the object depends on: the kernel's spec, the sources of the templates, of the
+functions that expressions know and of the vector ISA, the LLVM target, and TVM's version.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from ...targets.target import Target, Variant
 from ..kernels.spec import Kernel
 
 _SOURCES = (Path(__file__).parents[1] / "kernels", Path(__file__).parents[2] / "targets", Path(__file__).parent)
+_FUNCTIONS = tuple(Path(__file__).parents[1] / "ir" / name for name in ("expr.py", "elementary.py", "vectors.py"))
 
 
 Progress = Callable[[int, int], None]
@@ -77,7 +78,7 @@ def _key(kernel: Kernel, variant: Variant) -> str:
 @cache
 def _sources_digest() -> str:
     digest = hashlib.sha256(metadata.version("apache-tvm").encode())
-    for path in sorted(_python_files(_SOURCES)):
+    for path in sorted([*_python_files(_SOURCES), *_FUNCTIONS]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

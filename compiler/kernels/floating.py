@@ -1,15 +1,11 @@
-"""Vectors of floats: the few operations that every elementary function is made of.
+"""Vectors of floats.
 
 Comparisons of TIR are ordered (false for NaN), `!=` too, and TVM's simplifier takes x == x for granted: a test for NaN
 looks at the bits.
 """
 
-from collections.abc import Sequence
-
 from .builder import BITS, Register, Value, bitcast, const, intrinsic
 from .tir import tirx
-
-INFINITY = float("inf")
 
 
 def element_type(value: Value) -> str:
@@ -28,6 +24,15 @@ def llvm_float(name: str, lanes: int, *args: Value) -> Value:
     dtype = element_type(args[0])
     if dtype not in ("float32", "float64"):
         raise ValueError(f"{name} has no code for {dtype}; only for float32 and float64")
+    return _intrinsic(name, dtype, lanes, *args)
+
+
+def fenced(lanes: int, x: Value) -> Value:
+    """x, and what computes it is not fused with what uses it: a product that feeds a sum is rounded first."""
+    return _intrinsic("arithmetic.fence", element_type(x), lanes, x)
+
+
+def _intrinsic(name: str, dtype: str, lanes: int, *args: Value) -> Value:
     suffix = f"f{BITS[dtype]}" if lanes == 1 else f"v{lanes}f{BITS[dtype]}"
     return intrinsic(f"llvm.{name}.{suffix}", dtype, lanes, *args)
 
@@ -37,32 +42,9 @@ def like(x: Value, value: float, lanes: int) -> Value:
     return const(value, element_type(x), lanes)
 
 
-def fused(lanes: int, a: Value, b: Value, c: Value) -> Value:
-    """a * b + c with one rounding."""
-    return llvm_float("fma", lanes, a, b, c)
-
-
-def polynomial(lanes: int, x: Value, coefficients: Sequence[float]) -> Value:
-    """Horner's scheme, highest power first."""
-    y = like(x, coefficients[0], lanes)
-    for c in coefficients[1:]:
-        y = fused(lanes, y, x, like(x, c, lanes))
-    return y
-
-
-def floor(lanes: int, x: Value) -> Value:
-    """The largest integer not above x."""
-    return llvm_float("floor", lanes, x)
-
-
 def magnitude(lanes: int, x: Value) -> Value:
     """|x|."""
     return llvm_float("fabs", lanes, x)
-
-
-def with_sign(lanes: int, size: Value, sign: Value) -> Value:
-    """|size| with the sign of `sign`."""
-    return llvm_float("copysign", lanes, size, sign)
 
 
 def bits_of(lanes: int, x: Value) -> Value:
@@ -86,15 +68,3 @@ def is_infinite(lanes: int, x: Value) -> Value:
     """Whether x is an infinity."""
     bits = bits_of(lanes, x)
     return tirx.EQ(bits, const(infinite_bits(x), element_type(bits), lanes))
-
-
-def at_least(lanes: int, x: Value, bound: float) -> Value:
-    """max(x, bound); NaN stays."""
-    low = like(x, bound, lanes)
-    return tirx.Select(low > x, low, x)
-
-
-def at_most(lanes: int, x: Value, bound: float) -> Value:
-    """min(x, bound); NaN stays."""
-    high = like(x, bound, lanes)
-    return tirx.Select(high < x, high, x)

@@ -5,9 +5,10 @@ A tile is one row of pixels.
 
 from dataclasses import dataclass
 
+from ..ir.elementary import exp, log
 from .builder import Builder, Register, Value, const, define, i64, splat
-from .elementary import exp, log
 from .isa import Isa
+from .lanes import vectors_of
 from .tir import tirx
 
 OPERANDS = ("x", "y")
@@ -54,5 +55,5 @@ def _normalize(b: Builder, lanes: int, x: Value, y: Value, channel: Value, first
         value = b.let(source.load(x + c * 4, "float32", lanes))
         total.set(total.get() + value * value)
     factor, beta, bias = (b.let(splat(b.param_float(name), lanes)) for name in ("factor", "beta", "bias"))
-    scale = exp(lanes, -beta * log(lanes, b.let(bias + factor * total.get())))
+    scale = exp(vectors_of(lanes), -beta * log(vectors_of(lanes), b.let(bias + factor * total.get())))
     b.pointer("y").store(y + channel * 4, source.load(x + channel * 4, "float32", lanes) * scale, "float32", lanes)

@@ -1,14 +1,15 @@
 """`map`: any scalar expression over up to four inputs.
 
 A quantized operand (int8 or uint8) stands for real numbers: it is dequantized to float32 before the expression, or
-quantized after it. Kernels with such an operand give the bytes of the numpy reference: no product and sum are fused.
+quantized after it. Kernels with such an operand give the bytes of the numpy reference: no operations are fused, and the
+functions are those of `compiler/ir/elementary.py` there too.
 A float16 operand is for casts only, at the interface of models that store float16.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.expr import Expr, to_text
+from ..ir.expr import Expr, fold, to_text
 from .builder import Builder, Value, bitcast, const, define
 from .elementwise import Cursor, Stream, elementwise, params
 from .isa import Isa
@@ -42,17 +43,18 @@ class MapOperand:
 @dataclass(frozen=True)
 class MapSpec:
     """`expr` over `inputs`. Parameters: the iteration space and strides (`elementwise.params`), then scale (float32)
-    and zero point of each quantized operand."""
+    and zero point of each quantized operand. `part`: of a larger map, which has a quantized operand."""
 
     expr: Expr
     inputs: tuple[MapOperand, ...]
     output: MapOperand
+    part: bool = False
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
         inputs = "_".join(o.code for o in self.inputs)
-        return f"map_{inputs}_{self.output.code}_{digest(to_text(self.expr))}"
+        return f"map_{inputs}_{self.output.code}_{digest(to_text(self.expr))}" + ("_part" if self.part else "")
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -74,7 +76,7 @@ class MapSpec:
     @property
     def exact(self) -> bool:
         """Whether results must not depend on fused rounding."""
-        return any(o.quantized for o in (*self.inputs, self.output))
+        return self.part or any(o.quantized for o in (*self.inputs, self.output))
 
 
 def _stream(name: str, operand: MapOperand) -> Stream:
@@ -87,14 +89,12 @@ def build(spec: MapSpec, isa: Isa) -> object:
 
 
 def _body(b: Builder, spec: MapSpec, isa: Isa) -> None:
-    lanes = isa.lanes
+    lanes, expr = isa.lanes, fold(spec.expr)
 
     def body(inputs: Sequence[Cursor], output: Cursor) -> None:
         loaded = [_load(b, isa, cursor, o) for cursor, o in zip(inputs, spec.inputs, strict=True)]
         computed = spec.output.dtype if not spec.output.quantized else "float32"
-        halves = [
-            emit(spec.expr, [pair[half] for pair in loaded], computed, lanes, exact=spec.exact) for half in range(2)
-        ]
+        halves = [emit(expr, [pair[half] for pair in loaded], computed, lanes, exact=spec.exact) for half in range(2)]
         if spec.output.quantized:
             codes = quantize(b, isa, "y", (halves[0], halves[1]))
             output.store(0, codes if spec.output.dtype == "int8" else codes ^ const(-128, "int8", 2 * lanes), 2 * lanes)

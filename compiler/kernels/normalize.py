@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..ir.types import FLOATS
-from .builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, intrinsic, splat
-from .floating import llvm_float
+from .builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
+from .floating import fenced, llvm_float
 from .isa import Isa
 from .naming import SHORT
 from .quantization import splat16
@@ -113,7 +113,7 @@ def _int8_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
     n64, q64 = count, b.let(cast(squares, "int64", 1))
     factor, offset, step = (w.load(i64(8 * i), "float64") for i in range(len(HEADER)))
     spread = q64 if spec.rms else n64 * q64 - cast(total, "int64", 1) * cast(total, "int64", 1)
-    scaled = llvm_float("arithmetic.fence", 1, cast(b.let(spread), "float64", 1) * factor)
+    scaled = fenced(1, cast(b.let(spread), "float64", 1) * factor)
     ratio = b.let(cast(step / llvm_float("sqrt", 1, scaled + offset), "float32", 1))
 
     def codes(row: Pointer, at: Value, element: Value) -> Value:
@@ -122,8 +122,8 @@ def _int8_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
         for half, c in enumerate(isa.widen32(_differences(b, isa, row, at))):
             d = c if spec.rms else c * splat(cast(count, "int32", 1), isa.lanes) - splat(total, isa.lanes)
             place = HEADER_BYTES + (element + half * isa.lanes) * 4
-            value = _fenced(isa, cast(d, "float32", isa.lanes) * splat(ratio, isa.lanes))
-            value = _fenced(isa, value * w.load(place, "float32", isa.lanes))
+            value = fenced(isa.lanes, cast(d, "float32", isa.lanes) * splat(ratio, isa.lanes))
+            value = fenced(isa.lanes, value * w.load(place, "float32", isa.lanes))
             halves.append(isa.round_real(b.let(value + w.load(place + b.param("offsets"), "float32", isa.lanes))))
         return b.let(isa.narrow8(isa.add16(isa.narrow16(*halves), splat16(b, isa, "y_zero_point"))))
 
@@ -165,8 +165,3 @@ def _int8_sums(b: Builder, isa: Isa, start: Value) -> tuple[Value, Value]:
 def _differences(b: Builder, isa: Isa, row: Pointer, at: Value) -> Value:
     """x - zx: int16 x 2*lanes."""
     return b.let(isa.widen16(row.load(at, "int8", 2 * isa.lanes)) - splat16(b, isa, "input_zero"))
-
-
-def _fenced(isa: Isa, product: Value) -> Value:
-    """A product that no sum takes part of."""
-    return intrinsic(f"llvm.arithmetic.fence.v{isa.lanes}f32", "float32", isa.lanes, product)

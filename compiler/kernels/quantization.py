@@ -1,6 +1,7 @@
 """q and r of the arithmetic contract as vector code, and constants that kernels share."""
 
-from .builder import Builder, Value, bitcast, cast, const, intrinsic, shuffle, splat
+from .builder import Builder, Value, bitcast, cast, const, shuffle, splat
+from .floating import fenced
 from .isa import Isa
 from .tir import tirx
 
@@ -26,7 +27,7 @@ def dequantize(b: Builder, isa: Isa, name: str, codes: Value) -> tuple[Value, Va
     """float32(q - zero_point) * scale: int8 x 2*lanes -> two float32 vectors, fenced off from fusing."""
     scale = splat_float(b, isa, f"{name}_scale")
     differences = isa.widen32(b.let(isa.widen16(codes) - splat16(b, isa, f"{name}_zero_point")))
-    low, high = (b.let(fenced(isa, cast(d, "float32", isa.lanes) * scale)) for d in differences)
+    low, high = (b.let(fenced(isa.lanes, cast(d, "float32", isa.lanes) * scale)) for d in differences)
     return low, high
 
 
@@ -47,14 +48,9 @@ def requantize_small(isa: Isa, sums: tuple[Value, Value], multipliers: list[Valu
     """`requantize` of sums + OFFSET where |sum| < 2^22 and |rne(sum * m)| < 2^15."""
     offset = bitcast(const(OFFSET, "int32", isa.lanes), "float32", isa.lanes)
     products = [(bitcast(acc, "float32", isa.lanes) - offset) * m for acc, m in zip(sums, multipliers, strict=True)]
-    low, high = (bitcast(fenced(isa, product) + offset, "int32", isa.lanes) for product in products)
+    low, high = (bitcast(fenced(isa.lanes, product) + offset, "int32", isa.lanes) for product in products)
     halves = shuffle([bitcast(v, "int16", 2 * isa.lanes) for v in (low, high)], range(0, 4 * isa.lanes, 2))
     return isa.add16(halves, zero_point)
-
-
-def fenced(isa: Isa, product: Value) -> Value:
-    """A float32 product that is not fused with a sum it feeds."""
-    return intrinsic(f"llvm.arithmetic.fence.v{isa.lanes}f32", "float32", isa.lanes, product)
 
 
 def fixed_point_add(b: Builder, isa: Isa, x: Value, y: Value) -> Value:

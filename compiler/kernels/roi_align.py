@@ -6,6 +6,7 @@ A bin's channels are summed up (or their maximum kept) in y, sample by sample.
 from dataclasses import dataclass
 
 from .builder import BITS, Builder, Register, Value, const, define, i64, intrinsic
+from .floating import fenced
 from .isa import Isa
 from .tir import tirx
 
@@ -78,7 +79,7 @@ class _RoiAlign:
     def _line(self, region: Value, axis: int, bins: str) -> _Line:
         b = self.b
         begin, end = (
-            b.let(_fenced(self.rois.load(region * 16 + 4 * (axis + 2 * i), "float32") * b.param_float("scale")))
+            b.let(fenced(1, self.rois.load(region * 16 + 4 * (axis + 2 * i), "float32") * b.param_float("scale")))
             for i in range(2)
         )
         begin, end = b.let(begin - b.param_float("shift")), b.let(end - b.param_float("shift"))
@@ -107,8 +108,9 @@ class _RoiAlign:
 
     def _sample(self, line: _Line, number: Value, sample: Value, extent: str, stride: str) -> _Sample:
         b, one = self.b, const(1.0, "float32")
-        within = _fenced((_float(sample) + const(0.5, "float32")) * line.step)
-        at = b.let(line.begin + _fenced(_float(number) * line.size) + within)
+        # not fused into a sum: the number of samples must not depend on the target
+        within = fenced(1, (_float(sample) + const(0.5, "float32")) * line.step)
+        at = b.let(line.begin + fenced(1, _float(number) * line.size) + within)
         last = b.let(b.param(extent) - 1)
         inside = b.let(tirx.max(tirx.min(at, _float(last)), const(0.0, "float32")))
         low = b.let(i64(tirx.Cast("int32", inside)))
@@ -144,8 +146,3 @@ class _RoiAlign:
 
 def _float(value: Value) -> Value:
     return tirx.Cast("float32", tirx.Cast("int32", value))
-
-
-def _fenced(product: Value) -> Value:
-    """A product that is not fused into a sum: the number of samples must not depend on the target."""
-    return intrinsic("llvm.arithmetic.fence.f32", "float32", 1, product)

@@ -1,27 +1,28 @@
 """Expressions of the IR (`compiler/ir/expr.py`) as vector code.
 
 Unary functions of int8 models are tables made at compile time. LLVM fuses a product that feeds a sum into one rounding
-where the target can; the products of an `exact` expression are fenced off from it.
+where the target can; the operations of an `exact` expression are fenced off from it.
 """
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
 
+from ..ir import elementary
 from ..ir.expr import Call, Const, Expr, In
-from . import elementary, integer
+from . import integer
 from .builder import BITS, Value, cast, const, intrinsic
 from .floating import (
     bits_of,
     element_type,
-    fused,
+    fenced,
     is_infinite,
     is_nan,
     keep,
     like,
     llvm_float,
     magnitude,
-    with_sign,
 )
+from .lanes import vectors_of
 from .tir import tirx
 
 
@@ -40,9 +41,12 @@ def emit(expr: Expr, inputs: Sequence[Value], dtype: str, lanes: int, *, exact: 
         return _kept(convert(args[0], expr.dtype, lanes))
     if expr.fn in ("min", "max") and _is_float(args[0]):
         return keep(_extreme(expr, args, lanes))
-    value = _FUNCTIONS[expr.fn](lanes, *args)
-    if exact and expr.fn == "mul" and _is_float(value):
-        value = llvm_float("arithmetic.fence", lanes, value)
+    if expr.fn in elementary.FUNCTIONS and _is_float(args[0]):
+        value = elementary.FUNCTIONS[expr.fn](vectors_of(lanes), *args)
+    else:
+        value = _FUNCTIONS[expr.fn](lanes, *args)
+    if exact and _is_float(value):
+        value = fenced(lanes, value)
     return _kept(value)
 
 
@@ -117,57 +121,18 @@ def _absolute(lanes: int, x: Value) -> Value:
     return magnitude(lanes, x) if _is_float(x) else integer.magnitude(lanes, x)
 
 
-def _sign(lanes: int, x: Value) -> Value:
-    """-1, 0 or 1; NaN stays."""
-    if not _is_float(x):
-        return integer.sign(lanes, x)
-    one, zero = like(x, 1.0, lanes), like(x, 0.0, lanes)
-    return tirx.Select(x > zero, one, tirx.Select(x < zero, -one, x))
-
-
 def _divide(lanes: int, a: Value, b: Value) -> Value:
     return a / b if _is_float(a) else integer.divide(lanes, a, b)
 
 
-def _remainder(lanes: int, a: Value, b: Value) -> Value:
-    """The remainder with the sign of a. In float64, so that the quotient's integer part is right below 2^53."""
-    if not _is_float(a):
-        return integer.remainder(lanes, a, b)
-    if element_type(a) == "float32":
-        wide = (keep(cast(x, "float64", lanes)) for x in (a, b))
-        return cast(_remainder(lanes, *wide), "float32", lanes)
-    infinity, zero = like(a, float("inf"), lanes), like(a, 0.0, lanes)
-    size, divisor = keep(magnitude(lanes, a)), keep(magnitude(lanes, b))
-    r = keep(fused(lanes, -llvm_float("trunc", lanes, size / divisor), divisor, size))
-    r = keep(tirx.Select(r < zero, r + divisor, r))  # the quotient was rounded up to an integer
-    r = tirx.Select(tirx.And(size < infinity, tirx.EQ(divisor, infinity)), size, r)
-    return keep(with_sign(lanes, r, a))
-
-
 def _modulo(lanes: int, a: Value, b: Value) -> Value:
     """The remainder with the sign of b."""
-    r = keep(_remainder(lanes, a, b))
+    r = keep(integer.remainder(lanes, a, b))
     zero = like(r, 0, lanes)
     if element_type(r).startswith("u"):
         return r
     differs = tirx.Or(tirx.And(r < zero, b > zero), tirx.And(r > zero, b < zero))
-    moved = keep(tirx.Select(differs, r + b, r))
-    return with_sign(lanes, moved, tirx.Select(tirx.EQ(moved, zero), b, moved)) if _is_float(r) else moved
-
-
-def _power(lanes: int, a: Value, b: Value) -> Value:
-    return elementary.power(lanes, a, b) if _is_float(a) else integer.power(lanes, a, b)
-
-
-def _in_float32(function: Callable[[int, Value], Value]) -> Callable[[int, Value], Value]:
-    """`function` of float32, of float64 rounded to it too."""
-
-    def compute(lanes: int, x: Value) -> Value:
-        if element_type(x) == "float64":
-            return cast(function(lanes, keep(cast(x, "float32", lanes))), "float64", lanes)
-        return function(lanes, x)
-
-    return compute
+    return keep(tirx.Select(differs, r + b, r))
 
 
 def _float(name: str) -> Callable[[int, Value], Value]:
@@ -181,31 +146,16 @@ _FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "div": _divide,
     "min": lambda n, a, b: tirx.min(a, b),
     "max": lambda n, a, b: tirx.max(a, b),
-    "pow": _power,
-    "mod": _remainder,
+    "pow": integer.power,
+    "mod": integer.remainder,
     "floor_mod": _modulo,
     "neg": lambda n, a: -a if _is_float(a) else integer.negative(n, a),
     "abs": _absolute,
-    "exp": elementary.exp,
-    "log": elementary.log,
     "sqrt": _float("sqrt"),
-    "tanh": _in_float32(elementary.tanh),
-    "erf": _in_float32(elementary.erf),
-    "sin": _in_float32(elementary.sin),
-    "cos": _in_float32(elementary.cos),
-    "tan": _in_float32(elementary.tan),
-    "asin": _in_float32(elementary.asin),
-    "acos": _in_float32(elementary.acos),
-    "atan": _in_float32(elementary.atan),
-    "sinh": _in_float32(elementary.sinh),
-    "cosh": _in_float32(elementary.cosh),
-    "asinh": _in_float32(elementary.asinh),
-    "acosh": _in_float32(elementary.acosh),
-    "atanh": _in_float32(elementary.atanh),
     "floor": _float("floor"),
     "ceil": _float("ceil"),
     "round": _float("roundeven"),
-    "sign": _sign,
+    "sign": integer.sign,
     "isnan": is_nan,
     "isinf": is_infinite,
     "eq": _equal,
@@ -222,4 +172,3 @@ _FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "shift_right": integer.shift_right,
     "where": lambda n, c, a, b: tirx.Select(c, a, b),
 }
-

@@ -5,9 +5,10 @@ int8 follows the arithmetic contract: `w` is the table T of int32[256] (see `qua
 
 from dataclasses import dataclass
 
+from ..ir.elementary import exp, log
 from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
-from .elementary import exp, log
 from .isa import Isa
+from .lanes import vectors_of
 from .quantization import requantize, splat16
 from .reduce import horizontal
 from .tir import tirx
@@ -102,12 +103,12 @@ def _float_row(b: Builder, isa: Isa, log_form: bool, x_row: Value, y_row: Value)
     spans = ((lanes, i64(0), whole), (1, whole * lanes, count))
     for n, begin, end in spans:
         with b.range(begin, end) as i:
-            e = exp(n, x.load(x_row + i * (4 * n), "float32", n) - splat(largest, n))
+            e = exp(vectors_of(n), x.load(x_row + i * (4 * n), "float32", n) - splat(largest, n))
             sums[n].set(sums[n].get() + e)
             if not log_form:
                 y.store(y_row + i * (4 * n), e, "float32", n)
     total = b.let(horizontal(b, lambda s, e: s + e, sums[lanes].get(), "float32", lanes, sums[1].get()))
-    last = b.let(log(1, total) if log_form else const(1.0, "float32") / total)
+    last = b.let(log(vectors_of(1), total) if log_form else const(1.0, "float32") / total)
     for n, begin, end in spans:
         with b.range(begin, end) as i:
             at = i * (4 * n)

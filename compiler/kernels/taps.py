@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .builder import Builder, Value, cast, const, define, i64
-from .floating import llvm_float
+from .floating import fenced, llvm_float
 from .isa import Isa
 from .tir import tirx
 
@@ -69,7 +69,7 @@ def _source(b: Builder, coordinates: str, i: Value) -> Value:
     """`source_coordinates` of the op, one operation a rounding."""
     before, after, half = _float(b.param("before")), _float(b.param("after")), const(0.5, "float32")
     if coordinates == "align_corners":
-        return tirx.Select(b.param("after") > 1, _fenced(i * (before - 1)) / (after - 1), i)
+        return tirx.Select(b.param("after") > 1, fenced(1, i * (before - 1)) / (after - 1), i)
     given = b.param_float("scale")
     scale = b.let(tirx.Select(given > 0, given, after / before))
     if coordinates == "asymmetric":
@@ -81,8 +81,8 @@ def _source(b: Builder, coordinates: str, i: Value) -> Value:
         return tirx.Select(b.param("after") > 1, centred - half, i)
     if coordinates == "half_pixel":
         return centred - half
-    adjustment = after / _fenced(scale * before)
-    offset = _fenced(_fenced(before * half) * (const(1.0, "float32") - adjustment))
+    adjustment = after / fenced(1, scale * before)
+    offset = fenced(1, fenced(1, before * half) * (const(1.0, "float32") - adjustment))
     return offset + centred - half
 
 
@@ -93,7 +93,3 @@ def _rounded(rounding: str, at: Value) -> Value:
     if rounding == "round_prefer_ceil":
         return llvm_float("floor", 1, wide + const(0.5, "float64"))
     return llvm_float(rounding, 1, wide)
-
-
-def _fenced(product: Value) -> Value:
-    return llvm_float("arithmetic.fence", 1, product)

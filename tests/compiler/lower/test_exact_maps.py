@@ -1,0 +1,41 @@
+"""Quantized maps with elementary functions as programs: the reference's bytes on every machine."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgec.compiler.ops  # noqa: F401  (fills the op registry)
+from edgec.compiler.ir.text import parse_graph
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, check
+
+GATES = """
+graph @g(%x: int8[2000] q(0.031, 5), %y: int8[2000] q(0.017, -9), %f: float32[2000]) -> (%a, %b, %c, %d) {
+  %a: int8[2000] q(0.011, 3) = map(%x, %y) {expr=mul(div(1.0, add(exp(neg(%0)), 1.0)), %1)}
+  %b: int8[2000] q(0.02, -3) = map(%x, %f) {expr=add(tanh(%0), erf(%1))}
+  %c: int8[2000] q(0.4, 0) = map(%x, %y) {expr=pow(abs(%0), mul(%1, 2.0))}
+  %d: int8[2000] q(0.06, 1) = map(%f) {expr=mul(sin(%0), log(add(exp(%0), 1.0)))}
+}
+"""
+
+MANY = """
+graph @g(%x: int8[2000] q(0.031, 5), %y: float32[2000], %p: float32[1], %q: float32[1], %r: float32[1], %s: float32[1])
+-> (%z) {
+  %z: int8[2000] q(0.013, 3) =
+    map(%x, %y, %p, %q, %r, %s) {expr=add(mul(add(mul(%1, %2), mul(exp(mul(%1, %3)), %4)), %5), tanh(%0))}
+}
+"""
+"""More inputs than a kernel takes: pieces of it have no quantized operand."""
+
+
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+@pytest.mark.parametrize("text", [GATES, MANY], ids=["gates", "many"])
+def test_bytes(text: str, device: str, tmp_path: Path) -> None:
+    rng, graph = np.random.default_rng(0), parse_graph(text.replace(")\n->", ") ->").replace("=\n   ", "="))
+    feeds = {
+        v.name: rng.integers(-128, 128, v.type.shape).astype(np.int8)
+        if v.type.quant
+        else rng.normal(0, 2, v.type.shape).astype(np.float32)
+        for v in graph.inputs
+    }
+    check(graph, feeds, tmp_path, device)
