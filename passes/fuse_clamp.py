@@ -26,9 +26,10 @@ def run(graph: Graph) -> bool:
 def fuse_activation(editor: Editor, node: Node) -> bool:
     """Compute the unary map `node` in the epilogue of the contraction before it, if that gives the same result.
 
-    The types must be equal: a clamp commutes with rounding to the same quantization. Quantized epilogues clamp only.
+    The types must be equal: a clamp commutes with rounding to the same quantization. Quantized epilogues clamp only,
+    and int32 sums have none.
     """
-    if len(node.inputs) != 1 or node.inputs[0].type != node.output.type:
+    if len(node.inputs) != 1 or node.inputs[0].type != node.output.type or node.output.type.dtype == "int32":
         return False
     producer = node.inputs[0].producer
     if producer is None or producer.op not in CONTRACTIONS or editor.only_user(producer.output) is not node:

@@ -36,12 +36,17 @@ def ints_attr(node: Node, name: str, count: int | None = None, least: int | None
     return items
 
 
-def float_attr(node: Node, name: str) -> float:
-    """A number."""
+def number_attr(node: Node, name: str) -> int | float:
+    """A number, integers exact."""
     value = attr(node, name)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise _wrong(name, value, "a number")
-    return float(value)
+    return value
+
+
+def float_attr(node: Node, name: str) -> float:
+    """A number."""
+    return float(number_attr(node, name))
 
 
 def floats_attr(node: Node, name: str, count: int) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..ir.attributes import float_attr, ints_attr, str_attr
+from ..ir.attributes import ints_attr, number_attr, str_attr
 from ..ir.extent import most
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
@@ -20,7 +20,7 @@ MODES = ("constant", "edge", "reflect")
 def _infer(node: Node) -> tuple[TensorType, ...]:
     x, mode = node.inputs[0].type, str_attr(node, "mode", MODES)
     pads = ints_attr(node, "pads", 2 * x.rank, least=0)
-    float_attr(node, "value")
+    number_attr(node, "value")
     for i, d in enumerate(x.shape):
         limit = {"constant": None, "edge": 0 if d == 0 else None, "reflect": max(d - 1, 0)}[mode]
         if limit is not None and max(pads[i], pads[i + x.rank]) > limit:
@@ -32,7 +32,7 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
 
 def fill_value(node: Node) -> Array:
     """The element that constant padding puts: `value` in the input's dtype, its code for a quantized one."""
-    x, value = node.inputs[0].type, float_attr(node, "value")
+    x, value = node.inputs[0].type, number_attr(node, "value")
     if x.quant is not None:
         return quantized.quantize(np.array(value, np.float32), x.quant, x.dtype)
     return np.array(value).astype(x.dtype)
@@ -60,7 +60,7 @@ def _pad_2(b: Builder, node: OnnxNode) -> Value:
 def _pad(b: Builder, node: OnnxNode) -> Value:
     x, value, given = node.input(0), node.optional(2), node.optional(3)
     pads = b.ints(node.input(1), "pads")
-    fill = 0.0 if value is None else float(b.array(value, "constant value").reshape(-1)[0])
+    fill = 0.0 if value is None else b.array(value, "constant value").reshape(-1)[0].item() + 0  # of a bool too
     if given is not None:
         axes = [normalized_axis(a, x.type.rank) for a in b.ints(given, "axes")]
         if len(pads) != 2 * len(axes):
@@ -72,7 +72,7 @@ def _pad(b: Builder, node: OnnxNode) -> Value:
     return _emit(b, node, x, pads, fill)
 
 
-def _emit(b: Builder, node: OnnxNode, x: Value, pads: Sequence[int], value: float) -> Value:
+def _emit(b: Builder, node: OnnxNode, x: Value, pads: Sequence[int], value: int | float) -> Value:
     """Negative pads cut: they are a slice before the padding."""
     mode, rank = node.text("mode", "constant"), x.type.rank
     if mode not in (*MODES, "wrap"):

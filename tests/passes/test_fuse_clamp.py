@@ -63,6 +63,12 @@ LEAVES_ALONE = {
           %t: int8[3,6] q(0.1, 0) = matmul(%x, %w)
           %y: int8[3,6] q(0.05, -128) = map(%t) {expr=max(%0, 0.0)}
         }""",
+    "sums of int8 products": """
+        graph @g(%x: int8[3,4]) -> (%y) {
+          const %w: int8[4,6] = @w
+          %t: int32[3,6] = matmul(%x, %w)
+          %y: int32[3,6] = map(%t) {expr=max(%0, 0)}
+        }""",
     "the graph gives the value out": """
         graph @g(%x: float32[3,4]) -> (%y, %t) {
           const %w: float32[4,6] = @w

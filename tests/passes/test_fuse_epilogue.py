@@ -120,3 +120,14 @@ LEAVES_ALONE = {
 @pytest.mark.parametrize("why", LEAVES_ALONE)
 def test_leaves_alone(golden: Callable[..., Graph], why: str) -> None:
     golden(fuse_epilogue.run, LEAVES_ALONE[why], LEAVES_ALONE[why])
+
+
+def test_sums_of_int8_products_stay_as_they_are(golden: Callable[..., Graph]) -> None:
+    text = """
+        graph @g(%x: int8[3,4]) -> (%y) {
+          const %w: int8[4,6] = @w
+          %t: int32[3,6] = matmul(%x, %w)
+          %y: int32[3,6] = map(%t) {expr=mul(%0, 4)}
+        }
+        """
+    golden(fuse_epilogue.run, text, text)

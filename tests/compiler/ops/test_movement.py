@@ -52,6 +52,17 @@ def test_pad_along_axes(against_ort, rng):
     against_ort(helper.make_node("Pad", ["x", *constants], ["y"]), {"x": floats(rng, 2, 3, 4)}, constants, opset=18)
 
 
+@pytest.mark.parametrize("value", [2**63 - 1, 2**53 + 1, -(2**63)])
+def test_pad_with_integers_that_no_float_is(against_ort, value):
+    node = helper.make_node("Pad", ["x", "p", "v"], ["y"])
+    against_ort(node, {"x": np.arange(4)}, {"p": ints(1, 2), "v": np.int64(value)}, outputs={"y": "int64"})
+
+
+def test_pad_of_booleans(against_ort):
+    node = helper.make_node("Pad", ["x", "p", "v"], ["y"])
+    against_ort(node, {"x": np.zeros(4, bool)}, {"p": ints(1, 2), "v": np.array(True)}, outputs={"y": "bool"})
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_concat(against_ort, rng, axis):
     inputs = {"a": floats(rng, 2, 3, 4), "b": floats(rng, 2, 3, 4)}
