@@ -119,6 +119,11 @@ class _Conversion:
         """The value of a graph output under the model's name and dtype: uint8 and float16 are converted back."""
         value, b = self.values[declared.name], self.builder
         elem_type = declared.type.tensor_type.elem_type
+        if elem_type == onnx.TensorProto.UNDEFINED and value.type.quant is not None:
+            raise EdgeError(
+                f"the model's output {declared.name!r} is quantized, but declared without an element type, so that "
+                "int8 and uint8 look alike; declare it (onnx.shape_inference does)"
+            )
         b.begin(declared.name, declared.name)
         interface = value
         if elem_type == onnx.TensorProto.UINT8 and value.type.dtype == "int8" and value.type.quant is not None:
