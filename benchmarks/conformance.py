@@ -188,6 +188,44 @@ def table(outcomes: Sequence[Outcome]) -> Table:
     return made
 
 
+def markdown(outcomes: Sequence[Outcome]) -> str:
+    """For README: the totals, the ops that pass wholly, with their number of cases, and why the others do not."""
+    rows: dict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        rows[outcome.op].append(outcome)
+    whole, lines = [], ["| op | passed | not | why |", "|---|---:|---:|---|"]
+    for op, found in sorted(rows.items()):
+        reasons = Counter(_kind_of_reason(o) for o in found if o.status in ("unsupported", "wrong"))
+        if not reasons:
+            whole.append(f"{op} {len(found)}")
+            continue
+        listed = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common())
+        lines.append(f"| {op} | {len(found) - reasons.total()} | {reasons.total()} | {listed} |")
+    parts = ["\n".join(f"- {line}" for line in totals(outcomes).splitlines()), ", ".join(whole) + ".", "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _kind_of_reason(outcome: Outcome) -> str:
+    """The reason in a few words, whatever the node, tensor or type is called."""
+    reason = _reason(outcome)
+    for pattern, short in _SHORT.items():
+        if found := re.search(pattern, reason):
+            return found.expand(short)
+    return reason
+
+
+_SHORT = {
+    r"has (\w+) elements": r"\1",
+    r"casts to data type|like' has": "narrow or bfloat16 type",
+    r"inputs or outputs are not tensors|Sequence|Optional": "sequences, optional values",
+    r"does not support: (?:\S*String|Regex|TfIdf)": "strings",
+    r"does not support: (\S+)": r"no \1",
+    r"random": "random numbers",
+    r"opset 1;": "opset 1",
+}
+"""Pattern of a reason -> what the table for README says of it."""
+
+
 def _reason(outcome: Outcome) -> str:
     """The reason without what differs from case to case: files, nodes and their number. Wrong cases are named."""
     if outcome.status == "wrong":
@@ -203,6 +241,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, help="only so many supported cases, drawn with a fixed seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes; default: one per CPU")
     parser.add_argument("--json", type=Path, help="write all outcomes to this file")
+    parser.add_argument("--markdown", type=Path, help="write a summary as README has it to this file")
     options = parser.parse_args(arguments)
     cases = [case for case in load_cases() if options.filter in case.name]
     running = run_cases(cases, options.device, options.jobs, options.sample)
@@ -210,6 +249,8 @@ def main(arguments: Sequence[str]) -> int:
     outcomes = sorted(shown, key=lambda o: (o.kind, o.name))
     if options.json:
         options.json.write_text(json.dumps([asdict(o) for o in outcomes], indent=1), encoding="utf-8")
+    if options.markdown:
+        options.markdown.write_text(markdown(outcomes), encoding="utf-8")
     console = Console(width=200, highlight=False, markup=False)
     console.print(table(outcomes))
     console.print(totals(outcomes))
