@@ -8,7 +8,7 @@ import numpy as np
 from ..ir.expr import Expr, In, call
 from ..ir.graph import Value
 from .broadcast import emit_broadcast
-from .builder import Builder
+from .builder import Builder, known
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
 
 _CENTERED = call("sub", In(0), In(1))
@@ -49,7 +49,7 @@ def _normalized_channels(b: Builder, node: OnnxNode, x: Value, parameters: Seque
     """`parameters`: scale, bias, mean and variance of the channels. Constants are folded in float64."""
     count, dtype = x.type.shape[1], x.type.dtype
     epsilon = node.number("epsilon", 1e-5)
-    if all(p.is_const for p in parameters):
+    if all(map(known, parameters)):
         scale, bias, mean, var = (b.array(p, "parameters").astype(np.float64) for p in parameters)
         with np.errstate(all="ignore"):
             factor = scale / np.sqrt(var + epsilon)
