@@ -24,8 +24,9 @@ demo: $(VENV)/.demo
 test: lint qemu
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-conformance: $(VENV)/.demo
+conformance: $(VENV)/.demo qemu
 	$(BIN)/python -m edgec.benchmarks.conformance --jobs $(JOBS)
+	$(BIN)/python -m edgec.benchmarks.conformance --jobs $(JOBS) --device qemu:cortex-a76 --sample 150
 
 quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not slow'

@@ -1,6 +1,6 @@
 """Untrusted models and bundles through the command line: a right result, or one clear line and exit code 2.
 
-Five hundred seeded mutations: bits, cuts, and edits that keep the file well-formed but make it absurd.
+Two thousand seeded mutations: bits, cuts, and edits that keep the file well-formed but make it absurd.
 """
 
 import json
@@ -25,12 +25,14 @@ from edgec.compiler.cli import console
 from edgec.compiler.cli.app import app
 from edgec.compiler.driver import compile_model
 from edgec.runtimes.devices import open_device
+from edgec.tests.compiler.importer import test_nested_mutations as nested
 
 pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 10
 MODEL_SEEDS = range(250)
 BUNDLE_SEEDS = range(250)
+NESTED_SEEDS = range(1500)
 GROUPS = 10
 
 Mutation = Callable[[random.Random, onnx.ModelProto], None]
@@ -235,6 +237,30 @@ def test_mutated_models(group: int, tmp_path: Path) -> None:
         else:
             _assert_refused(done, f"model {seed}")
         assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"], f"model {seed} left something behind"
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_mutated_loops_branches_and_functions(group: int, tmp_path: Path) -> None:
+    """Compiled, but not run: a loop that never ends does as it says."""
+    path, bundle = tmp_path / "model.onnx", tmp_path / "model.edge"
+    for seed in NESTED_SEEDS[group::GROUPS]:
+        path.write_bytes(_mutated_nested_model(seed))
+        done = _edgec("compile", path, "--target", "host", "-o", bundle)
+        if done.exit_code == 0:
+            open_bundle(bundle)
+            shutil.rmtree(bundle)
+        else:
+            _assert_refused(done, f"nested model {seed}")
+        assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"], f"nested model {seed} left something behind"
+
+
+def _mutated_nested_model(seed: int) -> bytes:
+    if seed % 3 == 0:
+        return _damaged(random.Random(seed), nested.seed_model().SerializeToString())
+    rng, model = np.random.default_rng(seed), nested.seed_model()
+    for _ in range(1 + seed % 2):
+        nested.mutate(model, rng)
+    return bytes(model.SerializeToString())
 
 
 def _assert_right(model: Path, bundle: Path, seed: int) -> None:
