@@ -9,6 +9,7 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, helper
 
 from ..ir.extent import Extent
+from ..ir.graph import Value
 from ..ir.types import TensorType
 from .contrib import contrib_body, is_contrib
 
@@ -34,9 +35,9 @@ def key_of(node: NodeProto) -> Key:
 
 
 def standard_body(
-    node: NodeProto, domain: str, opset: int, inputs: Sequence[TensorType | None]
+    node: NodeProto, domain: str, opset: int, inputs: Sequence[Value | None]
 ) -> FunctionProto | None:
-    """The body that the standard, or `contrib`, gives an op for inputs of these types; None where it has none."""
+    """The body that the standard, or `contrib`, gives an op for these inputs; None where it has none."""
     if (contributed := contrib_body(domain, node, inputs)) is not None:
         return contributed
     schema = _schema(domain, node.op_type, opset)
@@ -47,7 +48,7 @@ def standard_body(
         body.ParseFromString(schema.get_function_with_opset_version(_latest(schema.function_opset_versions, opset)))
     elif schema.has_context_dependent_function:
         version = _latest(schema.context_dependent_function_opset_versions, opset)
-        types = [_type_proto(t).SerializeToString() for t in inputs]
+        types = [_type_proto(None if v is None else v.type).SerializeToString() for v in inputs]
         found = schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), types)
         body.ParseFromString(found)
     if not body.node:

@@ -170,7 +170,7 @@ class Scope:
         function = self.context.functions.get(key_of(proto))
         rule = find_rule(domain, proto.op_type, opset)
         if function is None and rule is None:
-            function = standard_body(proto, domain, opset, [None if v is None else v.type for v in inputs])
+            function = standard_body(proto, domain, opset, inputs)
         if function is not None:
             return self._call(name, function, proto, inputs, outputs)
         if rule is None:

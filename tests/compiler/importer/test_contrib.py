@@ -33,8 +33,9 @@ def whole(dtype, low, high, *shape):
     return RNG.integers(low, high, shape).astype(dtype)
 
 
-def check(op, inputs, outputs=1, constants=(), domain="com.microsoft", **attributes):
-    """`inputs`: arrays, None for one left out. Those numbered in `constants` are initializers."""
+def build(op, inputs, outputs=1, constants=(), domain="com.microsoft", **attributes):
+    """A model of one node, and what to feed it. `inputs`: arrays, None for one left out. Those numbered in `constants`
+    are initializers."""
     names = [f"i{k}" if a is not None else "" for k, a in enumerate(inputs)]
     node = helper.make_node(op, names, [f"o{k}" for k in range(outputs)], domain=domain, name="node", **attributes)
     infos, tensors, feeds = [], [], {}
@@ -53,6 +54,12 @@ def check(op, inputs, outputs=1, constants=(), domain="com.microsoft", **attribu
         opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)],
         ir_version=9,
     )
+    return model, feeds
+
+
+def check(*node, **more):
+    """What `build` makes of the arguments gives what ONNX Runtime gives."""
+    model, feeds = build(*node, **more)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
@@ -123,7 +130,8 @@ def test_packed_attention_with_more_operands() -> None:
     inputs = [normal(B, S, H), normal(H, 3 * H, scale=0.3), normal(3 * H)]
     check("Attention", [*inputs, None, None, normal(B, N, S, S)], num_heads=N, scale=0.7)
     past = normal(2, B, N, 3, H // N)
-    check("Attention", [inputs[0][:, :1], *inputs[1:], None, past], outputs=2, num_heads=N, unidirectional=1)
+    for queries in (1, S):
+        check("Attention", [inputs[0][:, :queries], *inputs[1:], None, past], outputs=2, num_heads=N, unidirectional=1)
     uneven = [normal(B, S, H), normal(H, 5 * 8, scale=0.3), normal(5 * 8)]
     check("Attention", uneven, num_heads=N, qkv_hidden_sizes=[16, 16, 8])
 
@@ -136,7 +144,59 @@ def test_multi_head_attention() -> None:
     check("MultiHeadAttention", [q, k, v, None, kept, normal(B, N, S, 7)], num_heads=N)
     check("MultiHeadAttention", [q, k[:, :S], v[:, :S]], num_heads=N, unidirectional=1)
     past = [normal(B, N, 3, H // N), normal(B, N, 3, H // N)]
-    check("MultiHeadAttention", [q, k[:, :S], v[:, :S], None, None, None, *past], outputs=3, num_heads=N)
+    for causal in (0, 1):
+        inputs = [q, k[:, :S], v[:, :S], None, None, None, *past]
+        check("MultiHeadAttention", inputs, outputs=3, num_heads=N, unidirectional=causal)
+
+
+GROUPS, SIZE, PLACES = 2, 16, 12
+"""Of GroupQueryAttention: heads of keys, elements of a head, places that rotation knows."""
+
+
+def group_query(
+    past, lengths, total, *, queries=1, packed=False, rotary=False, known=True, bias=False, use=check, **more
+):
+    """`use` a GroupQueryAttention whose past has `past` rows; its total length is constant if `known`."""
+    batch = len(lengths)
+    widths = [heads * SIZE for heads in (N, GROUPS, GROUPS)]
+    qkv = [normal(batch, queries, sum(widths)), None, None] if packed else [normal(batch, queries, w) for w in widths]
+    cache = [normal(batch, GROUPS, past, SIZE) if past else None for _ in range(2)]
+    angles = RNG.uniform(0, 6, (PLACES, SIZE // 2))
+    turns = [f(np.cos(angles)), f(np.sin(angles))] if rotary else [None, None]
+    inputs = [*qkv, *cache, np.array(lengths, np.int32), np.array(total, np.int32), *turns]
+    inputs += [None, normal(1, N, queries, total)] if bias else []
+    kinds = {"num_heads": N, "kv_num_heads": GROUPS, "do_rotary": int(rotary)} | more
+    use("GroupQueryAttention", inputs, outputs=3, constants=(6,) if known else (), **kinds)
+
+
+@pytest.mark.parametrize(
+    ("past", "lengths", "total", "queries"),
+    [(0, [2, 2], 3, 3), (6, [2, 2], 3, 3), (6, [3, 5], 6, 1), (3, [3, 3], 4, 1), (4, [2, 4], 5, 1), (4, [6], 7, 3),
+     (8, [5], 6, 3)],
+)  # fmt: skip
+@pytest.mark.parametrize("rotary", [False, True])
+def test_group_query_attention(past, lengths, total, queries, rotary) -> None:
+    for packed in (False, True):
+        group_query(past, lengths, total, queries=queries, packed=packed, rotary=rotary)
+    group_query(past, lengths, total, queries=queries, rotary=rotary, local_window_size=2, rotary_interleaved=1)
+
+
+def test_group_query_attention_with_more_operands() -> None:
+    group_query(4, [2, 4], 5, scale=0.3, softcap=2.0)
+    group_query(4, [6], 7, queries=3, bias=True)
+    group_query(0, [2, 2], 3, queries=3, bias=True, local_window_size=2)
+    group_query(4, [2, 4], 5, known=False, rotary=True)
+    group_query(0, [2, 2], 3, queries=3, known=False)
+
+
+def test_what_group_query_attention_refuses() -> None:
+    def compile(*node, **more):
+        import_onnx(build(*node, **more)[0])
+
+    with pytest.raises(EdgeError, match="its total length is 90, for 1 queries and a past of 4 rows"):
+        group_query(4, [2, 4], 90, use=compile)
+    with pytest.raises(EdgeError, match="it has a head sink"):
+        group_query(4, [2, 4], 5, use=compile, smooth_softmax=1)
 
 
 @pytest.mark.parametrize("interleaved", [0, 1])
