@@ -130,6 +130,11 @@ def _bias_gelu(c: _Call) -> str:
     return "s = Add(a, b)\n y = Gelu(s)"
 
 
+@_function("BiasSplitGelu", "x, bias", "y")
+def _bias_split_gelu(c: _Call) -> str:
+    return "s = Add(x, bias)\n left, right = Split<axis = -1, num_outputs = 2>(s)\n g = Gelu(right)\n y = Mul(left, g)"
+
+
 @_function("FastGelu", "x, bias", "y")
 def _fast_gelu(c: _Call) -> str:
     return ("s = Add(x, bias)" if c.has(1) else "s = Identity(x)") + ' y = Gelu<approximate = "tanh">(s)'
@@ -361,10 +366,10 @@ def _rotated(c: _Call) -> str:
 def _present(c: _Call, present: str, past: str, new: str) -> str:
     """`present` [batch, heads, rows, size]: `past` with `new` from the row `first` on, and 0 behind."""
     queries, rows, total = c.shape(0)[1], _past(c), c.constant(6)
-    if not rows or (_starts_anew(c) and rows <= queries):
-        return f"{present} = Identity({new})\n"
     if isinstance(rows, Extent):
         return f"{present} = Concat<axis = 2>({past}, {new})\n"
+    if not rows or (_starts_anew(c) and rows <= queries):
+        return f"{present} = Identity({new})\n"
     size = queries + rows if total is None else max(rows, total.item())
     lines = _ints(f"{present}_pads", 0, 0, 0, 0, 0, 0, size - rows, 0)
     lines += f"{present}_room = Pad({past}, {present}_pads)\n" + _ints(f"{present}_flat", -1)

@@ -1,5 +1,7 @@
 """ONNX Runtime's contributed ops against ONNX Runtime's own kernels, on random data."""
 
+from math import erf
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -7,8 +9,12 @@ import pytest
 from onnx import helper, numpy_helper
 
 from edgec import EdgeError
+from edgec.compiler.bundle.reader import open_bundle
+from edgec.compiler.driver import compile_model
 from edgec.compiler.importer import import_onnx
+from edgec.compiler.ir.extent import symbol
 from edgec.compiler.ops.reference import run_graph
+from edgec.runtimes.devices import RunOptions, open_device
 
 B, S, H, N = 2, 5, 16, 4
 TOLERANCE = 2e-5
@@ -85,6 +91,22 @@ def test_activations() -> None:
     check("QuickGelu", [x], alpha=0.5)
 
 
+def test_bias_split_gelu() -> None:
+    """ONNX Runtime has no kernel for it on a CPU."""
+    x, bias = normal(B, S, 2 * H), normal(2 * H)
+    model, feeds = build("BiasSplitGelu", [x, bias])
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    (found,) = run_graph(import_onnx(model), feeds).values()
+    left, right = np.split((x + bias).astype(np.float64), 2, axis=-1)
+    np.testing.assert_allclose(found, left * right * (1 + np.vectorize(erf)(right / 2**0.5)) / 2, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4])
+def test_inverse(rows) -> None:
+    check("Inverse", [normal(B, 3, rows, rows) + 2 * np.eye(rows, dtype=np.float32)])
+    check("Inverse", [normal(rows, rows)])
+
+
 @pytest.mark.parametrize("skip", [(B, S, H), (1, S, H), (S, H)])
 def test_skip_normalizations(skip) -> None:
     x, gamma, beta, bias = normal(B, S, H), normal(H), normal(H), normal(H)
@@ -149,7 +171,7 @@ def test_multi_head_attention() -> None:
         check("MultiHeadAttention", inputs, outputs=3, num_heads=N, unidirectional=causal)
 
 
-GROUPS, SIZE, PLACES = 2, 16, 12
+GROUPS, SIZE, PLACES = 2, 16, 24
 """Of GroupQueryAttention: heads of keys, elements of a head, places that rotation knows."""
 
 
@@ -187,6 +209,33 @@ def test_group_query_attention_with_more_operands() -> None:
     group_query(0, [2, 2], 3, queries=3, bias=True, local_window_size=2)
     group_query(4, [2, 4], 5, known=False, rotary=True)
     group_query(0, [2, 2], 3, queries=3, known=False)
+
+
+def test_group_query_attention_after_any_past(tmp_path) -> None:
+    """Compiled once for a past of 0 to 16 rows."""
+
+    def use(*node, **more):
+        model, feeds = build(*node, **more)
+        caches = [v for v in model.graph.input if v.name in ("i3", "i4")]
+        for cache in caches:
+            cache.type.tensor_type.shape.dim[2].dim_param = "past"
+        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        for result in model.graph.output:
+            result.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        ranged = {v.name: (1, GROUPS, symbol("past", 0, 16, 1), SIZE) for v in caches}
+        onnx.save(model, str(tmp_path / "model.onnx"))
+        compile_model(tmp_path / "model.onnx", target="host", output=tmp_path / "m.edge", shapes=ranged)
+        bundle = open_bundle(tmp_path / "m.edge")
+        for rows in (4, 0, 9):
+            more = {v.name: normal(1, GROUPS, rows, SIZE) for v in caches}
+            more |= {"i5": np.array([rows + 2], np.int32), "i6": np.array(rows + 3, np.int32)}
+            feed, manifest, options = feeds | more, bundle.manifest, RunOptions(guard=True, timeout=60)
+            bound = {v.name: feed[v.name] for v in manifest.inputs}
+            run = open_device("local").run(bundle.path, manifest.inputs, manifest.outputs, bound, None, options)
+            for name, want in zip(("o0", "o1", "o2"), session.run(None, feed), strict=True):
+                np.testing.assert_allclose(run.outputs[name], want, rtol=0, atol=TOLERANCE * np.abs(want).max())
+
+    group_query(4, [6], 7, queries=3, rotary=True, known=False, use=use)
 
 
 def test_what_group_query_attention_refuses() -> None:
