@@ -78,7 +78,7 @@ _Cell = Callable[[Builder, Direction, Value, Sequence[Value]], list[Value]]
 """(builder, direction, x of this time step [B, gates * H], states) -> new states, the output first."""
 
 
-def _lstm(b: Builder, d: Direction, x: Value, states: Sequence[Value]) -> list[Value]:
+def lstm_cell(b: Builder, d: Direction, x: Value, states: Sequence[Value]) -> list[Value]:
     """Gates: input, output, forget, cell; peepholes: input, output, forget."""
     h, c = states
     gates = b.map(call("add", X, In(1)), x, b.emit("matmul", h, b.capture(d.r)))
@@ -125,24 +125,30 @@ def _rnn(b: Builder, d: Direction, x: Value, states: Sequence[Value]) -> list[Va
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
+    """What a recurrent op computes each time step, with how many gates and states and which functions."""
+
     cell: _Cell
     gates: int
     states: int
     functions: Sequence[str]
 
 
-_KINDS: Mapping[str, _Kind] = {
-    "LSTM": _Kind(_lstm, 4, 2, ("Sigmoid", "Tanh", "Tanh")),
-    "GRU": _Kind(_gru, 3, 1, ("Sigmoid", "Tanh")),
-    "RNN": _Kind(_rnn, 1, 1, ("Tanh",)),
+KINDS: Mapping[str, Kind] = {
+    "LSTM": Kind(lstm_cell, 4, 2, ("Sigmoid", "Tanh", "Tanh")),
+    "GRU": Kind(_gru, 3, 1, ("Sigmoid", "Tanh")),
+    "RNN": Kind(_rnn, 1, 1, ("Tanh",)),
 }
 
 
-@onnx_op(*_KINDS, since=7)
+@onnx_op(*KINDS, since=7)
 def _recurrent(b: Builder, node: OnnxNode) -> Sequence[Value]:
+    return emit_recurrent(b, node, KINDS[node.op_type])
+
+
+def emit_recurrent(b: Builder, node: OnnxNode, kind: Kind) -> Sequence[Value]:
     """Y [T, D, B, H] and the last states [D, B, H]; with layout 1 [B, T, D, H] and [B, D, H]."""
-    kind, batch_first = _KINDS[node.op_type], node.integer("layout", 0) == 1
+    batch_first = node.integer("layout", 0) == 1
     names = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
     directions = names.get(node.text("direction", "forward"))
     x, w, r = (node.input(i) for i in range(3))
@@ -173,7 +179,7 @@ def _joined(b: Builder, directions: Sequence[Value]) -> Value:
 
 
 def _direction(
-    b: Builder, node: OnnxNode, kind: _Kind, x: Value, at: Value, functions: Sequence[Expr], lengths: Value | None,
+    b: Builder, node: OnnxNode, kind: Kind, x: Value, at: Value, functions: Sequence[Expr], lengths: Value | None,
     reverse: bool,
 ) -> Direction:  # fmt: skip
     """Direction number `at`, with the inputs multiplied by their weights."""
@@ -209,7 +215,7 @@ def _split_bias(b: Builder, w: Value, r: Value, hidden: int) -> tuple[Value, Val
 
 
 def _initial(
-    b: Builder, node: OnnxNode, kind: _Kind, at: Value, batch: int, hidden: int, batch_first: bool
+    b: Builder, node: OnnxNode, kind: Kind, at: Value, batch: int, hidden: int, batch_first: bool
 ) -> list[Value]:
     """The states before the first time step, [B, H] each."""
     states = []
@@ -254,7 +260,7 @@ def _run(b: Builder, d: Direction, cell: _Cell, initial: Sequence[Value]) -> lis
     return [*(tensors or [b.constant(np.zeros((0, *last[0].type.shape), np.float32))]), *last]
 
 
-def _functions(node: OnnxNode, kind: _Kind, directions: int) -> list[list[Expr]]:
+def _functions(node: OnnxNode, kind: Kind, directions: int) -> list[list[Expr]]:
     """The activation functions of each direction. Parameters are given for those functions alone that take them."""
     count = len(kind.functions)
     names = node.attrs.get("activations") or tuple(kind.functions) * directions

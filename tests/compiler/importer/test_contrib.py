@@ -63,13 +63,28 @@ def build(op, inputs, outputs=1, constants=(), domain="com.microsoft", **attribu
     return model, feeds
 
 
-def check(*node, **more):
-    """What `build` makes of the arguments gives what ONNX Runtime gives."""
-    model, feeds = build(*node, **more)
+def session_of(model):
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    options.intra_op_num_threads = 1  # more threads share the batch of a DynamicQuantizeLSTM, whose ranges differ then
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def agree(path, session, feeds):
+    """The program in the bundle `path` gives what ONNX Runtime gives."""
+    bundle = open_bundle(path)
+    inputs, outputs, options = bundle.manifest.inputs, bundle.manifest.outputs, RunOptions(guard=True, timeout=60)
+    feed = {v.name: feeds[v.name] for v in inputs}
+    found = open_device("local").run(path, inputs, outputs, feed, None, options).outputs
+    for result, want in zip(session.get_outputs(), session.run(None, feeds), strict=True):
+        np.testing.assert_allclose(found[result.name], want, rtol=0, atol=TOLERANCE * np.abs(want).max())
+
+
+def check(*node, **more):
+    """What `build` makes of the arguments gives what ONNX Runtime gives."""
+    model, feeds = build(*node, **more)
+    session = session_of(model)
     wanted = session.run(None, feeds)
     elements = [helper.np_dtype_to_tensor_dtype(w.dtype) for w in wanted]
     for result, element in zip(model.graph.output, elements, strict=True):
@@ -219,21 +234,16 @@ def test_group_query_attention_after_any_past(tmp_path) -> None:
         caches = [v for v in model.graph.input if v.name in ("i3", "i4")]
         for cache in caches:
             cache.type.tensor_type.shape.dim[2].dim_param = "past"
-        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        session = session_of(model)
         for result in model.graph.output:
             result.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
         ranged = {v.name: (1, GROUPS, symbol("past", 0, 16, 1), SIZE) for v in caches}
         onnx.save(model, str(tmp_path / "model.onnx"))
         compile_model(tmp_path / "model.onnx", target="host", output=tmp_path / "m.edge", shapes=ranged)
-        bundle = open_bundle(tmp_path / "m.edge")
         for rows in (4, 0, 9):
             more = {v.name: normal(1, GROUPS, rows, SIZE) for v in caches}
             more |= {"i5": np.array([rows + 2], np.int32), "i6": np.array(rows + 3, np.int32)}
-            feed, manifest, options = feeds | more, bundle.manifest, RunOptions(guard=True, timeout=60)
-            bound = {v.name: feed[v.name] for v in manifest.inputs}
-            run = open_device("local").run(bundle.path, manifest.inputs, manifest.outputs, bound, None, options)
-            for name, want in zip(("o0", "o1", "o2"), session.run(None, feed), strict=True):
-                np.testing.assert_allclose(run.outputs[name], want, rtol=0, atol=TOLERANCE * np.abs(want).max())
+            agree(tmp_path / "m.edge", session, feeds | more)
 
     group_query(4, [6], 7, queries=3, rotary=True, known=False, use=use)
 
@@ -276,6 +286,28 @@ def test_integer_products(kind) -> None:
     check("DynamicQuantizeMatMul", [normal(S, H), b, f(0.01), zero, normal(6)], constants=(1, 3))
 
 
+def recurrent(kind, direction, batch, *, columns, states=False, **more):
+    """Inputs and attributes of a DynamicQuantizeLSTM with as many scales as `columns`, or one a direction."""
+    hidden, depth, directions = 5, 6, 2 if direction == "bidirectional" else 1
+    low, high = np.iinfo(kind).min, np.iinfo(kind).max + 1
+    weights = [whole(kind, low, high, directions, k, 4 * hidden) for k in (depth, hidden)]
+    shape = (directions, 4 * hidden) if columns else (directions,)
+    scales = [f(RNG.uniform(0.004, 0.01, shape)) for _ in range(2)]
+    zero = np.full(shape, 0 if kind is np.int8 else 128, kind)
+    initial = [normal(directions, batch, hidden) if states else None for _ in range(2)]
+    inputs = [normal(4, batch, depth), *weights, normal(directions, 8 * hidden), None, *initial, None]
+    inputs += [scales[0], zero, scales[1], zero]
+    return inputs, {"hidden_size": hidden, "direction": direction} | more
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8])
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_dynamic_quantize_lstm(kind, direction) -> None:
+    for batch, columns, states in ((1, False, False), (1, True, True), (3, True, False), (3, False, True)):
+        inputs, attributes = recurrent(kind, direction, batch, columns=columns, states=states)
+        check("DynamicQuantizeLSTM", inputs, outputs=3, constants=(1, 2, 3, 8, 9, 10, 11), **attributes)
+
+
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("zeros", [True, False])
 def test_weights_of_few_bits(bits, zeros) -> None:
@@ -302,6 +334,21 @@ def test_quantized_where() -> None:
     zero = np.array(100, np.uint8)
     sides = [whole(np.uint8, 0, 256, S, H), f(0.02), zero, whole(np.uint8, 0, 256, S, H), f(0.03), zero, f(0.025), zero]
     check("QLinearWhere", [RNG.random((S, H)) < 0.5, *sides], constants=(2, 3, 5, 6, 7, 8))
+
+
+def test_compiled(tmp_path) -> None:
+    inputs, attributes = recurrent(np.int8, "forward", 2, columns=True)
+    cases = [
+        build("DynamicQuantizeLSTM", inputs, outputs=3, constants=(1, 2, 3, 8, 9, 10, 11), **attributes),
+        build("Inverse", [normal(B, 4, 4) + 2 * np.eye(4, dtype=np.float32)]),
+    ]
+    for number, (model, feeds) in enumerate(cases):
+        session = session_of(model)
+        for result in model.graph.output:
+            result.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        onnx.save(model, str(tmp_path / "model.onnx"))
+        compile_model(tmp_path / "model.onnx", target="host", output=tmp_path / f"{number}.edge")
+        agree(tmp_path / f"{number}.edge", session, feeds)
 
 
 def test_what_is_refused_says_why() -> None:
