@@ -182,8 +182,9 @@ def test_multi_head_attention() -> None:
     check("MultiHeadAttention", [q, k[:, :S], v[:, :S]], num_heads=N, unidirectional=1)
     past = [normal(B, N, 3, H // N), normal(B, N, 3, H // N)]
     for causal in (0, 1):
-        inputs = [q, k[:, :S], v[:, :S], None, None, None, *past]
-        check("MultiHeadAttention", inputs, outputs=3, num_heads=N, unidirectional=causal)
+        for mask in (None, (np.arange(3 + S) < np.array([[6], [8]])).astype(np.int32)):
+            inputs = [q, k[:, :S], v[:, :S], None, mask, None, *past]
+            check("MultiHeadAttention", inputs, outputs=3, num_heads=N, unidirectional=causal)
 
 
 GROUPS, SIZE, PLACES = 2, 16, 24
