@@ -12,7 +12,7 @@ def test_the_graphs_have_the_nodes_asked_for_and_repeat() -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_nodes_compile_within_a_minute() -> None:
-    scaling.measure(1000, "host")  # fills the kernel cache
+    assert scaling.measure(10_000, "host")["all"] < 60  # with an empty kernel cache, the first time
+    scaling.measure(1000, "host")
     small, large = scaling.measure(1000, "host"), scaling.measure(10_000, "host")
-    assert large["all"] < 60
     assert large["all"] < 25 * small["all"]
