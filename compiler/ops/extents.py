@@ -65,8 +65,12 @@ def folded(node: Node) -> Array | None:
         return None
     try:
         return _computed(node, known)
-    except (Undecided, NotImplementedError):
+    except (Undecided, _NotOfExtents):
         return None
+
+
+class _NotOfExtents(Exception):
+    """What a node computes is no arithmetic that extents have."""
 
 
 def _computed(node: Node, inputs: Sequence[Array]) -> Array:
@@ -81,7 +85,7 @@ def _computed(node: Node, inputs: Sequence[Array]) -> Array:
         return _mapped(expr_attr(node, "expr"), inputs, node.output.type.shape)
     if node.op == "reduce":
         return _reduced(node, inputs[0])
-    raise NotImplementedError
+    raise _NotOfExtents
 
 
 def _reduced(node: Node, x: Array) -> Array:
@@ -90,7 +94,7 @@ def _reduced(node: Node, x: Array) -> Array:
     }  # fmt: skip
     kind, axes = str_attr(node, "kind", ("sum", "prod", "max", "min", "mean", "l1", "l2")), ints_attr(node, "axes")
     if kind not in kinds:
-        raise NotImplementedError
+        raise _NotOfExtents
     for axis in sorted(axes, reverse=True):
         x = np.asarray(np.frompyfunc(kinds[kind], 2, 1).reduce(x, axis=axis), object)
     shape = node.output.type.shape
@@ -109,15 +113,15 @@ def _element(expr: Expr, inputs: Sequence[Any]) -> Any:
         return inputs[expr.index]
     if isinstance(expr, Const):
         if isinstance(expr.value, float):
-            raise NotImplementedError
+            raise _NotOfExtents
         return expr.value
     args = [_element(a, inputs) for a in expr.args]
     if expr.fn == "cast":
         if expr.dtype not in (*INTEGERS, "bool"):
-            raise NotImplementedError
+            raise _NotOfExtents
         return _differs(args[0], 0) if expr.dtype == "bool" else args[0] * 1
     if expr.fn not in _FUNCTIONS:
-        raise NotImplementedError
+        raise _NotOfExtents
     return _FUNCTIONS[expr.fn](*args)
 
 
@@ -133,7 +137,7 @@ def _quotient(a: int, b: int) -> int:
     """Rounded towards zero, as in C; only of numbers that are not negative."""
     if a >= 0 and b > 0:
         return a // b
-    raise NotImplementedError
+    raise _NotOfExtents
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
