@@ -11,7 +11,7 @@ from edgec.compiler.ir.reduction import Kind
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import reduce
 from edgec.compiler.kernels.reduce import ReduceSpec
-from edgec.tests.kernel_harness import MACHINES, Array, Machine, examples, on_machines, reference, run_kernel
+from edgec.tests.kernel_harness import Array, Machine, examples, on_machines, reference, run_kernel
 
 KINDS = ["sum", "mean", "max", "min", "prod", "l1", "l2", "sum_square"]
 extents = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 40), st.sampled_from([1, 5, 16, 40, 200]))
@@ -82,11 +82,9 @@ TYPES = ["float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int6
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("machine", [MACHINES[0], MACHINES[-1]], ids=lambda m: m.name)
+@on_machines
 def test_element_types(machine: Machine, dtype: str) -> None:
     """Sums and products are modulo the range of the type; those of float64 are float64's."""
-    if not machine.available:
-        pytest.skip("needs qemu")
     rng = np.random.default_rng(9)
     for kind in MODULAR:
         for inner in (True, False):
