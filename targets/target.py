@@ -45,6 +45,11 @@ class Target:
         return variant if own else self.variants[-1]
 
     @property
+    def lanes(self) -> int:
+        """32-bit elements in a vector of every variant's ISA."""
+        return self.columns // 2
+
+    @property
     def triple(self) -> str:
         """LLVM's triple."""
         return str(self.variants[0].llvm["mtriple"])

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .builder import Builder, Value, define
-from .elementwise import Cursor, Stream, elementwise, params
+from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .epilogue import RESIDUAL_EPILOGUE
 from .isa import Isa
 from .quantization import fixed_point_add, requantize, splat16, splat_float
 from .tir import tirx
 
 OPERANDS = ("a", "b", "y")
+
+VECTORS = 2
+"""Of the ISA, in the vector that rows are walked by."""
 
 PRODUCT = ("a_zero_point", "b_zero_point", "multiplier", "zero_point", "low", "high")
 
@@ -26,11 +29,12 @@ class ArithSpec:
 
     kind: Literal["add", "mul"]
     b_dense: bool = True
+    rows: Rows = "any"
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        return f"qs8_v{self.kind}" + ("" if self.b_dense else "c")
+        return f"qs8_v{self.kind}" + ("" if self.b_dense else "c") + suffix(self.rows)
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -51,14 +55,14 @@ def build(spec: ArithSpec, isa: Isa) -> object:
 
 
 def _body(b: Builder, spec: ArithSpec, isa: Isa) -> None:
-    width = 2 * isa.lanes
+    width = VECTORS * isa.lanes
     compute = fixed_point_add if spec.kind == "add" else _product
 
     def body(inputs: Sequence[Cursor], output: Cursor) -> None:
         x, y = (b.let(isa.widen16(cursor.load(0, width))) for cursor in inputs)
         output.store(0, isa.narrow8(compute(b, isa, x, y)), width)
 
-    elementwise(b, width, _inputs(spec), _Y, body)
+    elementwise(b, width, _inputs(spec), _Y, spec.rows, body)
 
 
 def _product(b: Builder, isa: Isa, x: Value, y: Value) -> Value:

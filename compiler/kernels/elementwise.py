@@ -4,14 +4,23 @@ The iteration space is [extent_0, extent_1, extent_2, count]. A tile is a `chunk
 (i0, i1): a dense tensor is a single row of many chunks, a strided one (a view, a broadcast) has chunks = 1. So the
 number of tiles is extent_0 * extent_1 * chunks. `chunk` is a multiple of 64 (any number if chunks = 1).
 
+What a kernel can do with rows shorter than a vector is part of its spec (`Rows`), so that no kernel has code for
+lengths that it never meets.
+
 Outputs do not overlap inputs: the last vector of a row is aligned to the row's end and computes some elements twice.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
+from ..ir.extent import always_less
 from .builder import BITS, Builder, Pointer, Value, i64, splat
 from .tir import tirx
+
+Rows = Literal["long", "short", "any"]
+"""How long rows are: at least a vector, shorter than one, or that a run decides."""
 
 SPACE = ("extent_1", "extent_2", "count", "chunk", "chunks")
 
@@ -67,27 +76,48 @@ def params(streams: Sequence[Stream]) -> tuple[str, ...]:
     return SPACE + tuple(p for s in streams for p in s.params)
 
 
-def elementwise(b: Builder, width: int, inputs: Sequence[Stream], output: Stream, body: Body) -> None:
+def rows_of(count: int, width: int) -> Rows:
+    """What rows of `count` elements are to a kernel whose vectors have `width`."""
+    if always_less(count, width):
+        return "short"
+    return "long" if always_less(width - 1, count) else "any"
+
+
+def suffix(rows: Rows) -> str:
+    """The end of a kernel's name that tells `rows`."""
+    return "" if rows == "long" else f"_{rows}"
+
+
+def elementwise(b: Builder, width: int, inputs: Sequence[Stream], output: Stream, rows: Rows, body: Body) -> None:
     """All tiles: `body(inputs, output)` emits the code for `width` elements."""
     streams = [*inputs, output]
-    count, chunk = b.param("count"), b.param("chunk")
+    count = b.param("count")
     with b.tiles() as t:
         row = b.let(tirx.truncdiv(t, b.param("chunks")))
-        begin = b.let(tirx.truncmod(t, b.param("chunks")) * chunk)
-        vectors = b.let(tirx.truncdiv(tirx.min(chunk, count - begin) + (width - 1), i64(width)))
+        begin = b.let(tirx.truncmod(t, b.param("chunks")) * b.param("chunk"))
         i0, i1 = b.let(tirx.truncdiv(row, b.param("extent_1"))), b.let(tirx.truncmod(row, b.param("extent_1")))
         starts = [b.let(i0 * b.param(s.params[0]) + i1 * b.param(s.params[1])) for s in streams]
         with b.range(0, b.param("extent_2")) as i2:
-            rows = [
+            cursors = [
                 Cursor(s, b.pointer(s.name), b.let(start + i2 * b.param(s.params[2])))
                 for s, start in zip(streams, starts, strict=True)
             ]
-            with b.when(count >= width), b.range(0, vectors) as v:
-                at = b.let(tirx.min(begin + v * width, count - width))
-                *sources, target = (row.at(at) for row in rows)
-                body(sources, target)
-            with b.when(count < width):
-                _short_row(b, width, rows, body)
+            if rows != "short":
+                with b.when(count >= width) if rows == "any" else nullcontext():
+                    _long_row(b, width, begin, cursors, body)
+            if rows != "long":
+                with b.when(count < width) if rows == "any" else nullcontext():
+                    _short_row(b, width, cursors, body)
+
+
+def _long_row(b: Builder, width: int, begin: Value, rows: Sequence[Cursor], body: Body) -> None:
+    """The chunk of a row from element `begin` on."""
+    count = b.param("count")
+    length = tirx.min(b.param("chunk"), count - begin)
+    with b.range(0, b.let(tirx.truncdiv(length + (width - 1), i64(width)))) as v:
+        at = b.let(tirx.min(begin + v * width, count - width))
+        *sources, target = (row.at(at) for row in rows)
+        body(sources, target)
 
 
 def _short_row(b: Builder, width: int, rows: Sequence[Cursor], body: Body) -> None:

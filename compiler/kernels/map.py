@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..ir.expr import Expr, fold, to_text
 from .builder import Builder, Value, bitcast, const, define
-from .elementwise import Cursor, Stream, elementwise, params
+from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .isa import Isa
 from .naming import SHORT, digest
 from .quantization import dequantize, quantize
@@ -20,6 +20,9 @@ from .scalar import convert, emit
 MAX_INPUTS = 4
 
 OPERANDS = ("x0", "x1", "x2", "x3", "y")
+
+VECTORS = 2
+"""Of the ISA, in the vector that rows are walked by."""
 
 DTYPES = tuple(SHORT)
 """The element types that these kernels know."""
@@ -49,12 +52,14 @@ class MapSpec:
     inputs: tuple[MapOperand, ...]
     output: MapOperand
     part: bool = False
+    rows: Rows = "any"
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
         inputs = "_".join(o.code for o in self.inputs)
-        return f"map_{inputs}_{self.output.code}_{digest(to_text(self.expr))}" + ("_part" if self.part else "")
+        name = f"map_{inputs}_{self.output.code}_{digest(to_text(self.expr))}" + ("_part" if self.part else "")
+        return name + suffix(self.rows)
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -102,7 +107,7 @@ def _body(b: Builder, spec: MapSpec, isa: Isa) -> None:
         for half, value in enumerate(halves):
             output.store(half * lanes, _stored(value, spec.output.dtype, lanes), lanes)
 
-    elementwise(b, 2 * lanes, spec.streams, spec.target, body)
+    elementwise(b, VECTORS * lanes, spec.streams, spec.target, spec.rows, body)
 
 
 def _load(b: Builder, isa: Isa, cursor: Cursor, operand: MapOperand) -> tuple[Value, Value]:

@@ -4,32 +4,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .builder import Builder, define, i64
-from .elementwise import Cursor, Stream, elementwise, params
+from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .isa import Isa
 
 OPERANDS = ("x", "w", "y")
+
+VECTORS = 4
+"""Of the ISA, in the vector that rows are walked by."""
 
 _X, _Y = Stream("x", "int8"), Stream("y", "int8")
 
 
 @dataclass(frozen=True)
 class TableSpec:
-    """The only member: the table `w` says what it computes."""
+    """The table `w` says what it computes."""
 
-    symbol: str = "x8_lut"
-    params: tuple[str, ...] = params([_X, _Y])
+    rows: Rows = "any"
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's name in plans, symbols and profiles."""
+        return "x8_lut" + suffix(self.rows)
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """Names of the kernel's parameters, in order."""
+        return params([_X, _Y])
 
 
 def build(spec: TableSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
-    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, isa))
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa))
 
 
-def _body(b: Builder, isa: Isa) -> None:
+def _body(b: Builder, spec: TableSpec, isa: Isa) -> None:
     table = isa.load_table(b.pointer("w"), i64(0))
-    width = 4 * isa.lanes
+    width = VECTORS * isa.lanes
 
     def body(inputs: Sequence[Cursor], output: Cursor) -> None:
         output.store(0, isa.lookup(table, b.let(inputs[0].load(0, width))), width)
 
-    elementwise(b, width, [_X], _Y, body)
+    elementwise(b, width, [_X], _Y, spec.rows, body)

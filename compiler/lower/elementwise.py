@@ -14,6 +14,7 @@ from ..ir.extent import always_less, ceil_div
 from ..ir.graph import Node
 from ..ir.types import Quant, TensorType
 from ..kernels import arith, map, table
+from ..kernels.elementwise import Rows, rows_of
 from ..kernels.spec import KernelSpec
 from ..ops import quantized
 from ..ops.map import IntegerForm, broadcast_shapes, integer_form
@@ -50,7 +51,9 @@ def _table(c: Context, node: Node) -> None:
     # entry i is for the code i - 128: of an unsigned input that is the byte i + 128
     if node.inputs[0].type.dtype == "uint8":
         entries = np.roll(entries, 128)
-    _walk(c, table, table.TableSpec(), {"x": x, "y": y}, {}, {"w": c.weights.add(entries.tobytes())})
+    views = {"x": x, "y": y}
+    spec = table.TableSpec(_rows(c, table, _space(views)))
+    _walk(c, table, spec, views, {}, {"w": c.weights.add(entries.tobytes())})
 
 
 def _integer(c: Context, node: Node, form: IntegerForm) -> None:
@@ -72,7 +75,8 @@ def _integer(c: Context, node: Node, form: IntegerForm) -> None:
         params = {"a_zero_point": za, "b_zero_point": zb, "zero_point": zy, "low": form.lo, "high": form.hi}
         params["multiplier"] = float_bits(float(quantized.mul_multiplier(qa, qb, qy)))
     views = {"a": a, "b": b, "y": y}
-    spec = arith.ArithSpec("add" if form.kind == "add" else "mul", b_dense=_is_dense(_space(views), 1))
+    space = _space(views)
+    spec = arith.ArithSpec("add" if form.kind == "add" else "mul", _is_dense(space, 1), _rows(c, arith, space))
     _walk(c, arith, spec, views, params)
 
 
@@ -111,7 +115,8 @@ def _emit_map(c: Context, node: Node, expr: Expr, inputs: Sequence[View], y: Vie
             # the kernels read and write unsigned codes as signed ones, 128 lower
             zero -= 128 if view.type.dtype == "uint8" else 0
             params |= {f"{name}_scale": float_bits(scale), f"{name}_zero_point": zero}
-    _walk(c, map, map.MapSpec(expr, tuple(operands[:-1]), operands[-1], part), views, params)
+    spec = map.MapSpec(expr, tuple(operands[:-1]), operands[-1], part, _rows(c, map, space))
+    _walk(c, map, spec, views, params)
 
 
 def _distinct_inputs(c: Context, node: Node) -> tuple[Expr, list[View]]:
@@ -152,6 +157,10 @@ def _space(views: Mapping[str, View]) -> IterationSpace:
 
 def _is_dense(space: IterationSpace, operand: int) -> bool:
     return space.strides[operand][-1] != 0
+
+
+def _rows(c: Context, family: ModuleType, space: IterationSpace) -> Rows:
+    return rows_of(space.extents[-1], family.VECTORS * c.target.lanes)
 
 
 def _walk(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import arith
 from edgec.compiler.kernels.arith import ArithSpec
+from edgec.compiler.kernels.elementwise import rows_of
 from edgec.compiler.ops import quantized
 from edgec.tests.kernel_harness import Machine, examples, on_machines, run_kernel
 
@@ -24,10 +25,11 @@ quants = st.builds(Quant.per_tensor, st.floats(0.003, 0.4), st.integers(-128, 12
     shape=st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 70)),
     b_shape=st.sampled_from(["same", "channels", "scalar"]),
     bounds=st.sampled_from([(-128, 127), (-5, 90)]),
+    known=st.booleans(),
 )
 def test_bytes(
     machine: Machine, kind: Literal["add", "mul"], types: tuple[Quant, Quant, Quant], shape: tuple[int, int, int],
-    b_shape: str, bounds: tuple[int, int],
+    b_shape: str, bounds: tuple[int, int], known: bool,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(shape[2])
     extent = {"same": shape, "channels": (1, 1, shape[2]), "scalar": (1, 1, 1)}[b_shape]
@@ -36,7 +38,8 @@ def test_bytes(
     expected = (quantized.add if kind == "add" else quantized.mul)(a, b, types, *bounds)
     whole = np.zeros((shape[0], shape[1], shape[2] + 9), np.int8)
     y = whole[:, :, 4 : 4 + shape[2]]
-    spec = ArithSpec(kind, b_dense=b_shape != "scalar")
+    rows = rows_of(shape[2], arith.VECTORS * machine.isa.lanes) if known else "any"
+    spec = ArithSpec(kind, b_shape != "scalar", rows)
     params: dict[str, int | float] = {
         "extent_1": shape[0],
         "extent_2": shape[1],

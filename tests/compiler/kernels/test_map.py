@@ -1,5 +1,7 @@
 """Generated elementwise kernels against the numpy evaluation of their expressions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from edgec.compiler.ir.expr import Expr, evaluate, parse
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import map as kernel
+from edgec.compiler.kernels.elementwise import rows_of
 from edgec.compiler.kernels.map import MapOperand, MapSpec
 from edgec.tests.kernel_harness import Array, Machine, examples, on_machines, reference, run_kernel
 
@@ -19,7 +22,10 @@ QUANTIZED = MapOperand("int8", quantized=True)
 def run_flat(
     machine: Machine, spec: MapSpec, inputs: list[Array], output: Array, quants: dict[str, Quant] | None = None
 ) -> Array:
+    """The output of a kernel with code for rows of that length only."""
     count = output.size
+    if spec.rows == "any":
+        spec = replace(spec, rows=rows_of(count, kernel.VECTORS * machine.isa.lanes))
     chunks = -(-count // CHUNK)
     params: dict[str, int | float] = dict.fromkeys(spec.params, 0)
     params |= {"extent_1": 1, "extent_2": 1, "count": count, "chunk": CHUNK, "chunks": chunks}
