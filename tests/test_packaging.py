@@ -6,7 +6,7 @@ from pathlib import Path
 import edgec
 
 ROOT = Path(edgec.__file__).parent
-TOP_LEVEL = ("benchmarks", "compiler", "passes", "runtimes", "targets")
+TOP_LEVEL = ("benchmarks", "compiler", "counting", "passes", "runtimes", "targets")
 
 
 def test_every_package_in_the_tree_is_installed() -> None:

@@ -17,6 +17,8 @@ from .variants import FEATURES, Variant, check_variants
 
 WEIGHTS_ALIGNMENT = 64
 WEIGHTS_TRAILER = 64
+STEP_BYTES = 72
+"""Of an `edge_step` (LP64)."""
 _MAGIC = b"EDGEWTS1"
 
 _SPACES = {
@@ -54,9 +56,9 @@ def runtime_memory(plan: Plan, threads: int = 1) -> int:
     ports = len(plan.inputs) + len(plan.outputs)
     block = _align(session) + 8 * ports
     if plan.symbols:
-        tables, shapes, step = _Tables(plan), 64, 72
+        tables, shapes = _Tables(plan), 64
         words = sum(tables.extents.counts) + ports + (len(tables.params) + 1) // 2
-        block += shapes + 8 * words + step * len(plan.steps)
+        block += shapes + 8 * words + STEP_BYTES * len(plan.steps)
     if threads > 1:
         block = _align(block) + pool + ticket * threads * len(plan.steps) + thread * threads
     return model + _align(block) + slack + stack * (threads - 1)

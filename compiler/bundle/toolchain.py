@@ -118,7 +118,7 @@ def _zig() -> Path:
     return Path(spec.origin).with_name("zig")
 
 
-def _run_zig(arguments: Sequence[str], cwd: Path) -> None:
+def run_zig(arguments: Sequence[str], cwd: Path) -> None:
     """Runs zig in a temporary folder; its own caches stay there too, for nothing in them would be used again."""
     caches = {name: str(cwd / ".zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
     done = subprocess.run(
@@ -143,7 +143,7 @@ def _compile(source: Path, triple: Triple, position_independent: bool = True, in
     flags = [*_CFLAGS, *triple._cflags, "-fPIC" if position_independent else "-fno-pic"]
     if source.stem == "freestanding":
         flags += ["-fno-builtin", "-O2"]  # kernels call it
-    _run_zig(["cc", *flags, *includes, *maps, "-c", str(source), "-o", str(output)], output.parent)
+    run_zig(["cc", *flags, *includes, *maps, "-c", str(source), "-o", str(output)], output.parent)
     return output
 
 
@@ -160,7 +160,7 @@ def _link(
         for file, text in files.items():
             (folder / file).write_text(text)
         common = ["ld.lld", "-m", _EMULATIONS[triple.arch], "--gc-sections", "--build-id=none", "-s", "-o", "linked"]
-        _run_zig([*common, *arguments, *inputs, *map(str, runtime)], folder)
+        run_zig([*common, *arguments, *inputs, *map(str, runtime)], folder)
         return (folder / "linked").read_bytes()
 
 
@@ -227,7 +227,7 @@ def _stub_library(triple: Triple, soname: str, symbols: Sequence[str]) -> bytes:
         source = Path(name) / "stub.c"
         source.write_text("\n".join(f".globl {s}\n.type {s}, %function\n{s}:" for s in symbols) + "\n.byte 0\n")
         assembly = source.rename(source.with_suffix(".s"))
-        _run_zig(["cc", *triple._cflags, "-c", assembly.name, "-o", "stub.o"], assembly.parent)
+        run_zig(["cc", *triple._cflags, "-c", assembly.name, "-o", "stub.o"], assembly.parent)
         arguments = ["ld.lld", "-m", _EMULATIONS[triple.arch], "-shared", "-soname", soname, "stub.o", "-o", "stub.so"]
-        _run_zig(arguments, assembly.parent)
+        run_zig(arguments, assembly.parent)
         return (assembly.parent / "stub.so").read_bytes()

@@ -12,7 +12,7 @@ import typer
 
 from ... import __version__
 from ...errors import EdgeError
-from . import compile, doctor, inspect, run, targets
+from . import bench, compile, doctor, inspect, run, targets
 from .console import Json, Verbose, fail
 
 USER_ERROR = 2
@@ -93,6 +93,7 @@ def _write_log() -> str:
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "compile": compile.compile_command,
     "run": run.run_command,
+    "bench": bench.bench_command,
     "inspect": inspect.inspect_command,
     "targets": targets.targets_command,
     "doctor": doctor.doctor_command,

@@ -5,7 +5,17 @@ from .device import Device, DeviceInfo, Latency, RunOptions, RunReport, StepTime
 from .local import LocalDevice
 from .qemu import DEFAULT_CPU, QemuDevice
 
-__all__ = ["Device", "DeviceInfo", "Latency", "RunOptions", "RunReport", "StepTime", "TensorPort", "open_device"]
+__all__ = [
+    "Device",
+    "DeviceInfo",
+    "Latency",
+    "QemuDevice",
+    "RunOptions",
+    "RunReport",
+    "StepTime",
+    "TensorPort",
+    "open_device",
+]
 
 
 def open_device(text: str) -> Device:

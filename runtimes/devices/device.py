@@ -33,7 +33,7 @@ class TensorPort(Protocol):
 class RunOptions:
     """How to run.
 
-    `mark` brackets the last inference with `hint #72` / `hint #73`, for simulators. `guard` finds kernels that write
+    `mark` brackets the last inference with `hint #72` / `hint #73`, for `counting/`. `guard` finds kernels that write
     beside the arena, read what was never written there, or step over the end of an input or output.
     """
 
@@ -50,10 +50,11 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Latency:
-    """Nanoseconds per inference. "emulated" times say nothing about a real device."""
+    """Nanoseconds per inference; nine of ten take at most `p90`. "emulated" times say nothing about a real device."""
 
     min: int
     median: int
+    p90: int
     max: int
     kind: Literal["measured", "emulated"]
 

@@ -14,7 +14,7 @@ from edgec.compiler.cli import app as cli
 from edgec.compiler.cli import console
 from edgec.errors import EdgeError
 
-COMMANDS = ("compile", "run", "inspect", "targets", "doctor")
+COMMANDS = ("compile", "run", "bench", "inspect", "targets", "doctor")
 
 
 @pytest.fixture

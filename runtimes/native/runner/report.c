@@ -90,7 +90,7 @@ static void text_profile(run_output *out, const edge_step_profile *rows, uint32_
 typedef struct summary {
     const char *variant;
     uint32_t threads;
-    uint64_t min, median, max;
+    uint64_t min, median, p90, max;
     edge_memory memory;
 } summary;
 
@@ -101,6 +101,7 @@ static void print_json(run_output *out, const run_options *options, const summar
     field(out, ",\"repeat\":", options->repeat);
     field(out, ",\"latency_ns\":{\"min\":", s->min);
     field(out, ",\"median\":", s->median);
+    field(out, ",\"p90\":", s->p90);
     field(out, ",\"max\":", s->max);
     field(out, "},\"memory\":{\"arena\":", s->memory.arena);
     field(out, ",\"weights\":", s->memory.weights);
@@ -114,6 +115,7 @@ static void print_text(run_output *out, const run_options *options, const summar
     field(out, ", threads ", s->threads);
     field(out, "\nlatency ns: min ", s->min);
     field(out, ", median ", s->median);
+    field(out, ", p90 ", s->p90);
     field(out, ", max ", s->max);
     field(out, " over ", options->repeat);
     field(out, "\nmemory bytes: arena ", s->memory.arena);
@@ -136,6 +138,7 @@ int run_report(const run_options *options, const edge_model *model, edge_session
     sort(ns, options->repeat);
     s.min = ns[0];
     s.median = ns[options->repeat / 2];
+    s.p90 = ns[(options->repeat * 9 + 9) / 10 - 1];
     s.max = ns[options->repeat - 1];
     edge_model_variant(model, &s.variant);
     edge_session_threads(session, &s.threads);

@@ -1,0 +1,139 @@
+"""`edgec bench`: what an inference of a bundle costs, measured here or counted under emulation."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Group, RenderableType
+
+from ...errors import EdgeError
+from .console import Json, Verbose, add_row, emit, facts, note, progress, size, table
+
+if TYPE_CHECKING:
+    from ...counting.report import Report
+    from ...runtimes.devices import RunReport, StepTime
+    from ..bundle.reader import Bundle
+
+WARM_UP_RUNS = 3
+
+
+def bench_command(
+    bundle: Annotated[Path, typer.Argument(help="The bundle, as 'edgec compile' wrote it.", show_default=False)],
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="local, or a core to count for: qemu:cortex-a53, qemu:cortex-a55, qemu:cortex-a76, qemu:max. "
+            "Default: what can run it here."
+        ),
+    ] = None,
+    count: Annotated[
+        bool, typer.Option("--count", help="Count instructions, which on qemu is what is done anyway.")
+    ] = False,
+    threads: Annotated[int, typer.Option(min=0, max=64, help="Threads that compute; 0: one per CPU.")] = 1,
+    repeat: Annotated[int, typer.Option(min=1, max=1_000_000, help="Inferences to time, after some to warm up.")] = 20,
+    profile: Annotated[bool, typer.Option("--profile", help="Show each step.")] = False,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show what one inference costs: time where it is measured, instructions where it is emulated.
+
+    Every figure says what it is: measured (on this machine), counted (under emulation; the same in every run).
+
+    [bold]Examples[/bold]
+
+    edgec bench model.edge --threads 2 --repeat 100 --profile
+
+    edgec bench model.edge --device qemu:cortex-a76 --profile
+    """
+    from ..bundle.load import default_device
+    from ..bundle.reader import open_bundle
+
+    opened = open_bundle(bundle)
+    place = device or ("qemu:cortex-a76" if count else default_device(opened))
+    note(f"running on {place}")
+    if count or place.startswith("qemu"):
+        if threads != 1:
+            raise EdgeError(f"instructions are counted for one thread, not for {threads or 'one per CPU'}")
+        _bench_counted(opened, place, profile)
+    else:
+        _bench_measured(opened, place, threads, repeat, profile)
+
+
+def _bench_measured(bundle: "Bundle", device: str, threads: int, repeat: int, profile: bool) -> None:
+    """The profile is of a run of its own: reading the clock around each step takes time."""
+    from ...runtimes.devices import RunOptions, open_device
+
+    place, manifest = open_device(device), bundle.manifest
+    done = []
+    with progress() as report:
+        for profiled in (False, True)[: 1 + profile]:
+            report(f"running on {device}", 0, 0)
+            options = RunOptions(threads=threads, repeat=repeat, warmup=WARM_UP_RUNS, profile=profiled)
+            done.append(place.run(bundle.path, manifest.inputs, manifest.outputs, {}, options=options))
+    latency, steps = done[0].latency, done[-1].profile
+    data = {
+        "device": device,
+        "variant": done[0].variant,
+        "threads": done[0].threads,
+        "latency_ns": asdict(latency),
+        "memory_bytes": done[0].memory,
+        "steps": [
+            {"name": s.name, "kernel": s.kernel, "macs": s.macs, "ns": s.ns // max(1, s.runs), "kind": latency.kind}
+            for s in steps
+        ],
+    }
+    emit(data, lambda: _render_measured(device, done[0], steps, manifest.macs))
+
+
+def _render_measured(device: str, done: "RunReport", steps: "Sequence[StepTime]", macs: int) -> RenderableType:
+    latency = done.latency
+    summary = facts(
+        ("device", f"{device}, variant {done.variant}, {done.threads} thread(s)"),
+        (
+            f"latency ({latency.kind})",
+            f"median {latency.median / 1e6:.3f} ms, min {latency.min / 1e6:.3f}, p90 {latency.p90 / 1e6:.3f}",
+        ),
+        ("MACs", f"{macs / 1e6:.1f} M, {macs / max(1, latency.median):.1f} a nanosecond"),
+        ("memory", size(sum(done.memory.values()))),
+    )
+    if not steps:
+        return summary
+    rows = table("step", "kernel", f"us ({latency.kind})", "share", "M MACs", "MACs/ns")
+    total = sum(s.ns for s in steps)
+    for s in steps:
+        ns = s.ns / max(1, s.runs)
+        share = f"{100 * s.ns / max(1, total):.1f} %"
+        add_row(rows, s.name, s.kernel, f"{ns / 1e3:.1f}", share, f"{s.macs / 1e6:.2f}", f"{s.macs / max(1, ns):.1f}")
+    return Group(summary, "", rows)
+
+
+def _bench_counted(bundle: "Bundle", device: str, profile: bool) -> None:
+    from ...counting.cores import core_of
+    from ...counting.report import report
+
+    core = core_of(device)
+    with progress() as tell:
+        tell(f"counting on {device}", 0, 0)
+        counted = report(bundle, core)
+    data = {"device": device, "kind": "counted", **asdict(counted)}
+    emit(data if profile else {**data, "steps": []}, lambda: _render_counted(device, counted, profile))
+
+
+def _render_counted(device: str, counted: "Report", profile: bool) -> RenderableType:
+    summary = facts(
+        ("device", f"{device}, variant {counted.variant}, 1 thread"),
+        ("instructions (counted)", f"{counted.instructions / 1e6:.3f} M"),
+        ("MACs", f"{counted.macs / 1e6:.1f} M, {counted.macs / counted.instructions:.2f} an instruction"),
+        ("memory", size(sum(counted.memory.values()))),
+    )
+    if not profile:
+        return summary
+    rows = table("step", "kernel", "instructions (counted)", "share", "M MACs", "MACs/instruction")
+    for s in counted.steps:
+        share = f"{100 * s.instructions / counted.instructions:.1f} %"
+        density = f"{s.macs / max(1, s.instructions):.2f}"
+        add_row(rows, s.name, s.kernel, f"{s.instructions:,}", share, f"{s.macs / 1e6:.2f}", density)
+    add_row(rows, "before the first step", "", f"{counted.outside:,}", "", "", "")
+    return Group(summary, "", rows)

@@ -1,0 +1,1 @@
+"""Counting what an inference executes, under emulation, and what it would cost on a core."""

@@ -1,0 +1,296 @@
+/* plugin.c: counts what an AArch64 program executes in a marked region, under QEMU's user-mode emulation.
+ *
+ * Every translated block is counted with the block that ran before it and the step of the plan that it ran for, and
+ * with the misses that its accesses have in a model of the data caches. Nothing depends on time: equal runs of a
+ * single-threaded program give equal counts.
+ *
+ * Arguments: out=FILE begin=ADDRESS end=ADDRESS (of the instructions that bracket the region; each may be given several
+ * times), steps=COUNT:BYTES (of the table of steps and of one of them), l1=KIB:WAYS, l2=KIB:WAYS.
+ * The first address that is read in the region is that of the table. A step begins when its entry is read.
+ *
+ * The file has a line for each
+ *   region COUNT EDGES                how often it was entered; instructions beside those of whole blocks, or less than 0
+ *   block ID ADDRESS INSTRUCTIONS
+ *   runs STEP FROM TO COUNT L1 L2     blocks by ID; STEP or FROM is -1 outside steps, and where a region begins
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The part of QEMU's plugin interface that is used; it is the same in versions 1 (QEMU 4.2 to 8.2) and 2 (from 9.0). */
+typedef uint64_t plugin_id;
+typedef uint32_t access_info;
+typedef void (*exec_callback)(unsigned cpu, void *data);
+typedef void (*access_callback)(unsigned cpu, access_info info, uint64_t address, void *data);
+typedef struct translation translation;
+typedef struct instruction instruction;
+enum { NO_REGISTERS = 0, READS_AND_WRITES = 3 };
+
+void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, void (*callback)(plugin_id id, translation *made));
+void qemu_plugin_register_vcpu_tb_exec_cb(translation *made, exec_callback callback, int flags, void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(instruction *insn, exec_callback callback, int flags, void *data);
+void qemu_plugin_register_vcpu_mem_cb(instruction *insn, access_callback callback, int flags, int kind, void *data);
+void qemu_plugin_register_atexit_cb(plugin_id id, void (*callback)(plugin_id id, void *data), void *data);
+size_t qemu_plugin_tb_n_insns(const translation *made);
+uint64_t qemu_plugin_tb_vaddr(const translation *made);
+instruction *qemu_plugin_tb_get_insn(const translation *made, size_t index);
+uint64_t qemu_plugin_insn_vaddr(const instruction *insn);
+
+#define EXPORT __attribute__((visibility("default")))
+EXPORT int qemu_plugin_version = PLUGIN_VERSION;
+EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
+
+enum { BUCKETS = 1 << 16, MAX_MARKS = 8, LINE_BITS = 6, MAX_SETS = 1 << 14 };
+
+/* ---- what is counted ---- */
+
+typedef struct block {
+    uint64_t address;
+    size_t instructions;
+    size_t id;
+    struct runs *latest; /* where it was counted last: most likely also the next time */
+    struct block *next;  /* in the list of all blocks, and of a bucket */
+    struct block *chain;
+} block;
+
+typedef struct runs {
+    const block *from, *to;
+    int64_t step;
+    uint64_t count, l1, l2;
+    struct runs *chain;
+} runs;
+
+static block *all_blocks, *block_buckets[BUCKETS];
+static runs *run_buckets[BUCKETS];
+static size_t block_count;
+
+static bool inside;          /* the region */
+static uint64_t regions;
+static int64_t edges;        /* instructions of the region beside those of whole blocks */
+static const block *before;  /* the block that ran last in the region */
+static runs *current;        /* where the running block is counted */
+
+static const char *out_path;
+static uint64_t begins[MAX_MARKS], ends[MAX_MARKS];
+static size_t begin_count, end_count;
+
+static void *allocate(size_t size) {
+    void *memory = calloc(1, size);
+    if (memory == NULL) {
+        fputs("counting: no memory\n", stderr);
+        abort();
+    }
+    return memory;
+}
+
+static size_t bucket(uint64_t a, uint64_t b, uint64_t c) {
+    uint64_t hash = (a * 0x9e3779b97f4a7c15u + b) * 0xc2b2ae3d27d4eb4fu + c;
+    return (hash ^ hash >> 29) * 0x9e3779b97f4a7c15u >> 48;
+}
+
+/* QEMU may translate the same code again. */
+static block *block_at(uint64_t address, size_t instructions) {
+    block **chain = &block_buckets[bucket(address, instructions, 0)];
+    for (block *found = *chain; found != NULL; found = found->chain) {
+        if (found->address == address && found->instructions == instructions) return found;
+    }
+    block *made = allocate(sizeof *made);
+    *made = (block){.address = address, .instructions = instructions, .id = block_count++};
+    made->next = all_blocks;
+    made->chain = *chain;
+    return all_blocks = *chain = made;
+}
+
+static runs *runs_of(const block *from, const block *to, int64_t step) {
+    runs **chain = &run_buckets[bucket((uintptr_t)from, (uintptr_t)to, (uint64_t)step)];
+    for (runs *found = *chain; found != NULL; found = found->chain) {
+        if (found->from == from && found->to == to && found->step == step) return found;
+    }
+    runs *made = allocate(sizeof *made);
+    *made = (runs){.from = from, .to = to, .step = step, .chain = *chain};
+    return *chain = made;
+}
+
+/* ---- steps ---- */
+
+static uint64_t table, step_count, step_bytes; /* where the steps' entries lie */
+static bool table_known;
+static int64_t step = -1;
+
+static void follow_steps(uint64_t address) {
+    if (!table_known) {
+        table = address;
+        table_known = true;
+    } else if (address - table < step_count * step_bytes) {
+        step = (int64_t)((address - table) / step_bytes);
+    }
+}
+
+/* ---- data caches: least recently used lines leave; sets are lists of lines, the latest used first ---- */
+
+typedef struct cache {
+    size_t sets, ways;
+    uint64_t *lines;
+} cache;
+
+static cache l1, l2;
+
+static bool make_cache(cache *made, const char *size) {
+    char *rest;
+    size_t kib = strtoul(size, &rest, 10), ways = *rest == ':' ? strtoul(rest + 1, &rest, 10) : 0;
+    if (*rest != '\0' || ways == 0 || kib == 0 || kib > MAX_SETS) return false;
+    *made = (cache){.sets = (kib << 10 >> LINE_BITS) / ways, .ways = ways};
+    if (made->sets == 0 || (made->sets & (made->sets - 1)) != 0) return false;
+    made->lines = allocate(made->sets * ways * sizeof *made->lines);
+    return true;
+}
+
+/* Whether the line was there; it is now. */
+static bool touch(cache *in, uint64_t line) {
+    uint64_t *set = in->lines + (line & (in->sets - 1)) * in->ways, held = line;
+    for (size_t way = 0; way < in->ways; way++) {
+        uint64_t next = set[way];
+        set[way] = held;
+        if (next == line) return true;
+        held = next;
+    }
+    return false;
+}
+
+static void on_access(unsigned cpu, access_info info, uint64_t address, void *data) {
+    static uint64_t last;
+    uint64_t line = address >> LINE_BITS;
+    (void)cpu, (void)info, (void)data;
+    if (inside) follow_steps(address);
+    if (line == last) return;
+    last = line;
+    if (touch(&l1, line)) return;
+    bool missed = !touch(&l2, line);
+    if (!inside || current == NULL) return;
+    current->l1++;
+    current->l2 += missed;
+}
+
+/* ---- execution ---- */
+
+static void on_block(unsigned cpu, void *data) {
+    block *entered = data;
+    (void)cpu;
+    if (!inside) return;
+    runs *latest = entered->latest;
+    if (latest == NULL || latest->from != before || latest->step != step) {
+        latest = entered->latest = runs_of(before, entered, step);
+    }
+    latest->count++;
+    current = latest;
+    before = entered;
+}
+
+/* `data` is how many instructions of the block stand behind the mark. */
+static void on_begin(unsigned cpu, void *data) {
+    (void)cpu;
+    inside = true;
+    table_known = false;
+    step = -1;
+    before = NULL;
+    current = NULL;
+    regions++;
+    edges += (int64_t)(uintptr_t)data;
+}
+
+static void on_end(unsigned cpu, void *data) {
+    (void)cpu;
+    if (!inside) return;
+    inside = false;
+    edges -= (int64_t)(uintptr_t)data + 1; /* the mark is outside too */
+}
+
+static bool is_mark(const uint64_t *marks, size_t count, uint64_t address) {
+    for (size_t i = 0; i < count; i++) {
+        if (marks[i] == address) return true;
+    }
+    return false;
+}
+
+static void on_translation(plugin_id id, translation *made) {
+    size_t count = qemu_plugin_tb_n_insns(made);
+    (void)id;
+    qemu_plugin_register_vcpu_tb_exec_cb(made, on_block, NO_REGISTERS, block_at(qemu_plugin_tb_vaddr(made), count));
+    for (size_t i = 0; i < count; i++) {
+        instruction *insn = qemu_plugin_tb_get_insn(made, i);
+        uint64_t address = qemu_plugin_insn_vaddr(insn);
+        void *behind = (void *)(uintptr_t)(count - 1 - i);
+        if (is_mark(begins, begin_count, address)) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_begin, NO_REGISTERS, behind);
+        }
+        if (is_mark(ends, end_count, address)) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_end, NO_REGISTERS, behind);
+        }
+        qemu_plugin_register_vcpu_mem_cb(insn, on_access, NO_REGISTERS, READS_AND_WRITES, NULL);
+    }
+}
+
+/* ---- arguments and result ---- */
+
+static void write_counts(plugin_id id, void *data) {
+    FILE *file = fopen(out_path, "w");
+    (void)id, (void)data;
+    if (file == NULL) return; /* the reader says that there is nothing */
+    fprintf(file, "region %" PRIu64 " %" PRId64 "\n", regions, edges);
+    for (const block *b = all_blocks; b != NULL; b = b->next) {
+        fprintf(file, "block %zu %" PRIu64 " %zu\n", b->id, b->address, b->instructions);
+    }
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (const runs *r = run_buckets[i]; r != NULL; r = r->chain) {
+            int64_t from = r->from != NULL ? (int64_t)r->from->id : -1;
+            fprintf(file, "runs %" PRId64 " %" PRId64 " %zu %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", r->step, from,
+                    r->to->id, r->count, r->l1, r->l2);
+        }
+    }
+    fclose(file);
+}
+
+static const char *value_of(const char *argument, const char *name) {
+    size_t length = strlen(name);
+    return strncmp(argument, name, length) == 0 && argument[length] == '=' ? argument + length + 1 : NULL;
+}
+
+static bool add_mark(uint64_t *marks, size_t *count, const char *value) {
+    if (*count == MAX_MARKS) return false;
+    marks[(*count)++] = strtoull(value, NULL, 0);
+    return true;
+}
+
+static bool parse(const char *argument) {
+    const char *value;
+    if ((value = value_of(argument, "out")) != NULL) return (out_path = strdup(value)) != NULL;
+    if ((value = value_of(argument, "begin")) != NULL) return add_mark(begins, &begin_count, value);
+    if ((value = value_of(argument, "end")) != NULL) return add_mark(ends, &end_count, value);
+    if ((value = value_of(argument, "l1")) != NULL) return make_cache(&l1, value);
+    if ((value = value_of(argument, "l2")) != NULL) return make_cache(&l2, value);
+    if ((value = value_of(argument, "steps")) == NULL) return false;
+    char *rest;
+    step_count = strtoull(value, &rest, 10);
+    step_bytes = *rest == ':' ? strtoull(rest + 1, &rest, 10) : 0;
+    return *rest == '\0' && step_bytes > 0;
+}
+
+int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv) {
+    (void)info;
+    for (int i = 0; i < argc; i++) {
+        if (!parse(argv[i])) {
+            fprintf(stderr, "counting: bad argument %s\n", argv[i]);
+            return 1;
+        }
+    }
+    if (out_path == NULL || begin_count == 0 || end_count == 0 || l1.lines == NULL || l2.lines == NULL) {
+        fputs("counting: out, begin, end, l1 and l2 are needed\n", stderr);
+        return 1;
+    }
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    qemu_plugin_register_atexit_cb(id, write_counts, NULL);
+    return 0;
+}
