@@ -38,7 +38,7 @@ def _check_states(plan: Plan) -> None:
         end = state.offset + state.type.nbytes
 
 
-_CONTROL_READS = {Control.BRANCH: 1, Control.JUMP: 0, Control.MEASURE: 8}
+_CONTROL_READS = {Control.BRANCH: 1, Control.JUMP: 0, Control.MEASURE: 8, Control.REQUIRE: 1}
 """Bytes at operand 0 of each control step."""
 
 

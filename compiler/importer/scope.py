@@ -13,7 +13,7 @@ from ..ops.builder import Builder
 from ..ops.onnx_node import OnnxAttr, OnnxNode, find_rule
 from .functions import Key, called, key_of, local_functions, opsets_of, standard_body
 from .model import Model
-from .shapes import static_types
+from .shapes import states_output_shapes, static_types
 from .support import MAX_NESTING, Problem, domain_of, missing_ops, node_name, op_name, subgraphs, unknown_op
 from .tensors import array_of
 
@@ -35,6 +35,7 @@ class Import:
     def __init__(self, model: Model, problems: list[Problem] | None = None) -> None:
         self.model, self.problems = model, problems
         self.functions = local_functions(model.proto)
+        self.states_output_shapes = states_output_shapes(model.proto.graph)
         self._calls: list[Key] = []
         self._inner_nodes = 0
 
@@ -180,7 +181,10 @@ class Scope:
                 "it takes a quantized tensor as it is; put DequantizeLinear before and QuantizeLinear after it"
             )
         attributes = {a.name: self._attribute(a, f"{proto.op_type} node {name!r}") for a in proto.attribute}
-        node = OnnxNode(proto.op_type, name, opset, inputs, outputs, attributes, self._shapes(outputs))
+        node = OnnxNode(
+            proto.op_type, name, opset, inputs, outputs, attributes, self._shapes(outputs),
+            self.context.states_output_shapes,
+        )  # fmt: skip
         result = rule.import_node(self.builder, node)
         return [result] if isinstance(result, Value) else list(result)
 

@@ -58,6 +58,15 @@ def static_types(values: Iterable[onnx.ValueInfoProto]) -> Iterator[tuple[str, T
                 yield value.name, TensorType(tuple(static), dtype)
 
 
+def states_output_shapes(graph: onnx.GraphProto) -> bool:
+    """Whether the model says of each output's extents what they are: numbers, or symbols of its inputs' shapes."""
+    tensors = [v for v in (*graph.input, *graph.output) if v.type.HasField("tensor_type")]
+    dims = {v.name: declared_dims(v) for v in tensors}
+    known = {d for i in graph.input for d in dims.get(i.name) or () if isinstance(d, str)}
+    shapes = [dims.get(output.name) for output in graph.output]
+    return all(s is not None and all(isinstance(d, int) or d in known for d in s) for s in shapes)
+
+
 def _bind(name: str, dims: list[Dim] | None, shape: tuple[int, ...], symbols: dict[str, int]) -> None:
     """Check the user's shape against the declared one and note what it says about symbols."""
     fits = dims is None or len(dims) == len(shape)

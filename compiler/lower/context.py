@@ -135,7 +135,7 @@ class Context:
         self._add(PendingStep(spec.symbol, placed, values, tiles, barrier, self.name, largest(macs)))
 
     def control(self, what: Control, target: Label, flag: Ref | None = None) -> None:
-        """Append a control step; BRANCH reads the byte at `flag`."""
+        """Append a control step; BRANCH and REQUIRE read the byte at `flag`."""
         self.phase += 1
         if flag is not None:
             self._touch(flag.storage)

@@ -7,9 +7,10 @@ from ..ir.graph import Node
 from ..ops.pad import MODES, fill_value
 from ..ops.trim import measured
 from .buffers import Fill, View
-from .context import Context, lowering
+from .context import Context, Label, lowering
 from .copies import copy, strided_copy
 from .iteration import dense_strides, strides
+from .plan import Control
 
 
 @lowering("transpose")
@@ -38,6 +39,15 @@ def lower_trim(c: Context, node: Node) -> None:
     x, y = c.input(node, 0), c.output(node)
     if x.at() != y.at():
         strided_copy(c, x.at(), y.at(), y.type.shape, strides(x), strides(y), y.element)
+
+
+@lowering("require")
+def lower_require(c: Context, node: Node) -> None:
+    """The run goes on where the condition holds."""
+    c.control(Control.REQUIRE, Label(), c.input(node, 1).at())
+    x, y = c.input(node, 0), c.output(node)
+    if x.at() != y.at():
+        copy(c, x, y)
 
 
 @lowering("broadcast_to")

@@ -48,6 +48,8 @@ class Control(IntEnum):
     """Go on at step `target`."""
     MEASURE = 3
     """Symbol number `target` takes the int64 at operand 0; later steps are computed with it."""
+    REQUIRE = 4
+    """The run ends here with an error if the byte at operand 0 is 0."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Which values share memory, decided before any memory exists.
 
 - A concat along the channels is free: its inputs are written straight into slices of its buffer.
-- A reshape, a bitcast and a trim are free: their output is the same bytes, or the first of them.
+- A reshape, a bitcast, a trim and a require are free: their output is the same bytes, or the first of them.
 - A slice of channels is free: its readers read the others' memory with gaps.
 - A map runs in place where it is the only reader of an operand of the same size and shape.
 """
@@ -68,7 +68,7 @@ def plan_sharing(graph: Graph, lanes: int, states: AbstractSet[Value] = frozense
         elif node.op in _SAME_BYTES and node.output in plan.outputs:
             plan.reshaped_output(node)
     for node in graph.nodes:
-        if node.op in (*_SAME_BYTES, "trim"):
+        if node.op in (*_SAME_BYTES, "trim", "require"):
             plan.read_inside(node, None)
         elif node.op == "slice" and (first := sliced_channels(node)) is not None:
             plan.read_inside(node, first)

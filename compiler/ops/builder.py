@@ -14,6 +14,7 @@ from ..ir.registry import lookup
 from ..ir.specialize import is_dynamic
 from ..ir.types import Quant, TensorType
 from .extents import INTEGERS, folded, integers_of
+from .intervals import Interval, interval_of
 from .reference import run_node
 
 MAX_TENSOR_BYTES = 2**31
@@ -29,11 +30,12 @@ _NOT_FOLDED = frozenset({"conv2d", "conv_transpose2d", "matmul", "if", "loop"})
 @dataclass
 class _Shared:
     """What the builders of a graph and of its regions have in common: names that are taken, the last number given out
-    for each name, and the bytes that were folded."""
+    for each name, the bytes that were folded, and between which numbers inputs of regions are."""
 
     taken: set[str]
     numbers: dict[str, int] = field(default_factory=dict)
     folded_bytes: int = 0
+    intervals: dict[Value, Interval] = field(default_factory=dict)
 
 
 class Builder:
@@ -83,6 +85,11 @@ class Builder:
             name = f"{hint}.{shared.numbers[hint]}"
         shared.taken.add(name)
         return name
+
+    @property
+    def intervals(self) -> Mapping[Value, Interval]:
+        """Between which numbers inputs of regions are, where that is known."""
+        return self._shared.intervals
 
     def capture(self, value: Value) -> Value:
         """`value`, as nodes of this graph read it."""
@@ -261,9 +268,11 @@ class RegionBuilder(Builder):
         self.captured: dict[Value, Value] = {}
         self._shared, self._node_name, self._hint = outer._shared, outer._node_name, outer._hint
 
-    def parameter(self, type: TensorType) -> Value:
-        """A new input of the region."""
+    def parameter(self, type: TensorType, interval: Interval | None = None) -> Value:
+        """A new input of the region; integers in it are within `interval`, if that is given."""
         self.parameters.append(Value(self.fresh_name(), type))
+        if interval is not None:
+            self._shared.intervals[self.parameters[-1]] = interval
         return self.parameters[-1]
 
     def capture(self, value: Value) -> Value:
@@ -281,7 +290,10 @@ class RegionBuilder(Builder):
             return self.map(In(0), codes)
         if elements is not None:
             return self.integers(elements, value.type.dtype)
-        return Value(self.claim(value.name), value.type)
+        inner = Value(self.claim(value.name), value.type)
+        if value.type.dtype in INTEGERS:
+            self._shared.intervals[inner] = interval_of(value, self.intervals)
+        return inner
 
     def graph(self, outputs: Sequence[Value], captured: Sequence[Value]) -> Graph:
         """The region: its parameters and what stands for the values `captured` -> `outputs`.

@@ -15,6 +15,7 @@ from ..ir.graph import Value
 from ..ir.types import TensorType
 from .broadcast import emit_broadcast
 from .builder import Builder, RegionBuilder, captures
+from .intervals import Interval
 from .region import COUNT
 from .slice import emit_slice, whole
 from .trim import trimmed
@@ -144,7 +145,7 @@ def _stacked(b: Builder, parts: Sequence[Value]) -> Value:
 def _looped(b: Builder, it: Iteration) -> tuple[list[Value], list[Value]]:
     """A `loop` node. Collected tensors are states in which each turn inserts its element."""
     body = RegionBuilder(b)
-    index = body.parameter(COUNT)
+    index = body.parameter(COUNT, Interval(0, it.trips - 1) if isinstance(it.trips, int) else Interval(0, ENDLESS))
     states = [body.parameter(s.type) for s in it.states]
     turn = it.step(body, index, states)
     _check_states(states, turn.states)

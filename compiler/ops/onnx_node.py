@@ -64,6 +64,8 @@ class OnnxNode:
     attrs: Mapping[str, OnnxAttr] = field(default_factory=dict)
     declared: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """The shapes of those outputs for which the model states all extents."""
+    in_fixed_shapes: bool = False
+    """Whether the model states that the shapes of its inputs decide those of its outputs."""
 
     def input(self, index: int) -> Value:
         """The input number `index`; ValueError if the model leaves it out."""

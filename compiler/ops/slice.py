@@ -10,9 +10,8 @@ from ..ir.extent import ceil_div, least, most
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
-from .builder import Builder, known
-from .computed_slice import emit_computed_slice
-from .extents import integers_of
+from .builder import Builder
+from .computed_slice import Bound, Range, Stated, bounds_in, emit_computed_slice
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
 
 
@@ -75,33 +74,40 @@ def everything(x: Value) -> list[Span]:
 @onnx_op("Slice", takes_codes=True)
 def _slice_1(b: Builder, node: OnnxNode) -> Value:
     starts, ends = node.integers("starts"), node.integers("ends")
-    return _emit(b, node.input(0), starts, ends, node.integers("axes", range(len(starts))), (1,) * len(starts))
+    axes = node.integers("axes", range(len(starts)))
+    return _emit(b, node.input(0), starts, ends, axes, (1,) * len(starts), Stated())
 
 
 @onnx_op("Slice", since=10, takes_codes=True)
 def _slice(b: Builder, node: OnnxNode) -> Value:
-    computed = any(integers_of(node.input(i)) is None and not known(node.input(i)) for i in (1, 2))
-    if computed and (moving := emit_computed_slice(b, node)) is not None:
-        return moving
-    starts, ends = b.ints(node.input(1), "starts"), b.ints(node.input(2), "ends")
+    starts, ends = bounds_in(b, node.input(1), "starts"), bounds_in(b, node.input(2), "ends")
     given_axes, given_steps = node.optional(3), node.optional(4)
     axes = tuple(range(len(starts))) if given_axes is None else b.ints(given_axes, "axes")
     steps = (1,) * len(starts) if given_steps is None else b.ints(given_steps, "steps")
-    return _emit(b, node.input(0), starts, ends, axes, steps)
+    stated = Stated(node.declared.get(node.outputs[0], ()), node.in_fixed_shapes)
+    return _emit(b, node.input(0), starts, ends, axes, steps, stated)
 
 
 def _emit(
-    b: Builder, x: Value, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], steps: Sequence[int]
-) -> Value:
+    b: Builder, x: Value, starts: Sequence[Bound], ends: Sequence[Bound], axes: Sequence[int], steps: Sequence[int],
+    stated: Stated,
+) -> Value:  # fmt: skip
+    """What is known first, then what runs compute."""
     if not len(starts) == len(ends) == len(axes) == len(steps):
         raise ValueError("starts, ends, axes and steps differ in length")
     if 0 in steps:
         raise ValueError("a step is 0")
-    spans = everything(x)
+    spans, computed = everything(x), dict[int, Range]()
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = normalized_axis(axis, x.type.rank)
-        spans[axis] = _clamped(start, end, step, x.type.shape[axis])
-    return emit_slice(b, x, spans)
+        if isinstance(start, Value) or isinstance(end, Value):
+            computed[axis] = Range(start, end, step)
+        else:
+            spans[axis] = _clamped(start, end, step, x.type.shape[axis])
+    y = emit_slice(b, x, spans)
+    for axis, part in computed.items():
+        y = emit_computed_slice(b, y, axis, part, stated)
+    return y
 
 
 def _clamped(start: int, end: int, step: int, extent: int) -> Span:

@@ -108,6 +108,8 @@ def declare(calls: c.CDLL, source: str) -> None:
         calls.edge_default_program.restype = c.c_void_p
         calls.edge_abi_version.restype = c.c_uint32
         calls.edge_status_text.restype = c.c_char_p
+        calls.edge_session_cancel.argtypes = (c.c_void_p,)
+        calls.edge_session_cancel.restype = None
         calls.edge_session_last_error.argtypes = (c.c_void_p,)
         calls.edge_session_last_error.restype = c.POINTER(Error)
     except AttributeError:

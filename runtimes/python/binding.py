@@ -5,6 +5,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -186,6 +187,7 @@ class Session:
         self._library = model._library
         self._calls = model._calls
         self._lock = threading.Lock()
+        self._open = threading.Lock()  # held while the session is cancelled or closed
         flags = abi.PROFILE * profile | abi.GUARD * guard
         options = abi.SessionOptions(
             c.sizeof(abi.SessionOptions), threads, flags, affinity.encode() if affinity is not None else None
@@ -199,8 +201,9 @@ class Session:
         varying = any(len(extents) > 1 for port in model.inputs for extents in port.ranges)
         self._fixed = not varying and not any(-1 in shape for shape in self._before)
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """One inference. The arrays are read in place (a copy is made only where one is not contiguous)."""
+    def run(self, inputs: Mapping[str, Array], timeout: float | None = None) -> dict[str, Array]:
+        """One inference. The arrays are read in place (a copy is made only where one is not contiguous). EdgeError
+        after `timeout` seconds."""
         arrays = _check_inputs(self._model, inputs)
         ports = self._model.outputs
         with self._lock:
@@ -212,10 +215,17 @@ class Session:
             results = [_empty(self._room(i), port.dtype, port.alignment) for i, port in enumerate(ports)]
             for i, result in enumerate(results):
                 self._call("edge_session_bind_output", i, result.ctypes.data, result.nbytes)
-            self._call("edge_session_run")
+            with self._stopped_after(timeout):
+                self._call("edge_session_run")
             if not self._fixed:
                 results = [_cut(result, self._output_shape(i)) for i, result in enumerate(results)]
         return {port.name: result for port, result in zip(ports, results, strict=True)}
+
+    def cancel(self) -> None:
+        """Ends the run that is under way in another thread, if there is one: it raises an EdgeError."""
+        with self._open:
+            if self._handle:
+                self._calls.edge_session_cancel(self._handle)
 
     def reset(self) -> None:
         """Makes all states zeros, as they are in a new session."""
@@ -257,7 +267,7 @@ class Session:
 
     def close(self) -> None:
         """Ends the session's threads and returns its memory."""
-        with self._lock:
+        with self._lock, self._open:
             if self._handle:
                 self._calls.edge_session_close(self._handle)
                 self._handle = c.c_void_p()
@@ -272,6 +282,28 @@ class Session:
     def __del__(self) -> None:
         if self._handle:
             self.close()
+
+    @contextmanager
+    def _stopped_after(self, timeout: float | None) -> Iterator[None]:
+        """What runs inside is cancelled after so many seconds."""
+        if timeout is None:
+            yield
+            return
+        ended = threading.Event()
+
+        def watch() -> None:
+            wait = timeout
+            while not ended.wait(wait):
+                self.cancel()
+                wait = 0.01  # a run that had not begun yet has not noticed
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
 
     def _state(self, name: str) -> Array:
         """The state's memory, which goes with the session."""

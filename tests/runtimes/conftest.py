@@ -147,6 +147,16 @@ def make_loop_plan() -> Plan:
     return plan
 
 
+def make_endless_plan() -> Plan:
+    """Never ends by itself."""
+    plan = make_io_plan("endless net")
+    a, b = (tensor_at(Space.ARENA, i) for i in range(2))
+    plan.steps.append(Step("mix", (tensor_at(Space.INPUT), tensor_at(Space.WEIGHTS), a), (ELEMENTS, 3, 0), 3))
+    plan.steps.append(Step("mix", (a, tensor_at(Space.INPUT, index=1), b), (ELEMENTS, 64, 1), 64))
+    plan.steps.append(Step("", (), (), 0, control=Control.JUMP, target=1))
+    return plan
+
+
 def compute_loop(x: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     def mix(first: np.ndarray, second: np.ndarray, step: int) -> np.ndarray:
         return first * np.uint32(31) + second + np.uint32(step)
@@ -341,6 +351,11 @@ def toy_plan() -> Plan:
 @pytest.fixture(scope="session")
 def loop_plan() -> Callable[[], Plan]:
     return make_loop_plan
+
+
+@pytest.fixture(scope="session")
+def endless_plan() -> Callable[[], Plan]:
+    return make_endless_plan
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,8 @@
  *  - Bound memory is used in place: inputs are read, outputs written, without a copy and never beyond their size.
  *  - There is no global mutable state. Any thread may use any model at any time; a model may serve many sessions,
  *    which share its weights. A session belongs to one thread at a time: a second edge_session_run meanwhile
- *    returns EDGE_ERR_BUSY; the other session calls must not overlap with each other or with a run.
+ *    returns EDGE_ERR_BUSY; the other session calls must not overlap with each other or with a run, but for
+ *    edge_session_cancel.
  *  - Worker threads take no signals. After fork() the child may go on using a session; it then computes alone.
  */
 #ifndef EDGE_H
@@ -40,7 +41,7 @@ extern "C" {
 
 /* The interface's version: the major part changes when existing callers would break, the minor when calls are added. */
 #define EDGE_ABI_MAJOR 1
-#define EDGE_ABI_MINOR 1
+#define EDGE_ABI_MINOR 2
 #define EDGE_ABI_VERSION ((uint32_t)(EDGE_ABI_MAJOR << 16 | EDGE_ABI_MINOR))
 
 typedef enum edge_status {
@@ -55,7 +56,9 @@ typedef enum edge_status {
     EDGE_ERR_VERSION = 8,  /* the program was made for another version of the runtime */
     EDGE_ERR_CPU = 9,      /* this CPU lacks an instruction set that the code needs */
     EDGE_ERR_THREAD = 10,  /* a worker thread could not be started or pinned */
-    EDGE_ERR_GUARD = 11    /* EDGE_SESSION_GUARD found memory overwritten beside the arena */
+    EDGE_ERR_GUARD = 11,   /* EDGE_SESSION_GUARD found memory overwritten beside the arena */
+    EDGE_ERR_DATA = 12,    /* the inputs' values ask for a tensor of another size than the model is compiled for */
+    EDGE_ERR_CANCELLED = 13 /* edge_session_cancel ended the run */
 } edge_status;
 
 typedef enum edge_dtype {
@@ -190,8 +193,13 @@ EDGE_API edge_status edge_session_bind_input_name(edge_session *session, const c
 EDGE_API edge_status edge_session_bind_output_name(edge_session *session, const char *name, void *data,
                                                    size_t nbytes);
 
-/* One inference from the bound inputs to the bound outputs; returns when it is done. */
+/* One inference from the bound inputs to the bound outputs; returns when it is done. After EDGE_ERR_DATA and
+ * EDGE_ERR_CANCELLED outputs and states hold nothing of use; the session can run again. */
 EDGE_API edge_status edge_session_run(edge_session *session);
+/* Ends the run that is under way, if there is one, before its next step: it returns EDGE_ERR_CANCELLED. The one way out
+ * of a model that loops for ever. May be called at any time while the session exists, from any thread, and from signal
+ * handlers. NULL is allowed. */
+EDGE_API void edge_session_cancel(edge_session *session);
 
 /* The memory of a state, to read or write between runs: *data stays in place until the session is closed. `name` is
  * either of its two. */

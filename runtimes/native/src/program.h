@@ -29,7 +29,8 @@ typedef uint64_t edge_operand;
 enum {
     EDGE_BRANCH = 1, /* goes on at its target if the byte at operand 0 is 0 */
     EDGE_JUMP = 2,   /* goes on at its target */
-    EDGE_MEASURE = 3 /* its target is the symbol that takes the int64 at operand 0 */
+    EDGE_MEASURE = 3, /* its target is the symbol that takes the int64 at operand 0 */
+    EDGE_REQUIRE = 4  /* ends the run with an error if the byte at operand 0 is 0 */
 };
 
 /* CPU features that a variant may need. */

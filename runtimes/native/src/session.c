@@ -237,17 +237,35 @@ static void measure(edge_session *session, const edge_step *step) {
     edge_shapes_measure(session->shapes, step->kernel, value);
 }
 
+/* Ends the run that is under way: what comes next is its end. */
+static uint32_t end_early(edge_session *session, edge_status status, const char *message, const char *step) {
+    session->failed = true;
+    edge_fail(&session->error, status, message, step);
+    return session->model->program->step_count;
+}
+
+static bool is_cancelled(const edge_session *session) {
+    return atomic_load_explicit(&session->cancelled, memory_order_relaxed);
+}
+
 uint32_t edge_session_next(edge_session *session, uint32_t step) {
-    uint32_t count = session->model->program->step_count;
-    while (step < count && session->steps[step].tiles == 0) {
-        const edge_step *at = &session->steps[step++];
+    const edge_program *program = session->model->program;
+    while (step < program->step_count && !is_cancelled(session)) {
+        const edge_step *at = &session->steps[step];
+        if (at->tiles != 0) return step;
         const uint8_t *operand = resolve(session, at->operands[0]);
+        step++;
         if (at->control == EDGE_JUMP || (at->control == EDGE_BRANCH && *operand == 0)) {
             step = at->kernel;
         } else if (at->control == EDGE_MEASURE) {
             measure(session, at);
+        } else if (at->control == EDGE_REQUIRE && *operand == 0) {
+            return end_early(session, EDGE_ERR_DATA,
+                             "the slice \"%s\" has another size with these inputs than the model is compiled for",
+                             program->text + at->name);
         }
     }
+    if (step < program->step_count) return end_early(session, EDGE_ERR_CANCELLED, "the run was cancelled", NULL);
     return step;
 }
 
@@ -258,24 +276,36 @@ static void run_alone(edge_session *session) {
     }
 }
 
+static edge_status run(edge_session *session) {
+    if (session->flags & EDGE_SESSION_GUARD) poison(session);
+    session->failed = false;
+    if (session->pool != NULL) {
+        edge_pool_run(session->pool);
+    } else {
+        run_alone(session);
+    }
+    if (session->failed) return session->error.status;
+    session->runs++;
+    if (session->shapes != NULL) session->shapes->measured = true;
+    return EDGE_OK;
+}
+
 edge_status edge_session_run(edge_session *session) {
     if (session == NULL) return EDGE_ERR_ARGUMENT;
     if (atomic_exchange(&session->running, true)) return EDGE_ERR_BUSY;
+    atomic_store(&session->cancelled, false);
     bool guard = (session->flags & EDGE_SESSION_GUARD) != 0;
     edge_status status = edge_shapes_settle(session->shapes, &session->error);
     if (status == EDGE_OK) status = check_bound(session, false);
     if (status == EDGE_OK) status = check_bound(session, true);
     if (status == EDGE_OK) {
-        if (guard) poison(session);
-        if (session->pool != NULL) {
-            edge_pool_run(session->pool);
-        } else {
-            run_alone(session);
-        }
-        session->runs++;
-        if (session->shapes != NULL) session->shapes->measured = true;
-        if (guard) status = check_guards(session);
+        status = run(session);
+        if (status == EDGE_OK && guard) status = check_guards(session);
     }
     atomic_store(&session->running, false);
     return status;
+}
+
+void edge_session_cancel(edge_session *session) {
+    if (session != NULL) atomic_store(&session->cancelled, true);
 }

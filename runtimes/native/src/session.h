@@ -25,14 +25,16 @@ struct edge_session {
     uint32_t threads;
     uint32_t flags;
     _Atomic bool running;
+    _Atomic bool cancelled; /* the run under way is to end */
+    bool failed;            /* it has ended early, and `error` says why */
     edge_error error;
 };
 
 /* Computes tiles [begin, end) of a step, on the calling thread. */
 void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end);
 
-/* The first step from `step` on that has tiles, after what control steps say, or the number of steps: the run's end.
- * All earlier steps must have finished. */
+/* The first step from `step` on that has tiles, after what control steps say, or the number of steps: the run's end,
+ * also of one that fails. All earlier steps must have finished. */
 uint32_t edge_session_next(edge_session *session, uint32_t step);
 
 #endif

@@ -65,6 +65,8 @@ const char *edge_status_text(edge_status status) {
         case EDGE_ERR_CPU: return "the CPU lacks a needed feature";
         case EDGE_ERR_THREAD: return "a thread could not be started or pinned";
         case EDGE_ERR_GUARD: return "memory beside the arena was overwritten";
+        case EDGE_ERR_DATA: return "the inputs' values ask for another size than the model is compiled for";
+        case EDGE_ERR_CANCELLED: return "the run was cancelled";
     }
     return "unknown status";
 }

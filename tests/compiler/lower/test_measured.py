@@ -94,3 +94,26 @@ def test_sets(tmp_path: Path, is_sorted: int) -> None:
         {"x": rng.integers(0, most, 20), "z": rng.integers(0, 1 + most // 8, (9, 2))} for most in (1, 9, 99)
     ]
     check(path, {}, feeds, tmp_path)
+
+
+def test_windows(tmp_path: Path) -> None:
+    """x[:, i : i + 3], x[n:] and x[::-2] from a computed start; the first of them goes on."""
+    rng = np.random.default_rng(8)
+    nodes = [
+        node("Add", ["i", "three"], ["end"]),
+        node("Slice", ["x", "i", "end", "two"], ["window"]),
+        node("Mul", ["window", "w"], ["scaled"]),
+        node("ReduceSum", ["scaled", "two"], ["y"]),
+        node("Slice", ["x", "i", "last", "two"], ["rest"]),
+        node("Slice", ["x", "i", "first", "two", "back"], ["reversed"]),
+    ]
+    constants: dict[str, Array] = {
+        "three": np.array([3]), "two": np.array([2]), "last": np.array([2**63 - 1]), "first": np.array([-(2**63)]),
+        "back": np.array([-2]), "w": rng.normal(size=(5, 1)).astype(np.float32),
+    }  # fmt: skip
+    inputs, outputs = {"x": (1, 5, 8), "i": (1,)}, ["y", "rest", "reversed"]
+    path = model(tmp_path / "m.onnx", inputs, nodes, outputs, constants, {"i": INT64})
+    feeds: list[dict[str, Array]] = [
+        {"x": rng.normal(size=(1, 5, 8)).astype(np.float32), "i": np.array([i])} for i in (0, 5, 6, 7, 9, -8, -4)
+    ]
+    check(path, {}, feeds, tmp_path)

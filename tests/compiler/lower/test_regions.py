@@ -7,8 +7,11 @@ import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec.compiler.ir.text import parse_graph
 from edgec.compiler.lower.lower import lower
 from edgec.compiler.lower.plan import Control
+from edgec.compiler.ops.reference import run_graph
+from edgec.errors import EdgeError
 from edgec.targets.registry import find
 from edgec.tests.compiler.lower.running import DOTPROD, HOST, check
+from edgec.tests.compiler.lower.running import run as execute
 
 RNG = np.random.default_rng(0)
 
@@ -196,3 +199,25 @@ def test_slices_of_channels_are_read_where_they_are(tmp_path, first):
     }}"""
     plan = run(text, [{"x": normal(3, 32), "z": normal(3, 16)}], tmp_path, {"w": normal(32, 32)})
     assert "slice" not in [s.name for s in plan.steps]
+
+
+@pytest.mark.parametrize("device, threads", [(HOST, 1), (HOST, 2), (DOTPROD, 1)])
+def test_a_run_ends_where_a_requirement_does_not_hold(tmp_path, device, threads):
+    text = """
+    graph @g(%n: int64[], %x: int64[4]) -> (%y) {
+      const %go: bool[] = [True]
+      %y: int64[4] = loop(%n, %go, %x) "turns"
+        region @body(%t: int64[], %s: int64[4]) -> (%go, %u) {
+          const %go: bool[] = [True]
+          %few: bool[] = map(%t) {expr=lt(%0, 5)}
+          %r: int64[4] = require(%s, %few) "part"
+          %u: int64[4] = map(%r, %t) {expr=add(%0, %1)}
+        }
+    }"""
+    graph = parse_graph(text)
+    feed = {"n": np.array(5), "x": np.arange(4)}
+    check(graph, feed, tmp_path, device, threads)
+    with pytest.raises(EdgeError, match='slice "part" has another size'):
+        execute(graph, feed | {"n": np.array(6)}, tmp_path, device, threads)
+    with pytest.raises(EdgeError, match="slice 'part' has another size"):
+        run_graph(graph, feed | {"n": np.array(6)})

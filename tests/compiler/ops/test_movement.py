@@ -187,7 +187,7 @@ def test_malformed(import_error, rng, node, constants, message):
 
 @pytest.mark.parametrize("start", [0, 3, -4])
 @pytest.mark.parametrize("constant", ["end", "both"])
-def test_slice_from_a_computed_start(against_ort, import_error, rng, start, constant):
+def test_slice_from_a_computed_start(against_ort, rng, start, constant):
     """x[:, i : i + 3], and two offsets from the same number."""
     names = ["begin", "end"] if constant == "both" else ["i", "end"]
     nodes = [
@@ -202,6 +202,3 @@ def test_slice_from_a_computed_start(against_ort, import_error, rng, start, cons
         constants["three"] = ints(2)  # so that the end stays negative
     x = {"x": floats(rng, 2, 8), "scalar": np.array(start)}
     against_ort(nodes, x, constants)
-    node = helper.make_node("Slice", ["x", "i", "j", "one"], ["y"], name="n")
-    error = import_error(node, {"x": x["x"], "i": ints(0), "j": ints(3)}, constants)
-    assert "its starts ('i') must be a constant" in error

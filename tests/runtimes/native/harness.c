@@ -180,6 +180,36 @@ static void test_busy(const char *weights) {
     printf("%d refused\n", refused);
 }
 
+/* A run that would never end is cancelled by another thread, again and again: a cancel before the run has begun is lost. */
+static _Atomic bool is_over;
+
+static void *cancel_shared(void *argument) {
+    while (!is_over) edge_session_cancel(shared);
+    return argument;
+}
+
+static void test_cancel(const char *weights, int threads) {
+    edge_model *model = open_model(weights);
+    tensors *t = calloc(1, sizeof *t);
+    shared = create_session(model, threads, EDGE_SESSION_GUARD);
+    bind_tensors(shared, t);
+    edge_session_cancel(shared);
+    edge_session_cancel(NULL);
+    for (int i = 0; i < 50; i++) {
+        pthread_t other;
+        is_over = false;
+        CHECK(pthread_create(&other, NULL, cancel_shared, NULL) == 0);
+        CHECK(edge_session_run(shared) == EDGE_ERR_CANCELLED);
+        is_over = true;
+        CHECK(pthread_join(other, NULL) == 0);
+        const edge_error *error = edge_session_last_error(shared);
+        CHECK(error->status == EDGE_ERR_CANCELLED && strcmp(error->message, "the run was cancelled") == 0);
+    }
+    CHECK(edge_session_close(shared) == EDGE_OK);
+    CHECK(edge_model_close(model) == EDGE_OK);
+    free(t);
+}
+
 /* Every call of the platform fails once: an error with words, nothing held, the next attempt works. */
 static edge_status attempt(const char *weights, const char *affinity, edge_error *error) {
     edge_model *model = NULL;
@@ -438,6 +468,9 @@ int main(int argc, char **argv) {
         test_shapes(weights);
     } else if (strcmp(test, "busy") == 0) {
         test_busy(weights);
+    } else if (strcmp(test, "cancel") == 0) {
+        CHECK(argc == 4);
+        test_cancel(weights, atoi(argv[3]));
     } else if (strcmp(test, "faults") == 0) {
         test_faults(weights);
     } else if (strcmp(test, "arguments") == 0) {

@@ -48,6 +48,14 @@ def test_a_session_in_use_refuses_a_second_run(gcc_harness: Callable[..., Path],
     run(gcc_harness(*flags), "busy")
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
+def test_a_run_that_never_ends_is_cancelled(
+    gcc_harness: Callable[..., Path], endless_plan: Callable[..., Plan], flags: tuple[str, ...], threads: int
+) -> None:
+    run(gcc_harness(*flags, make_plan=endless_plan), "cancel", str(threads))
+
+
 def test_oversleeping_workers_take_no_tile_of_another_run(
     gcc_harness: Callable[..., Path], loop_plan: Callable[..., Plan], measured_plan: Callable[..., Plan]
 ) -> None:

@@ -178,6 +178,20 @@ def test_a_run_releases_the_interpreter(make_bundle: Any, spin_plan: Any) -> Non
         assert turns > 1000
 
 
+def test_a_run_is_cancelled(make_bundle: Any, endless_plan: Any, toy_inputs: dict[str, np.ndarray]) -> None:
+    endless = make_bundle(endless_plan(), toolchain.Triple.host())
+    with Model(endless.library, endless.weights) as model, model.session(threads=2) as session:
+        session.cancel()
+        for _ in range(3):
+            with pytest.raises(EdgeError, match="the run was cancelled"):
+                session.run(toy_inputs, timeout=0.02)
+        timer = threading.Timer(0.1, session.cancel)
+        timer.start()
+        with pytest.raises(EdgeError, match="the run was cancelled"):
+            session.run(toy_inputs)
+    session.cancel()
+
+
 def test_profile_counts_each_step(model: Model, toy_inputs: dict[str, np.ndarray]) -> None:
     with model.session(threads=2, profile=True) as session:
         for _ in range(3):
