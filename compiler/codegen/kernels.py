@@ -6,7 +6,10 @@ functions that expressions know and of the vector ISA, the LLVM target, and TVM'
 
 import hashlib
 import importlib
+import os
+import tempfile
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -43,31 +46,52 @@ def compile_kernels(
     kernels: Iterable[Kernel], target: Target, cache_folder: Path, progress: Progress = lambda done, total: None
 ) -> dict[tuple[str, str], KernelObject]:
     """(kernel, variant) -> object, for all variants of `target`. NoCode where a template has none."""
-    jobs = [(kernel, variant) for variant in target.variants for kernel in kernels]
-    objects = {}
-    for done, (kernel, variant) in enumerate(jobs):
-        progress(done, len(jobs))
-        coder = target.coder(variant, kernel.family.rpartition(".")[2])
+    wanted, plainest = list(kernels), target.variants[-1]
+    jobs = [(k, v) for v in target.variants for k in wanted if target.coder(v, _family(k)) is v]
+
+    def compiled(job: tuple[Kernel, Variant]) -> KernelObject | None:
+        kernel, variant = job
         try:
-            objects[kernel.spec.symbol, variant.name] = _compile_kernel(kernel, coder, cache_folder)
+            return _compile_kernel(kernel, variant, plainest, cache_folder)
         except ValueError as error:
             raise NoCode(kernel.spec.symbol, str(error)) from None
+
+    objects = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # LLVM runs without Python's lock
+        for done, ((kernel, variant), found) in enumerate(zip(jobs, pool.map(compiled, jobs), strict=True)):
+            progress(done, len(jobs))
+            if found is not None:
+                objects[kernel.spec.symbol, variant.name] = found
     progress(len(jobs), len(jobs))
-    return objects
+    names = [kernel.spec.symbol for kernel in wanted]
+    return {(n, v.name): objects.get((n, v.name), objects[n, plainest.name]) for v in target.variants for n in names}
 
 
-def _compile_kernel(kernel: Kernel, variant: Variant, cache_folder: Path) -> KernelObject:
-    """The object of `kernel` for `variant`."""
+def _family(kernel: Kernel) -> str:
+    return kernel.family.rpartition(".")[2]
+
+
+def _compile_kernel(kernel: Kernel, variant: Variant, plainest: Variant, cache_folder: Path) -> KernelObject | None:
+    """The object of `kernel` for `variant`; None where the template makes nothing of what it has beyond `plainest`.
+    In the cache that is an empty file."""
     symbol = f"{kernel.spec.symbol}_{variant.name}"
     path = cache_folder / "kernels" / f"{_key(kernel, variant)}.o"
     if path.is_file():
-        return KernelObject(symbol, path.read_bytes())
-    from .llvm import object_code
+        code = path.read_bytes()
+    else:
+        code = _object_code(kernel, symbol, variant, plainest)
+        _write(path, code)
+    return KernelObject(symbol, code) if code else None
 
-    family = importlib.import_module(kernel.family)
-    code = object_code({symbol: family.build(kernel.spec, variant.isa())}, variant.llvm)
-    _write(path, code)
-    return KernelObject(symbol, code)
+
+def _object_code(kernel: Kernel, symbol: str, variant: Variant, plainest: Variant) -> bytes:
+    from .llvm import equal, object_code
+
+    template = importlib.import_module(kernel.family)
+    function = template.build(kernel.spec, variant.isa())
+    if variant is not plainest and equal(function, template.build(kernel.spec, plainest.isa())):
+        return b""
+    return object_code({symbol: function}, variant.llvm)
 
 
 def _key(kernel: Kernel, variant: Variant) -> str:
@@ -89,9 +113,6 @@ def _python_files(folders: Iterable[Path]) -> list[Path]:
 
 def _write(path: Path, code: bytes) -> None:
     """Whole or not at all: other processes may be compiling the same kernel."""
-    import os
-    import tempfile
-
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(handle, "wb") as file:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import tvm
+import tvm_ffi
 from tvm import tirx
 from tvm.target import Target
 
@@ -23,6 +24,11 @@ def object_code(functions: Mapping[str, Any], llvm: Mapping[str, Any]) -> bytes:
 def assembly(functions: Mapping[str, Any], llvm: Mapping[str, Any]) -> str:
     """The same as assembly text, to be read by people and tests."""
     return str(_module(functions, llvm).inspect_source("s"))
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two TIR functions are the same but for the names in them."""
+    return bool(tvm_ffi.structural_equal(a, b))
 
 
 def _module(functions: Mapping[str, Any], llvm: Mapping[str, Any]) -> Any:

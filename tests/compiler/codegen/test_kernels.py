@@ -1,0 +1,48 @@
+"""What is compiled for a target's variants, and that objects do not depend on the cache or on what else is compiled."""
+
+from pathlib import Path
+
+import pytest
+
+from edgec.compiler.codegen.kernels import NoCode, compile_kernels
+from edgec.compiler.ir.expr import parse
+from edgec.compiler.kernels import conv, map
+from edgec.compiler.kernels.conv import ConvSpec
+from edgec.compiler.kernels.map import MapOperand, MapSpec
+from edgec.compiler.kernels.spec import Kernel
+from edgec.targets.registry import find
+
+ARM64 = find("arm64-neon")
+FLOAT = MapOperand("float32")
+INT8_CONV = Kernel(conv.__name__, ConvSpec(dtype="int8", tile_rows=8))
+FLOAT_CONV = Kernel(conv.__name__, ConvSpec(dtype="float32", tile_rows=8))
+NEG = Kernel(map.__name__, MapSpec(parse("neg(%0)"), (FLOAT,), FLOAT))
+SIN = Kernel(map.__name__, MapSpec(parse("sin(%0)"), (FLOAT,), FLOAT))
+
+
+def test_variants_share_what_is_the_same_without_their_features(tmp_path: Path) -> None:
+    """Float code gains nothing from dot products of int8."""
+    for _ in range(2):  # compiled, then from the cache
+        objects = compile_kernels([INT8_CONV, FLOAT_CONV, NEG], ARM64, tmp_path)
+        assert len(objects) == 6
+        for kernel in (FLOAT_CONV, NEG):
+            name = kernel.spec.symbol
+            assert objects[name, "dotprod"] is objects[name, "base"]
+            assert objects[name, "base"].symbol == f"{name}_base"
+        name = INT8_CONV.spec.symbol
+        assert {objects[name, v].symbol for v in ("dotprod", "base")} == {f"{name}_dotprod", f"{name}_base"}
+        assert objects[name, "dotprod"].code != objects[name, "base"].code
+
+
+def test_objects_do_not_depend_on_the_cache(tmp_path: Path) -> None:
+    fresh = compile_kernels([INT8_CONV, NEG, SIN], ARM64, tmp_path / "a")
+    assert compile_kernels([INT8_CONV, NEG, SIN], ARM64, tmp_path / "a") == fresh
+    compile_kernels([SIN], ARM64, tmp_path / "b")
+    assert compile_kernels([SIN, NEG, INT8_CONV], ARM64, tmp_path / "b") == fresh
+
+
+def test_no_code(tmp_path: Path) -> None:
+    bad = Kernel(map.__name__, MapSpec(parse("sqrt(%0)"), (MapOperand("int32"),), FLOAT))
+    with pytest.raises(NoCode) as caught:
+        compile_kernels([NEG, bad, SIN], ARM64, tmp_path)
+    assert caught.value.symbol == bad.spec.symbol
