@@ -1,6 +1,6 @@
 """The functions of expressions as kernels compute them, in numpy: to the bit, on every machine.
 
-That is what a `map` with a quantized operand means. `expr.FUNCTIONS`, which tables are made of, are more precise.
+That is what a `map` means. `expr.FUNCTIONS`, which tables are made of, are more precise.
 """
 
 from collections.abc import Callable, Mapping
@@ -72,9 +72,21 @@ ARRAYS = _Arrays()
 
 
 def fma32(a: Array, b: Array, c: Array) -> Array:
-    """a * b + c of float32, rounded once: the product is exact in float64, the sum is rounded there to odd."""
-    total = _sum_to_odd(a.astype(np.float64) * b.astype(np.float64), c.astype(np.float64))
+    """a * b + c of float32, rounded once: the product is exact in float64, and so is what matters of the sum unless it
+    lies between two float32; then it is rounded there to odd."""
+    product, addend = a.astype(np.float64) * b.astype(np.float64), c.astype(np.float64)
+    total = product + addend
+    between = (total.view(np.int64) & _BELOW_FLOAT32) == _HALF
+    if between.any() or (np.abs(total) < _SMALLEST_NORMAL).any():
+        total = _sum_to_odd(product, addend)
     return np.asarray(total.astype(np.float32))
+
+
+_BELOW_FLOAT32, _HALF = 2**29 - 1, 2**28
+"""The bits of a float64 that float32 lacks, and what they are halfway between two float32."""
+
+_SMALLEST_NORMAL = 2.0**-126
+"""Of float32: below, it lacks more bits."""
 
 
 def fma64(a: Array, b: Array, c: Array) -> Array:

@@ -1,8 +1,8 @@
 """`map`: any scalar expression over up to four inputs.
 
 A quantized operand (int8 or uint8) stands for real numbers: it is dequantized to float32 before the expression, or
-quantized after it. Kernels with such an operand give the bytes of the numpy reference: no operations are fused, and the
-functions are those of `compiler/ir/elementary.py` there too.
+quantized after it. Kernels give the bytes of the numpy reference: no operations are fused, and the functions are those
+of `compiler/ir/elementary.py` there too.
 A float16 operand is for casts only, at the interface of models that store float16.
 """
 
@@ -46,20 +46,18 @@ class MapOperand:
 @dataclass(frozen=True)
 class MapSpec:
     """`expr` over `inputs`. Parameters: the iteration space and strides (`elementwise.params`), then scale (float32)
-    and zero point of each quantized operand. `part`: of a larger map, which has a quantized operand."""
+    and zero point of each quantized operand."""
 
     expr: Expr
     inputs: tuple[MapOperand, ...]
     output: MapOperand
-    part: bool = False
     rows: Rows = "any"
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
         inputs = "_".join(o.code for o in self.inputs)
-        name = f"map_{inputs}_{self.output.code}_{digest(to_text(self.expr))}" + ("_part" if self.part else "")
-        return name + suffix(self.rows)
+        return f"map_{inputs}_{self.output.code}_{digest(to_text(self.expr))}" + suffix(self.rows)
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -78,11 +76,6 @@ class MapSpec:
         """The output as it is walked."""
         return _stream("y", self.output)
 
-    @property
-    def exact(self) -> bool:
-        """Whether results must not depend on fused rounding."""
-        return self.part or any(o.quantized for o in (*self.inputs, self.output))
-
 
 def _stream(name: str, operand: MapOperand) -> Stream:
     return Stream(name, "int8" if operand.dtype == "bool" else operand.dtype, operand.dense)
@@ -99,7 +92,7 @@ def _body(b: Builder, spec: MapSpec, isa: Isa) -> None:
     def body(inputs: Sequence[Cursor], output: Cursor) -> None:
         loaded = [_load(b, isa, cursor, o) for cursor, o in zip(inputs, spec.inputs, strict=True)]
         computed = spec.output.dtype if not spec.output.quantized else "float32"
-        halves = [emit(expr, [pair[half] for pair in loaded], computed, lanes, exact=spec.exact) for half in range(2)]
+        halves = [emit(expr, [pair[half] for pair in loaded], computed, lanes) for half in range(2)]
         if spec.output.quantized:
             codes = quantize(b, isa, "y", (halves[0], halves[1]))
             output.store(0, codes if spec.output.dtype == "int8" else codes ^ const(-128, "int8", 2 * lanes), 2 * lanes)

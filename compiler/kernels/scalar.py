@@ -1,7 +1,7 @@
 """Expressions of the IR (`compiler/ir/expr.py`) as vector code.
 
 Unary functions of int8 models are tables made at compile time. LLVM fuses a product that feeds a sum into one rounding
-where the target can; the operations of an `exact` expression are fenced off from it.
+where the target can; operations are fenced off from it, so that every target gives the same bits.
 """
 
 import operator
@@ -26,8 +26,8 @@ from .lanes import vectors_of
 from .tir import tirx
 
 
-def emit(expr: Expr, inputs: Sequence[Value], dtype: str, lanes: int, *, exact: bool = False) -> Value:
-    """The value of `expr` for vectors `inputs`, as its tree says: one IEEE operation a node if `exact`.
+def emit(expr: Expr, inputs: Sequence[Value], dtype: str, lanes: int) -> Value:
+    """The value of `expr` for vectors `inputs`, as its tree says: one IEEE operation a node.
 
     The inputs' types decide those of the operations; `dtype` is the type of an expression without inputs.
     ValueError where a function has no code for a type.
@@ -36,7 +36,7 @@ def emit(expr: Expr, inputs: Sequence[Value], dtype: str, lanes: int, *, exact: 
         return inputs[expr.index]
     if isinstance(expr, Const):
         return const(expr.value, dtype, lanes)
-    args = _arguments(expr, inputs, dtype, lanes, exact)
+    args = _arguments(expr, inputs, dtype, lanes)
     if expr.fn == "cast":
         return _kept(convert(args[0], expr.dtype, lanes))
     if expr.fn in ("min", "max") and _is_float(args[0]):
@@ -45,7 +45,7 @@ def emit(expr: Expr, inputs: Sequence[Value], dtype: str, lanes: int, *, exact: 
         value = elementary.FUNCTIONS[expr.fn](vectors_of(lanes), *args)
     else:
         value = _FUNCTIONS[expr.fn](lanes, *args)
-    if exact and _is_float(value):
+    if element_type(value) in ("float32", "float64"):
         value = fenced(lanes, value)
     return _kept(value)
 
@@ -83,9 +83,9 @@ def _rounded_to_zero(value: Value, dtype: str, lanes: int) -> Value:
     return intrinsic(f"llvm.{name}.sat.{target}.{source}", dtype, lanes, value)
 
 
-def _arguments(expr: Call, inputs: Sequence[Value], dtype: str, lanes: int, exact: bool) -> list[Value]:
+def _arguments(expr: Call, inputs: Sequence[Value], dtype: str, lanes: int) -> list[Value]:
     """The arguments' values; a literal takes the type of the operand it meets."""
-    values = [None if isinstance(a, Const) else emit(a, inputs, dtype, lanes, exact=exact) for a in expr.args]
+    values = [None if isinstance(a, Const) else emit(a, inputs, dtype, lanes) for a in expr.args]
     condition = 1 if expr.fn == "where" else 0  # what the literals of a `where` meet comes after its condition
     met = next((element_type(v) for v in values[condition:] if v is not None), dtype)
     return [

@@ -106,8 +106,6 @@ def _emit_map(c: Context, node: Node, expr: Expr, inputs: Sequence[View], y: Vie
         map.MapOperand(v.type.dtype, v.type.quant is not None, _is_dense(space, i))
         for i, v in enumerate(views.values())
     ]
-    quantized_map = any(v.type.quant is not None for v in (*node.inputs, node.output))
-    part = quantized_map and not any(o.quantized for o in operands)
     params: dict[str, int] = {}
     for name, view in views.items():
         if view.type.quant is not None:
@@ -115,7 +113,7 @@ def _emit_map(c: Context, node: Node, expr: Expr, inputs: Sequence[View], y: Vie
             # the kernels read and write unsigned codes as signed ones, 128 lower
             zero -= 128 if view.type.dtype == "uint8" else 0
             params |= {f"{name}_scale": float_bits(scale), f"{name}_zero_point": zero}
-    spec = map.MapSpec(expr, tuple(operands[:-1]), operands[-1], part, _rows(c, map, space))
+    spec = map.MapSpec(expr, tuple(operands[:-1]), operands[-1], _rows(c, map, space))
     _walk(c, map, spec, views, params)
 
 

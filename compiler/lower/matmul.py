@@ -11,6 +11,7 @@ from ..ir.graph import Node
 from ..ir.types import TensorType
 from ..kernels import conv, rowsums
 from ..ops import epilogue as op
+from ..ops.float_products import meets_single_rows
 from ..ops.matmul import second_operand
 from .buffers import Ref
 from .context import Context, lowering, require
@@ -124,7 +125,8 @@ def _products(
     height, width = [_ONE] * (2 - len(pixels)) + pixels
     loops, batch = dims[:-MAX_BATCH], [_ONE] * (MAX_BATCH - len(dims)) + dims[-MAX_BATCH:]
     count, columns = height.extent * width.extent, c.target.columns
-    rows = (c.target.int8_rows if epilogue.dtype == "int8" else c.target.float_rows) if count != 1 else 1
+    single = meets_single_rows(node.output.type.shape[:-1], _second_shape(node))
+    rows = 1 if single else c.target.int8_rows if epilogue.dtype == "int8" else c.target.float_rows
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, residual=epilogue.residual, pointwise=True,
         whole=packed.groups % conv.STEP == 0, batched=bool(dims), rows="rows" in operands, clamped=epilogue.clamped,

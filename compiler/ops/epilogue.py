@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..ir import arrays
 from ..ir.attributes import activation_attr, quant_attr
 from ..ir.expr import evaluate, infer_dtype
 from ..ir.graph import Array, Node
@@ -86,11 +87,11 @@ def finish(node: Node, acc: Array, inputs: Sequence[Array], axis: int) -> Array:
     if node.output.type.quant is not None:
         return _finish_quantized(node, acc, inputs, channels)
     activation = activation_attr(node, "activation")
-    y = acc if activation is None else evaluate(activation, [acc])
+    y = acc if activation is None else evaluate(activation, [acc], arrays.FUNCTIONS)
     if len(inputs) <= RESIDUAL:
         return y
     after = activation_attr(node, "residual_activation")
-    return y + inputs[RESIDUAL] if after is None else evaluate(after, [y + inputs[RESIDUAL]])
+    return y + inputs[RESIDUAL] if after is None else evaluate(after, [y + inputs[RESIDUAL]], arrays.FUNCTIONS)
 
 
 def _finish_quantized(node: Node, acc: Array, inputs: Sequence[Array], channels: list[int]) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ir import arrays
 from ..ir.attributes import expr_attr
-from ..ir.expr import FUNCTIONS, Expr, In, call, evaluate, infer_dtype, peel_clamp
+from ..ir.expr import Expr, In, call, evaluate, infer_dtype, peel_clamp
 from ..ir.graph import Array, Node
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType, broadcast_shapes
@@ -66,8 +66,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
             x if v.type.quant is None else quantized.dequantize(x, v.type.quant)
             for v, x in zip(node.inputs, inputs, strict=True)
         ]
-        exact = any(t.quant is not None for t in (*(v.type for v in node.inputs), y))
-        value = evaluate(expr_attr(node, "expr"), reals, arrays.FUNCTIONS if exact else FUNCTIONS)
+        value = evaluate(expr_attr(node, "expr"), reals, arrays.FUNCTIONS)
         result = np.broadcast_to(value, y.shape)
         return (np.array(result) if y.quant is None else quantized.quantize(result, y.quant, y.dtype),)
     if form.kind == "table":

@@ -10,7 +10,7 @@ from ..ir.expr import In, call
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, attr, register
 from ..ir.types import TensorType
-from . import epilogue
+from . import epilogue, float_products
 from .builder import Builder, known
 from .map import broadcast_shapes
 from .onnx_node import MICROSOFT, OnnxNode, onnx_op
@@ -52,8 +52,8 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
 
 def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     second = inputs[1].transpose(second_operand(node))
-    if node.inputs[0].type.dtype != "int8":
-        acc = np.matmul(inputs[0], second)
+    if node.inputs[0].type.dtype == "float32":
+        acc = float_products.multiply(inputs[0], second)
     else:
         x, w = epilogue.integer_operands(node, inputs[0], second, products=inputs[0].shape[-1])
         acc = epilogue.to_int32(np.matmul(x, w))

@@ -12,8 +12,10 @@ from edgec.compiler.bundle.load import load
 from edgec.compiler.bundle.reader import open_bundle
 from edgec.compiler.driver import build_graph, compile_model
 from edgec.compiler.ir.extent import symbol
+from edgec.compiler.ir.graph import Array, Graph
 from edgec.compiler.ops.reference import run_graph
 from edgec.runtimes.devices import RunOptions, open_device
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, run
 
 pytestmark = pytest.mark.slow
 
@@ -115,23 +117,42 @@ LOOPS = {"gru": 1, "gru by dynamo": 1, "two bidirectional lstms": 4, "a short ls
          "scan": 1, "while": 1, "cond": 0, "script": 1}  # fmt: skip
 
 
+def quantized(kind: str, batch: int, steps: int, folder: Path) -> tuple[Path, Graph, dict[str, Array]]:
+    """The ONNX file of a torch layer, its int8 graph, and an input, on which it was calibrated."""
+    torch.manual_seed(0)
+    path, shape = folder / "model.onnx", (batch, steps, 16)
+    torch.onnx.export(Recurrent(kind).eval(), (torch.randn(shape),), path, dynamo=False, input_names=["x"])
+    (folder / "samples").mkdir()
+    x = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    np.save(folder / "samples" / "x.npy", x)
+    graph = build_graph(path, int8=True, calibrate=folder / "samples", calibration="minmax", verify=True)
+    return path, graph, {"x": x}
+
+
 @pytest.mark.parametrize("steps", [3, 40])
 def test_int8_leaves_recurrences_in_float(steps: int, tmp_path: Path) -> None:
     """Written out or looped; the layer after them is an integer one."""
-    torch.manual_seed(0)
-    path, rng = tmp_path / "model.onnx", np.random.default_rng(2)
-    torch.onnx.export(Recurrent("LSTM").eval(), (torch.randn(1, steps, 16),), path, dynamo=False, input_names=["x"])
-    (tmp_path / "samples").mkdir()
-    x = rng.standard_normal((1, steps, 16)).astype(np.float32)
-    np.save(tmp_path / "samples" / "x.npy", x)
-    graph = build_graph(path, int8=True, calibrate=tmp_path / "samples", calibration="minmax", verify=True)
+    path, graph, feed = quantized("LSTM", 1, steps, tmp_path)
     computing = [n for part in graph.graphs() for n in part.nodes if n.op in ("map", "matmul")]
     integer = {n.name for n in computing for v in n.inputs if v.type.dtype == "int8"}
     assert any("head" in name for name in integer) and not any("LSTM" in name for name in integer)
-    (want,) = ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})
-    (got,) = run_graph(graph, {"x": x}).values()
+    (want,) = ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, feed)
+    (got,) = run_graph(graph, feed).values()
     # half a step each of 24 inputs and weights and of the result, which is far from adding up
     np.testing.assert_allclose(got, want, rtol=0, atol=4 / 255 * float(np.ptp(want)))
+
+
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+@pytest.mark.parametrize(("kind", "batch", "steps"), [("GRU", 1, 12), ("LSTM", 3, 12), ("RNN", 2, 3)])
+def test_float_recurrences_in_int8_have_the_references_bytes(
+    kind: str, batch: int, steps: int, device: str, tmp_path: Path
+) -> None:
+    """The recurrence itself too, which is an output here: no code hides its last bits."""
+    _, graph, feed = quantized(kind, batch, steps, tmp_path)
+    graph.outputs += [v for n in graph.nodes for v in n.outputs if n.op == "loop" and v.type.rank == 3]
+    want = run_graph(graph, feed)
+    for name, found in run(graph, feed, tmp_path, device).items():
+        np.testing.assert_array_equal(found.view(np.int32), want[name].view(np.int32), err_msg=name)
 
 
 @pytest.mark.parametrize("kind", ["GRU", "LSTM"])

@@ -49,3 +49,14 @@ def test_fma_of_zeros_and_infinities(dtype: str) -> None:
     np.testing.assert_array_equal(found, expected)
     numbers = ~np.isnan(expected)
     np.testing.assert_array_equal(np.signbit(found[numbers]), np.signbit(expected[numbers]))
+
+
+def test_fma_of_small_float32_rounds_once() -> None:
+    """Subnormal results lie further apart than others."""
+    rng = np.random.default_rng(1)
+    a, b = (rng.normal(0, 1, COUNT).astype(np.float32) * np.float32(2.0**-70) for _ in range(2))
+    c = rng.integers(-(2**20), 2**20, COUNT).astype(np.float32) * np.float32(2.0**-149)
+    a[::2], b[::2] = 2.0**-75 * (1 + 2.0**-23), 2.0**-75 * (1 - 2.0**-23)  # a little less than half a step
+    exact = [Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)) for x, y, z in zip(a, b, c, strict=True)]
+    assert is_nearest(ARRAYS.fma(a, b, c), exact)
+    assert not is_nearest((a.astype(np.float64) * b + c).astype(np.float32), exact)

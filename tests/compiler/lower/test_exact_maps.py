@@ -1,4 +1,4 @@
-"""Quantized maps with elementary functions as programs: the reference's bytes on every machine."""
+"""Maps with elementary functions as programs: the reference's bytes on every machine."""
 
 from pathlib import Path
 
@@ -26,9 +26,18 @@ graph @g(%x: int8[2000] q(0.031, 5), %y: float32[2000], %p: float32[1], %q: floa
 """  # noqa: E501
 """More inputs than a kernel takes: the last piece has no quantized operand."""
 
+REAL = """
+graph @g(%x: float32[2000], %y: float32[2000]) -> (%a, %b, %c) {
+  %a: float32[2000] = map(%x, %y) {expr=add(mul(%0, %1), %0)}
+  %b: float32[2000] = map(%x, %y) {expr=sub(mul(div(1.0, add(exp(neg(%0)), 1.0)), %1), tanh(%1))}
+  %c: float32[2000] = map(%x) {expr=add(mul(where(lt(%0, 0.0), mul(sub(exp(%0), 1.0), 1.3), %0), 1.7), erf(%0))}
+}
+"""
+"""Without quantized operands."""
+
 
 @pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
-@pytest.mark.parametrize("text", [GATES, MANY], ids=["gates", "many"])
+@pytest.mark.parametrize("text", [GATES, MANY, REAL], ids=["gates", "many", "real"])
 def test_bytes(text: str, device: str, tmp_path: Path) -> None:
     rng, graph = np.random.default_rng(0), parse_graph(text)
     feeds = {

@@ -1,0 +1,58 @@
+"""Products of float32 matrices as programs: the reference's bytes on every machine, with what follows the sums."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgec.compiler.ops  # noqa: F401  (fills the op registry)
+from edgec.compiler.ir.graph import Graph, Node, Value
+from edgec.compiler.ir.registry import lookup
+from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.types import TensorType
+from edgec.compiler.ops.reference import run_graph
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, run
+
+PRODUCTS = [
+    ((1, 50), (50, 40)),
+    ((1, 3), (3, 40)),
+    ((13, 50), (50, 40)),
+    ((13, 50), (50, 1)),
+    ((5, 1, 31), (31, 24)),
+    ((5, 1, 31), (5, 31, 24)),
+    ((3, 4, 1, 31), (4, 31, 24)),
+    ((2, 3, 9, 32), (1, 3, 32, 17)),
+]
+"""A row, rows, and batches of both: of one matrix for all, or of several."""
+
+
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+def test_bytes(device: str, tmp_path: Path) -> None:
+    inputs: list[Value] = []
+    nodes: list[Node] = []
+    for number, shapes in enumerate(PRODUCTS):
+        pair = [Value(f"{name}{number}", TensorType(s, "float32")) for name, s in zip("xw", shapes, strict=True)]
+        node = Node("matmul", pair, [Value(f"y{number}", pair[0].type)], {}, f"n{number}")
+        (node.output.type,) = lookup("matmul").infer(node)
+        inputs += pair
+        nodes.append(node)
+    check(Graph("g", inputs, [n.output for n in nodes], nodes), device, tmp_path)
+
+
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+def test_bytes_of_an_epilogue(device: str, tmp_path: Path) -> None:
+    text = """
+graph @g(%x: float32[9, 33], %w: float32[33, 20], %r: float32[9, 20]) -> (%y) {
+  const %b: float32[20] = @b
+  %y: float32[9, 20] = matmul(%x, %w, %b, %r) {activation=mul(tanh(%0), 1.7), residual_activation=exp(mul(%0, 0.3))}
+}
+"""
+    check(parse_graph(text, {"b": np.linspace(-1, 1, 20, dtype=np.float32)}), device, tmp_path)
+
+
+def check(graph: Graph, device: str, folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    feeds = {v.name: rng.normal(size=v.type.shape).astype(np.float32) for v in graph.inputs}
+    found = run(graph, feeds, folder, device)
+    for name, expected in run_graph(graph, feeds).items():
+        np.testing.assert_array_equal(found[name].view(np.int32), expected.view(np.int32), err_msg=name)
