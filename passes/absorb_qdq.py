@@ -108,12 +108,18 @@ def _absorb_computation(editor: Editor, node: Node) -> None:
     elif node.op == "map":
         inputs = _map_inputs(node)
     else:
-        inputs = [_behind(v) for v in node.inputs if is_dequantize(v.producer) and _is_activation(_behind(v).type)]
-        if keeps_quantization(node) and any(v.type.quant != quantize.output.type.quant for v in inputs):
+        inputs = _first_input(node)
+        if keeps_quantization(node) and inputs and inputs[0].type.quant != quantize.output.type.quant:
             return
     if inputs:
         editor.set_inputs(node, inputs)
         editor.take_output(node, quantize)
+
+
+def _first_input(node: Node) -> list[Value] | None:
+    """The integers behind the first input, then the others as they are: constants, such as a scale and a bias."""
+    x, *rest = node.inputs
+    return [_behind(x), *rest] if is_dequantize(x.producer) and _is_activation(_behind(x).type) else None
 
 
 def _map_inputs(node: Node) -> list[Value] | None:

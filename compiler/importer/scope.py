@@ -14,7 +14,7 @@ from ..ops.onnx_node import OnnxAttr, OnnxNode, find_rule
 from .functions import Key, called, key_of, local_functions, opsets_of, standard_body
 from .model import Model
 from .shapes import states_output_shapes, static_types
-from .support import MAX_NESTING, Problem, domain_of, missing_ops, node_name, op_name, subgraphs, unknown_op
+from .support import MAX_NESTING, Problem, domain_of, listed, missing_ops, node_name, op_name, subgraphs, unknown_op
 from .tensors import array_of
 
 MAX_INNER_NODES = 2**16
@@ -90,8 +90,7 @@ class Scope:
         self._nodes = needed_nodes(graph)
         self._read = {name for _, node in self._nodes for name in reads(node)} | {o.name for o in graph.output}
         if context.problems is None and (unsupported := missing_ops(self.opsets, self._nodes, context.functions)):
-            listed = "; ".join(str(u) for u in unsupported)
-            raise EdgeError(f"the model uses ops that edgec does not support: {listed}")
+            raise EdgeError(listed(unsupported))
         self._unknown: set[str] = set()
         self._initializers()
 

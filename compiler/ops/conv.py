@@ -12,6 +12,7 @@ from ..ir.registry import OpDef, register
 from ..ir.types import Quant, TensorType
 from . import epilogue
 from .builder import Builder, known
+from .channels_last import as_given, channels_second
 from .onnx_node import MICROSOFT, OnnxNode, onnx_op
 from .padding import Window, planar, unplanar, window
 from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value
@@ -143,8 +144,9 @@ def _activation(node: OnnxNode) -> Expr:
 
 
 @onnx_op("QLinearConv", takes_codes=True)
+@onnx_op("QLinearConv", domain=MICROSOFT, takes_codes=True)
 def _qlinear_conv(b: Builder, node: OnnxNode) -> Value:
-    x = quantized_value(b, node, 0)
+    x = channels_second(b, node, quantized_value(b, node, 0))
     w = quantized_constant(b, node, 3, axis=0)
     bias = None if node.optional(8) is None else quantized_bias(b, node.input(8), x, w)
-    return emit_conv(b, node, x, w, bias, quantized_output(b, node, 6))
+    return as_given(b, node, emit_conv(b, node, x, w, bias, quantized_output(b, node, 6)))

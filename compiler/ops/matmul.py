@@ -172,4 +172,6 @@ def _qgemm(b: Builder, node: OnnxNode) -> Value:
     x = b.transpose(x, (1, 0)) if node.integer("transA", 0) else x
     w = b.transpose(w, (1, 0)) if transposed else w
     inputs = [x, w] if node.optional(6) is None else [x, w, quantized_bias(b, node.input(6), x, w)]
+    if node.optional(7) is None:
+        return b.emit("matmul", *(b.map(In(0), v) for v in inputs))
     return b.emit("matmul", *inputs, quant=quantized_output(b, node, 7))

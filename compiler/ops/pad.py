@@ -12,6 +12,7 @@ from ..ir.types import TensorType
 from . import quantized
 from .builder import MAX_TENSOR_BYTES, Builder
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
+from .qdq import carried
 from .slice import Span, emit_slice
 
 MODES = ("constant", "edge", "reflect")
@@ -51,16 +52,16 @@ PAD = register(
 )
 
 
-@onnx_op("Pad")
+@onnx_op("Pad", takes_codes=True)
 def _pad_2(b: Builder, node: OnnxNode) -> Value:
     return _emit(b, node, node.input(0), node.integers("pads"), node.number("value", 0.0))
 
 
-@onnx_op("Pad", since=11)
+@onnx_op("Pad", since=11, takes_codes=True)
 def _pad(b: Builder, node: OnnxNode) -> Value:
     x, value, given = node.input(0), node.optional(2), node.optional(3)
     pads = b.ints(node.input(1), "pads")
-    fill = 0.0 if value is None else b.array(value, "constant value").reshape(-1)[0].item() + 0  # of a bool too
+    fill = _fill(b, x, value)
     if given is not None:
         axes = [normalized_axis(a, x.type.rank) for a in b.ints(given, "axes")]
         if len(pads) != 2 * len(axes):
@@ -70,6 +71,16 @@ def _pad(b: Builder, node: OnnxNode) -> Value:
             every[axis], every[axis + x.type.rank] = pads[i], pads[i + len(axes)]
         pads = tuple(every)
     return _emit(b, node, x, pads, fill)
+
+
+def _fill(b: Builder, x: Value, value: Value | None) -> int | float:
+    """The number to pad with; for codes, which `value` is one of then, what it stands for."""
+    if value is None:
+        return 0.0
+    element = b.array(value, "constant value").reshape(-1)[:1]
+    if x.type.quant is None:
+        return element[0].item() + 0  # of a bool too
+    return float(quantized.dequantize(carried(element), x.type.quant)[0])
 
 
 def _emit(b: Builder, node: OnnxNode, x: Value, pads: Sequence[int], value: int | float) -> Value:

@@ -4,6 +4,7 @@ A window is a box, so a pool of three dimensions is one over the last two after 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..ir.expr import Expr, In, call
 from ..ir.graph import Value
 from ..ir.types import Quant
 from .builder import Builder
+from .channels_last import as_given, channels_second
 from .indices import row_strides
 from .onnx_node import MICROSOFT, OnnxNode, onnx_op
 from .padding import Window, ceil_pads, planar, unplanar, window
@@ -93,6 +95,13 @@ def _max_pool(b: Builder, node: OnnxNode) -> Value | Sequence[Value]:
     return y if indices is None else (y, indices)
 
 
+@onnx_op("NhwcMaxPool", domain=MICROSOFT, takes_codes=True)
+def _nhwc_max_pool(b: Builder, node: OnnxNode) -> Value:
+    last = replace(node, attrs={**node.attrs, "channels_last": 1})
+    x = channels_second(b, last, node.input(0))
+    return as_given(b, last, _emit(b, x, _window(node, x), _max(b)))
+
+
 def _with_indices(b: Builder, x: Value, w: Window, *, column_major: bool) -> tuple[Value, Value]:
     """The maxima, and the flat index in `x` of each, the first of equal ones."""
     require_fixed(x.type.shape, "its extents")
@@ -141,16 +150,10 @@ def _average_pool(b: Builder, node: OnnxNode) -> Value:
 
 @onnx_op("QLinearAveragePool", domain=MICROSOFT, takes_codes=True)
 def _qlinear_average_pool(b: Builder, node: OnnxNode) -> Value:
-    _require_channels_first(node)
-    x = quantized_value(b, node, 0)
+    x = channels_second(b, node, quantized_value(b, node, 0))
     if x.type.rank > 4:
         raise ValueError(f"its input has {x.type.rank} dimensions; 1-d and 2-d pools (3 or 4 dimensions) are supported")
-    return _emit_average(b, node, x, quant=quantized_output(b, node, 3))
-
-
-def _require_channels_first(node: OnnxNode) -> None:
-    if node.integer("channels_last", 0):
-        raise ValueError("channels_last is 1; only 0 is supported")
+    return as_given(b, node, _emit_average(b, node, x, quant=quantized_output(b, node, 3)))
 
 
 def _emit_average(b: Builder, node: OnnxNode, x: Value, quant: Quant | None = None) -> Value:
@@ -214,11 +217,10 @@ def _global_average_pool(b: Builder, node: OnnxNode) -> Value:
 
 @onnx_op("QLinearGlobalAveragePool", domain=MICROSOFT, takes_codes=True)
 def _qlinear_global_average_pool(b: Builder, node: OnnxNode) -> Value:
-    _require_channels_first(node)
-    x = quantized_value(b, node, 0)
+    x = channels_second(b, node, quantized_value(b, node, 0))
     if x.type.rank != 4:
         raise ValueError(f"its input has {x.type.rank} dimensions, but must have 4")
-    return b.emit("avg_pool2d", x, quant=quantized_output(b, node, 3), kernel=x.type.shape[2:])
+    return as_given(b, node, b.emit("avg_pool2d", x, quant=quantized_output(b, node, 3), kernel=x.type.shape[2:]))
 
 
 @onnx_op("GlobalMaxPool", takes_codes=True)

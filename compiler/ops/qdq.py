@@ -49,7 +49,8 @@ def carried(codes: Array) -> Array:
 def attach(b: Builder, value: Value, quant: Quant) -> Value:
     """`value`, known to hold codes, with the quantization `quant` (in terms of carried codes).
 
-    An input of the graph takes the quantization into its type; a uint8 one is then converted by a map.
+    An input of the graph takes the quantization into its type; a uint8 one is then converted by a map. What is computed
+    as plain integers is converted by way of the numbers that the codes stand for.
     """
     if value.type.quant == quant:
         return value
@@ -59,6 +60,10 @@ def attach(b: Builder, value: Value, quant: Quant) -> Value:
         value.type = TensorType(value.type.shape, value.type.dtype, interface_quant(quant, value.type.dtype))
     if value.producer is None and value.type.quant == interface_quant(quant, value.type.dtype):
         return value if value.type.dtype != "uint8" else b.map(In(0), value, quant=quant)
+    if value.type.quant is None and value.type.dtype in ("int8", "uint8") and quant.axis is None:
+        own = interface_quant(quant, value.type.dtype)
+        steps = call("sub", call("cast", In(0), dtype="int32"), own.zero_point[0])
+        return b.map(call("mul", call("cast", steps, dtype="float32"), own.scale[0]), value, quant=quant)
     raise ValueError(
         f"{value.name!r} is read as codes of the quantization {quant}, but was made with {value.type.quant}"
     )

@@ -151,7 +151,7 @@ RESIZE = register(
 )  # fmt: skip
 
 
-@onnx_op("Upsample", since=7)
+@onnx_op("Upsample", since=7, takes_codes=True)
 def _upsample_7(b: Builder, node: OnnxNode) -> Value:
     scales = node.attrs.get("scales")
     if not isinstance(scales, tuple | list) or not all(isinstance(s, float) for s in scales):
@@ -159,8 +159,8 @@ def _upsample_7(b: Builder, node: OnnxNode) -> Value:
     return _upsample(b, node, np.array(scales, np.float32))
 
 
-@onnx_op("Upsample", since=9)
-@onnx_op("Resize", since=10)
+@onnx_op("Upsample", since=9, takes_codes=True)
+@onnx_op("Resize", since=10, takes_codes=True)
 def _resize_10(b: Builder, node: OnnxNode) -> Value:
     return _upsample(b, node, b.array(node.input(1), "scales"))
 
@@ -170,7 +170,7 @@ def _upsample(b: Builder, node: OnnxNode, scales: Array) -> Value:
     return _emit(b, x, rule, _spread(scales, list(range(x.type.rank)), scales), None, np.zeros((2, x.type.rank)))
 
 
-@onnx_op("Resize", since=11)
+@onnx_op("Resize", since=11, takes_codes=True)
 def _resize(b: Builder, node: OnnxNode) -> Value:
     x, scales, sizes = node.input(0), node.optional(2), node.optional(3)
     factors = None if scales is None or scales.type.size == 0 else b.array(scales, "scales")

@@ -203,3 +203,26 @@ def test_a_linear_resize_within_one_quantization(golden: Callable[..., Graph]) -
         """,
         cleanup=True,
     )
+
+
+def test_a_normalization_keeps_its_scale_and_bias(golden: Callable[..., Graph]) -> None:
+    golden(
+        absorb_qdq.run,
+        """
+        graph @g(%x: int8[2,5,8] q(0.5, 3)) -> (%y) {
+          const %w: float32[8] = @w
+          const %b: float32[8] = @b
+          %xf: float32[2,5,8] = map(%x) {expr=%0}
+          %yf: float32[2,5,8] = normalize(%xf, %w, %b) {axis=2, epsilon=1e-05}
+          %y: int8[2,5,8] q(0.25, 5) = map(%yf) {expr=%0}
+        }
+        """,
+        """
+        graph @g(%x: int8[2,5,8] q(0.5, 3)) -> (%y) {
+          const %w: float32[8] = @w
+          const %b: float32[8] = @b
+          %y: int8[2,5,8] q(0.25, 5) = normalize(%x, %w, %b) {axis=2, epsilon=1e-05}
+        }
+        """,
+        cleanup=True,
+    )
