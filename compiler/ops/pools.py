@@ -82,24 +82,30 @@ def _window(node: OnnxNode, x: Value) -> Window:
 
 @onnx_op("MaxPool", takes_codes=True)
 def _max_pool(b: Builder, node: OnnxNode) -> Value | Sequence[Value]:
-    x, dtype = node.input(0), node.input(0).type.dtype
-    w = _window(node, x)
-    if dtype not in ("float32", "int8"):
-        x = b.map(call("cast", In(0), dtype="float32"), x)
-    if node.has_output(1):
-        y, indices = _with_indices(b, x, w, column_major=bool(node.integer("storage_order", 0)))
-    else:
-        y, indices = _emit(b, x, w, _max(b)), None
-    if dtype != x.type.dtype:
-        y = b.map(call("cast", In(0), dtype=dtype), y)
-    return y if indices is None else (y, indices)
+    x = node.input(0)
+    if not node.has_output(1):
+        return _maxima(b, node, x)
+    y, indices = _with_indices(b, _number(b, x), _window(node, x), column_major=bool(node.integer("storage_order", 0)))
+    return _as(b, y, x.type.dtype), indices
+
+
+def _maxima(b: Builder, node: OnnxNode, x: Value) -> Value:
+    return _as(b, _emit(b, _number(b, x), _window(node, x), _max(b)), x.type.dtype)
+
+
+def _number(b: Builder, x: Value) -> Value:
+    """`x` in a type that is compared."""
+    return x if x.type.dtype == "int8" else _as(b, x, "float32")
+
+
+def _as(b: Builder, x: Value, dtype: str) -> Value:
+    return x if x.type.dtype == dtype else b.map(call("cast", In(0), dtype=dtype), x)
 
 
 @onnx_op("NhwcMaxPool", domain=MICROSOFT, takes_codes=True)
 def _nhwc_max_pool(b: Builder, node: OnnxNode) -> Value:
     last = replace(node, attrs={**node.attrs, "channels_last": 1})
-    x = channels_second(b, last, node.input(0))
-    return as_given(b, last, _emit(b, x, _window(node, x), _max(b)))
+    return as_given(b, last, _maxima(b, node, channels_second(b, last, node.input(0))))
 
 
 def _with_indices(b: Builder, x: Value, w: Window, *, column_major: bool) -> tuple[Value, Value]:

@@ -134,6 +134,38 @@ def test_qdq_around_copies(against_ort, rng):
     against_ort(nodes, {"x": rng.normal(size=(1, 2, 4, 4)).astype(np.float32)}, constants, tolerance=0)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_codes_through_ops_that_move_or_mix_them(against_ort, rng, dtype):
+    """ONNX Runtime cuts the codes that a linear Resize computes, where edgec rounds them."""
+    middle = np.array(3 if dtype == "int8" else 131, dtype)
+    x = rng.normal(size=(1, 2, 4, 4)).astype(np.float32)
+    ends = [("QuantizeLinear", ["x", "s", "z"], ["q"]), ("DequantizeLinear", ["m", "s", "z"], ["y"])]
+    for op, inputs, more, steps in (
+        ("Pad", ["pads", "fill"], {}, 0),
+        ("Pad", ["pads", "z"], {"mode": "edge"}, 0),
+        ("Resize", ["", "scales"], {}, 0),
+        ("Resize", ["", "scales"], {"mode": "linear"}, 1),
+    ):
+        first, last = (helper.make_node(*end) for end in ends)
+        nodes = [first, helper.make_node(op, ["q", *inputs], ["m"], **more), last]
+        constants = {
+            "s": scale(0.05), "z": middle, "fill": middle + np.array(9, dtype),
+            "pads": np.array([0, 0, 1, 2, 0, 0, 0, 1]), "scales": np.array([1, 1, 2, 2], np.float32),
+        }  # fmt: skip
+        against_ort(nodes, {"x": x}, constants, tolerance=0.05 * 1.001 * steps)
+
+
+def test_codes_of_a_table_are_looked_up_before_they_are_known_to_be_codes(against_ort, rng):
+    """What the optimizer makes of a quantized embedding."""
+    for dtype in ("int8", "uint8"):
+        constants = {"table": codes(rng, 9, 8, dtype=dtype), "s": scale(0.0213), "z": np.array(7, dtype)}
+        nodes = [
+            helper.make_node("Gather", ["table", "ids"], ["q"]),
+            helper.make_node("QLinearAdd", ["q", "s", "z", "q", "s", "z", "s", "z"], ["y"], domain="com.microsoft"),
+        ]
+        against_ort(nodes, {"ids": rng.integers(0, 9, (2, 5))}, constants, {"y": dtype})
+
+
 def test_codes_in_plain_integers_are_dequantized_by_arithmetic(against_ort, rng):
     nodes = [
         helper.make_node("Cast", ["x"], ["q"], to=2),
