@@ -78,9 +78,10 @@ def _fill(b: Builder, x: Value, value: Value | None) -> int | float:
     if value is None:
         return 0.0
     element = b.array(value, "constant value").reshape(-1)[:1]
-    if x.type.quant is None:
-        return element[0].item() + 0  # of a bool too
-    return float(quantized.dequantize(carried(element), x.type.quant)[0])
+    if x.type.quant is not None:
+        element = quantized.dequantize(carried(element), x.type.quant)
+    number: int | float = element[0].item() + 0  # of a bool too
+    return number
 
 
 def _emit(b: Builder, node: OnnxNode, x: Value, pads: Sequence[int], value: int | float) -> Value:

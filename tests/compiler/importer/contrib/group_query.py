@@ -39,7 +39,7 @@ def group_query_attention(d: Draw) -> Iterator[Case]:
         for rotary in (False, True):
             for packed in (False, True):
                 yield group_query(d, past, lengths, total, queries=queries, packed=packed, rotary=rotary)
-            window = {"local_window_size": 2, "rotary_interleaved": 1}
+            window: dict[str, Any] = {"local_window_size": 2, "rotary_interleaved": 1}
             yield group_query(d, past, lengths, total, queries=queries, rotary=rotary, **window)
 
 

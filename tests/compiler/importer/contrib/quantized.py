@@ -56,6 +56,7 @@ def qlinear_concat(d: Draw) -> Iterator[Case]:
 
 @family
 def qlinear_pools(d: Draw) -> Iterator[Case]:
+    window: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
     for kind in KINDS:
         for last in (0, 1):
             x = [
@@ -65,11 +66,9 @@ def qlinear_pools(d: Draw) -> Iterator[Case]:
                 f(0.0197),
                 zero(kind, 9),
             ]
-            more = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "channels_last": last}
-            yield case("QLinearAveragePool", x, constants=(1, 2, 3, 4), **more)
+            yield case("QLinearAveragePool", x, constants=(1, 2, 3, 4), channels_last=last, **window)
             yield case("QLinearGlobalAveragePool", x, constants=(1, 2, 3, 4), channels_last=last)
-        more = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
-        yield case("NhwcMaxPool", [d.codes(kind, 1, 8, 9, 6)], **more)
+        yield case("NhwcMaxPool", [d.codes(kind, 1, 8, 9, 6)], **window)
 
 
 @family
@@ -78,8 +77,9 @@ def qlinear_products(d: Draw) -> Iterator[Case]:
         x, w = d.codes(kind, 1, 8, 9, 6), d.whole(np.int8, -60, 60, 5, 6, 3, 3)
         scales = [f(0.02), zero(kind), w, d.rng.uniform(0.002, 0.01, 5).astype(np.float32), np.zeros(5, np.int8)]
         inputs = [x, *scales, f(0.06), zero(kind, 7), d.whole(np.int32, -900, 900, 5)]
-        for more in ({"pads": [1, 1, 1, 1]}, {"strides": [2, 2]}):
-            yield case("QLinearConv", inputs, constants=tuple(range(1, 9)), channels_last=1, **more)
+        known = tuple(range(1, 9))
+        yield case("QLinearConv", inputs, constants=known, channels_last=1, pads=[1, 1, 1, 1])
+        yield case("QLinearConv", inputs, constants=known, channels_last=1, strides=[2, 2])
         x, w = d.codes(kind, 4, 24), d.codes(kind, 6, 24)
         inputs = [x, f(0.02), zero(kind), w, f(0.004), zero(kind, 0), d.whole(np.int32, -900, 900, 6)]
         yield case("QGemm", [*inputs, f(0.05), zero(kind, 7)], constants=tuple(range(1, 9)), transB=1)
@@ -135,7 +135,7 @@ def few_bits(d: Draw) -> Iterator[Case]:
     for bits in (4, 8):
         packed, scales = d.codes(np.uint8, n, blocks, block * bits // 8), d.normal(n * blocks)
         inputs = [d.normal(S, k), packed, scales]
-        more = {"K": k, "N": n, "bits": bits, "block_size": block, "accuracy_level": 1}
+        more: dict[str, Any] = {"K": k, "N": n, "bits": bits, "block_size": block, "accuracy_level": 1}
         yield case("MatMulNBits", inputs, constants=(1, 2), **more)
         points = d.codes(np.uint8, n * ((blocks * bits + 7) // 8))
         yield case("MatMulNBits", [*inputs, points], constants=(1, 2, 3), **more)

@@ -1,6 +1,7 @@
 """Ops that ONNX Runtime's optimizer makes of transformers."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def convolutions(d: Draw) -> Iterator[Case]:
     skip = d.normal(1, 6, 9, 9)
     yield case("FusedConv", [x, w, bias, skip], constants=(1, 2), activation="Relu", pads=[1, 1, 1, 1])
     for activation, parameters in (("LeakyRelu", [0.2]), ("Clip", [0.0, 6.0]), ("HardSigmoid", [0.2, 0.5])):
-        more = {"activation": activation, "activation_params": parameters, "strides": [2, 2]}
+        more: dict[str, Any] = {"activation": activation, "activation_params": parameters, "strides": [2, 2]}
         yield case("FusedConv", [x, w, bias], constants=(1, 2), **more)
 
 
