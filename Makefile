@@ -57,12 +57,17 @@ build/package/edgec:
 	@mkdir -p build/package
 	@ln -sfn ../.. $@
 
+# The emulator, a C library for it, and llvm-mca, of which any release from 17 on will do.
+ARM_PACKAGES = qemu-user libc6-arm64-cross \
+	$$(apt-cache search --names-only '^llvm-(1[7-9]|2[0-9])$$' | cut -d' ' -f1 | sort -V | tail -1)
+
 qemu:
-	@{ command -v qemu-aarch64 && ls /usr/aarch64-linux-gnu/lib/libc.so.6; } >/dev/null 2>&1 || \
+	@{ command -v qemu-aarch64 && ls /usr/aarch64-linux-gnu/lib/libc.so.6 && \
+		ls /usr/bin/llvm-mca-1[7-9] /usr/bin/llvm-mca-2[0-9] | grep -q .; } >/dev/null 2>&1 || \
 	if [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && apt-get install -qq -y qemu-user libc6-arm64-cross >/dev/null; \
+		apt-get update -qq && apt-get install -qq -y $(ARM_PACKAGES) >/dev/null; \
 	else \
-		echo 'arm64 code runs here under an emulator; install it with: sudo apt-get install -y qemu-user libc6-arm64-cross'; exit 1; \
+		echo "arm64 code runs here under an emulator; install it with: sudo apt-get install -y $(ARM_PACKAGES)"; exit 1; \
 	fi
 
 clean:

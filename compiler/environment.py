@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
 
+from ..counting.llvm import find_llvm
+from ..errors import EdgeError
 from .bundle.toolchain import cache_dir
 
 TIMEOUT_S = 60
@@ -39,6 +41,7 @@ def checks() -> Iterator[Check]:
     yield _ziglang()
     yield _cache()
     yield _qemu()
+    yield _llvm()
 
 
 def _packages() -> Iterator[Check]:
@@ -90,6 +93,14 @@ def _qemu() -> Check:
         return Check(name, False, "not found", f"{_sudo()}apt-get install -y qemu-user", required=False)
     ok, said = _ask([path, "--version"])
     return Check(name, ok, said, "" if ok else f"{_sudo()}apt-get install -y --reinstall qemu-user", required=False)
+
+
+def _llvm() -> Check:
+    name = "models of cores (llvm-mca), for bench --count"
+    try:
+        return Check(name, True, f"LLVM {find_llvm().version}", required=False)
+    except EdgeError:
+        return Check(name, False, "not found", f"{_sudo()}apt-get install -y llvm-22", required=False)
 
 
 def _sudo() -> str:

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import EdgeError
+from . import inorder
+from .models import InOrder, Model, OutOfOrder
 
 
 @dataclass(frozen=True)
 class Cache:
     """A data cache: `kib` KiB in lines of 64 bytes, in sets of `ways`. A miss costs `miss` cycles on average, on top of
-    what the next nearer cache's miss costs; prefetching and overlap are in that number."""
+    what the next nearer cache's miss costs. Prefetching and overlap are in that number, which was fitted to published
+    times of convolutional networks on single-board computers (A53, A55, A76; A710 has A76's)."""
 
     kib: int
     ways: int
@@ -23,6 +26,7 @@ class Core:
 
     name: str
     emulated: str
+    model: Model
     l1: Cache
     l2: Cache
     peak: Mapping[str, int]
@@ -31,14 +35,38 @@ class Core:
 CORES = {
     core.name: core
     for core in (
-        # smlal: 8 products an instruction, one a cycle
-        Core("cortex-a53", "cortex-a53", Cache(32, 4, 2.5), Cache(512, 8, 32), {"int8": 8, "float32": 4}),
-        # sdot: 16, one a cycle
-        Core("cortex-a55", "cortex-a76", Cache(32, 4, 0), Cache(128, 8, 26), {"int8": 16, "float32": 4}),
-        # two a cycle
-        Core("cortex-a76", "cortex-a76", Cache(64, 4, 1), Cache(512, 8, 3), {"int8": 32, "float32": 8}),
-        # smmla: 32, two a cycle
-        Core("cortex-a710", "max", Cache(64, 4, 1), Cache(512, 8, 3), {"int8": 64, "float32": 8}),
+        Core(  # int8: smlal, 8 products, one a cycle
+            name="cortex-a53",
+            emulated="cortex-a53",
+            model=InOrder(inorder.A53),
+            l1=Cache(32, 4, 2.5),
+            l2=Cache(512, 8, 32),
+            peak={"int8": 8, "float32": 4},
+        ),
+        Core(  # sdot, 16 products, one a cycle
+            name="cortex-a55",
+            emulated="cortex-a76",
+            model=InOrder(inorder.A55),
+            l1=Cache(32, 4, 0),
+            l2=Cache(128, 8, 26),
+            peak={"int8": 16, "float32": 4},
+        ),
+        Core(  # two sdot a cycle; LLVM has a model of Neoverse N1, the same core for servers
+            name="cortex-a76",
+            emulated="cortex-a76",
+            model=OutOfOrder("neoverse-n1", dispatch=4, vectors=2, ports=2),
+            l1=Cache(64, 4, 1),
+            l2=Cache(512, 8, 3),
+            peak={"int8": 32, "float32": 8},
+        ),
+        Core(  # two smmla of 32 products a cycle
+            name="cortex-a710",
+            emulated="max",
+            model=OutOfOrder("cortex-a710", dispatch=5, vectors=2, ports=3),
+            l1=Cache(64, 4, 1),
+            l2=Cache(512, 8, 3),
+            peak={"int8": 64, "float32": 8},
+        ),
     )
 }
 

@@ -1,57 +1,109 @@
 """The figures of an inference, step by step."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..compiler.bundle.reader import Bundle
 from .cores import Core
+from .costs import Cost, price
 from .count import count
 from .counts import OUTSIDE, Counts
+from .llvm import find_llvm
 
 
 @dataclass(frozen=True)
-class StepCount:
-    """What one step executed, with what the runtime did between it and the next one."""
+class Figures:
+    """Of a step, of several, or of what the runtime does before the first; what it does between steps belongs to the
+    step before. `instructions` are counted. Cycles are modelled: `cycles` in all, `misses` those for misses of caches,
+    `vector` those that the vector units, or loads that nothing issues beside, need at the least. `bounds`: cycles by
+    what bounds them."""
+
+    macs: int
+    instructions: int
+    cycles: float
+    misses: float
+    vector: float
+    bounds: dict[str, float]
+
+    @property
+    def bound(self) -> str:
+        """What bounds most of the cycles."""
+        return max(self.bounds, key=lambda name: self.bounds[name], default="")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the plan."""
 
     name: str
     kernel: str
-    macs: int
-    instructions: int
+    figures: Figures
 
 
 @dataclass(frozen=True)
 class Report:
-    """One inference on one core. `outside`: instructions before the first step; `instructions`: all, the sum of those
-    and of the steps'."""
+    """One inference on one core: `total` is the sum of `outside` and the steps. `peak`: multiply-accumulates a cycle
+    that the core can do in this precision; `llvm`: the release whose models were used."""
 
     core: str
     variant: str
     precision: str
-    macs: int
-    instructions: int
-    outside: int
+    peak: int
+    llvm: str
     memory: dict[str, int]
-    steps: tuple[StepCount, ...]
+    total: Figures
+    outside: Figures
+    steps: tuple[Step, ...]
+
+    def kernels(self) -> list[tuple[str, int, Figures]]:
+        """(kernel, its steps, their sum), the most expensive first."""
+        groups: dict[str, list[Figures]] = {}
+        for step in self.steps:
+            groups.setdefault(step.kernel, []).append(step.figures)
+        rows = [(kernel, len(group), added(group)) for kernel, group in groups.items()]
+        return sorted(rows, key=lambda row: -row[2].cycles)
 
 
 def report(bundle: Bundle, core: Core) -> Report:
-    """Counts one inference of a bundle for arm64 (`count.count`)."""
-    manifest = bundle.manifest
+    """Counts one inference of a bundle for arm64, and models its cycles. EdgeError where a tool is missing."""
+    manifest, llvm = bundle.manifest, find_llvm()
     counts, run = count(bundle, core)
+    costs = price(counts, core, len(manifest.steps))
+    outside = _figures(counts, OUTSIDE, 0, costs[OUTSIDE], counts.edges)
     steps = tuple(
-        StepCount(step.name, step.kernel, step.macs, _instructions(counts, number))
+        Step(step.name, step.kernel, _figures(counts, number, step.macs, costs[number]))
         for number, step in enumerate(manifest.steps)
     )
     return Report(
         core=core.name,
         variant=run.variant,
         precision=manifest.precision,
-        macs=manifest.macs,
-        instructions=counts.instructions,
-        outside=_instructions(counts, OUTSIDE) + counts.edges,
+        peak=core.peak[manifest.precision],
+        llvm=llvm.version,
         memory=run.memory,
+        total=added([outside, *(step.figures for step in steps)]),
+        outside=outside,
         steps=steps,
     )
 
 
-def _instructions(counts: Counts, step: int) -> int:
-    return counts.instructions_of(counts.in_step(step))
+def _figures(counts: Counts, step: int, macs: int, cost: Cost, beside: int = 0) -> Figures:
+    instructions = counts.instructions_of(counts.in_step(step)) + beside
+    vector = cost.demand.mac + cost.demand.vector + cost.demand.alone
+    return Figures(macs, instructions, cost.cycles, cost.misses, vector, {cost.bound: cost.cycles})
+
+
+def added(parts: Iterable[Figures]) -> Figures:
+    """The sum."""
+    rows, bounds = list(parts), Counter[str]()
+    for row in rows:
+        bounds.update(row.bounds)
+    return Figures(
+        macs=sum(row.macs for row in rows),
+        instructions=sum(row.instructions for row in rows),
+        cycles=sum(row.cycles for row in rows),
+        misses=sum(row.misses for row in rows),
+        vector=sum(row.vector for row in rows),
+        bounds=dict(bounds),
+    )

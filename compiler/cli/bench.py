@@ -9,10 +9,10 @@ import typer
 from rich.console import Group, RenderableType
 
 from ...errors import EdgeError
+from . import counted
 from .console import Json, Verbose, add_row, emit, facts, note, progress, size, table
 
 if TYPE_CHECKING:
-    from ...counting.report import Report
     from ...runtimes.devices import RunReport, StepTime
     from ..bundle.reader import Bundle
 
@@ -34,18 +34,22 @@ def bench_command(
     threads: Annotated[int, typer.Option(min=0, max=64, help="Threads that compute; 0: one per CPU.")] = 1,
     repeat: Annotated[int, typer.Option(min=1, max=1_000_000, help="Inferences to time, after some to warm up.")] = 20,
     profile: Annotated[bool, typer.Option("--profile", help="Show each step.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="With --count: where the cycles go, as tables for a page.")
+    ] = False,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show what one inference costs: time where it is measured, instructions where it is emulated.
+    """Show what one inference costs: time where it is measured, instructions and cycles where it is emulated.
 
-    Every figure says what it is: measured (on this machine), counted (under emulation; the same in every run).
+    Every figure says what it is: measured (on this machine), counted (under emulation; the same in every run), or
+    modelled (cycles of a core, from what was counted).
 
     [bold]Examples[/bold]
 
     edgec bench model.edge --threads 2 --repeat 100 --profile
 
-    edgec bench model.edge --device qemu:cortex-a76 --profile
+    edgec bench model.edge --device qemu:cortex-a76 --count --profile
     """
     from ..bundle.load import default_device
     from ..bundle.reader import open_bundle
@@ -56,7 +60,9 @@ def bench_command(
     if count or place.startswith("qemu"):
         if threads != 1:
             raise EdgeError(f"instructions are counted for one thread, not for {threads or 'one per CPU'}")
-        _bench_counted(opened, place, profile)
+        _bench_counted(opened, place, profile, markdown)
+    elif markdown:
+        raise EdgeError(f"--markdown shows counted instructions, but device '{place}' is measured; add --count")
     else:
         _bench_measured(opened, place, threads, repeat, profile)
 
@@ -109,31 +115,15 @@ def _render_measured(device: str, done: "RunReport", steps: "Sequence[StepTime]"
     return Group(summary, "", rows)
 
 
-def _bench_counted(bundle: "Bundle", device: str, profile: bool) -> None:
+def _bench_counted(bundle: "Bundle", device: str, profile: bool, markdown: bool) -> None:
     from ...counting.cores import core_of
     from ...counting.report import report
 
     core = core_of(device)
     with progress() as tell:
-        tell(f"counting on {device}", 0, 0)
-        counted = report(bundle, core)
-    data = {"device": device, "kind": "counted", **asdict(counted)}
-    emit(data if profile else {**data, "steps": []}, lambda: _render_counted(device, counted, profile))
-
-
-def _render_counted(device: str, counted: "Report", profile: bool) -> RenderableType:
-    summary = facts(
-        ("device", f"{device}, variant {counted.variant}, 1 thread"),
-        ("instructions (counted)", f"{counted.instructions / 1e6:.3f} M"),
-        ("MACs", f"{counted.macs / 1e6:.1f} M, {counted.macs / counted.instructions:.2f} an instruction"),
-        ("memory", size(sum(counted.memory.values()))),
+        tell(f"counting for {device}", 0, 0)
+        done = report(bundle, core)
+    emit(
+        counted.data(done, device, profile),
+        lambda: counted.markdown(done) if markdown else counted.render(done, device, profile),
     )
-    if not profile:
-        return summary
-    rows = table("step", "kernel", "instructions (counted)", "share", "M MACs", "MACs/instruction")
-    for s in counted.steps:
-        share = f"{100 * s.instructions / counted.instructions:.1f} %"
-        density = f"{s.macs / max(1, s.instructions):.2f}"
-        add_row(rows, s.name, s.kernel, f"{s.instructions:,}", share, f"{s.macs / 1e6:.2f}", density)
-    add_row(rows, "before the first step", "", f"{counted.outside:,}", "", "", "")
-    return Group(summary, "", rows)

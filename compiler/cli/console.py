@@ -44,21 +44,20 @@ def _set_verbose(value: bool) -> None:
     settings.verbose = settings.verbose or value
 
 
-Json = Annotated[
-    bool, typer.Option("--json", callback=_set_json, help="Print the result as one JSON document.")
-]
+Json = Annotated[bool, typer.Option("--json", callback=_set_json, help="Print the result as one JSON document.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", callback=_set_verbose, help="Say on stderr what is done, stage by stage.")
 ]
 
 
 def emit(data: Any, render: Callable[[], RenderableType]) -> None:
-    """Print a command's result: `data` with --json, else what `render` makes of it."""
+    """Print a command's result: `data` with --json, else what `render` makes of it; plain text keeps its lines."""
     if settings.json:
         sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     else:
         width = None if sys.stdout.isatty() else WIDTH_OF_FILES
-        Console(highlight=False, width=width).print(render())
+        made = render()
+        Console(highlight=False, width=width).print(made, soft_wrap=isinstance(made, Text))
 
 
 def note(message: str) -> None:
@@ -113,9 +112,7 @@ def size(nbytes: int) -> str:
 def progress() -> Iterator[ReportProgress]:
     """A function to report progress to; a bar appears on a terminal's stderr when the work takes a while."""
     console = Console(stderr=True)
-    bars = Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
-    )
+    bars = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True)
     task: TaskID = bars.add_task("starting", total=None)
     timer = threading.Timer(PROGRESS_AFTER_S, bars.start)
     timer.daemon = True

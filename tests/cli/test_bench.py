@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from edgec.compiler.cli import app as cli
 from edgec.compiler.cli import console
 from edgec.compiler.driver import compile_model
+from edgec.counting.llvm import find_llvm
 from edgec.runtimes.devices import qemu
 
 ARM = "qemu:cortex-a76"
@@ -73,17 +74,28 @@ def test_on_qemu_it_counts_and_gives_no_times(runner: CliRunner, bundles: dict[s
     figures = bench(runner, bundles["arm64"], "--device", ARM, "--profile")
     again = bench(runner, bundles["arm64"], "--count", "--profile")
     assert figures == {**again, "device": ARM}
-    assert figures["kind"] == "counted" and "latency_ns" not in figures
-    by_step = sum(step["instructions"] for step in figures["steps"])
-    assert figures["instructions"] == by_step + figures["outside"]
+    assert figures["kinds"]["instructions"] == "counted" and figures["kinds"]["cycles"] == "modelled"
+    assert "latency_ns" not in figures
+    parts = [*figures["steps"], figures["outside_steps"]]
+    assert figures["instructions"] == sum(part["instructions"] for part in parts)
+    assert figures["cycles"] == pytest.approx(sum(part["cycles"] for part in parts), abs=len(parts))
     product = next(step for step in figures["steps"] if step["macs"])
     assert product["macs"] == 8 * 64 * 32 and product["instructions"] > product["macs"] / 4
 
 
 def test_tables_say_what_their_figures_are(runner: CliRunner, bundles: dict[str, Path]) -> None:
-    for arguments, tag in ((("host",), "measured"), (("arm64", "--count"), "counted")):
-        done = runner.invoke(cli.app, ["bench", str(bundles[arguments[0]]), *arguments[1:], "--profile"])
-        assert done.exit_code == 0 and f"({tag})" in done.stdout and "product" in done.stdout
+    for bundle, option, tags in (("host", "--profile", ("measured",)), ("arm64", "--count", ("counted", "modelled"))):
+        done = runner.invoke(cli.app, ["bench", str(bundles[bundle]), option, "--profile"])
+        assert done.exit_code == 0 and all(f"({tag})" in done.stdout for tag in tags) and "product" in done.stdout
+
+
+def test_the_page_has_kernels_and_steps(runner: CliRunner, bundles: dict[str, Path]) -> None:
+    done = runner.invoke(cli.app, ["bench", str(bundles["arm64"]), "--count", "--markdown"])
+    lines = done.stdout.splitlines()
+    assert done.exit_code == 0 and lines[0].startswith("cortex-a76, float32")
+    assert [line for line in lines if line.startswith("| f32_gemm")] and [
+        line for line in lines if "| product |" in line
+    ]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +107,7 @@ def test_tables_say_what_their_figures_are(runner: CliRunner, bundles: dict[str,
         ),
         (("--device", "local", "--count"), "error: instructions cannot be counted on device 'local'; they can on"),
         (("--device", ARM, "--threads", 2), "error: instructions are counted for one thread, not for 2"),
+        (("--device", "local", "--markdown"), "error: --markdown shows counted instructions, but device 'local' is"),
         (("--device", "local"), r"error: .*arm64\.edge is for aarch64, but device 'local' is"),
     ],
 )
@@ -111,6 +124,7 @@ def test_a_bundle_for_another_machine_is_not_counted(runner: CliRunner, bundles:
 def test_without_qemu_it_names_the_package(
     runner: CliRunner, bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    find_llvm()
     monkeypatch.setattr(qemu.shutil, "which", lambda name: None)  # type: ignore[attr-defined]
     said = refusal(runner, bundles["arm64"], "--count")
     assert "qemu-aarch64 is needed" in said and "apt-get install -y qemu-user" in said

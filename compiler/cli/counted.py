@@ -1,0 +1,123 @@
+"""What `edgec bench` shows of counted instructions and modelled cycles."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from .console import add_row, facts, plain, size, table
+
+if TYPE_CHECKING:
+    from ...counting.report import Figures, Report
+
+KINDS = {"instructions": "counted", "cycles": "modelled", "misses": "modelled", "bound": "modelled"}
+COLUMNS = (
+    *("k instr. (counted)", "k cycles (modelled)", "of all", "M MACs", "MACs/instr.", "MACs/cycle", "of peak"),
+    *("vector busy", "misses", "bound by"),
+)
+"""Of all: share of the cycles. Vector busy: share of the cycles without misses that the vector units need at the least,
+with loads that nothing issues beside. Misses: share of the cycles that misses of caches cost."""
+MOST_EXPENSIVE = 10
+"""Steps that the page in markdown shows."""
+
+Row = tuple[str, ...]
+
+
+def data(report: "Report", device: str, profile: bool) -> dict[str, Any]:
+    """As JSON."""
+    return {
+        "device": device,
+        "core": report.core,
+        "variant": report.variant,
+        "precision": report.precision,
+        "peak_macs_per_cycle": report.peak,
+        "llvm": report.llvm,
+        "kinds": KINDS,
+        "memory_bytes": report.memory,
+        **_figures(report.total),
+        "outside_steps": _figures(report.outside),
+        "steps": [{"name": s.name, "kernel": s.kernel, **_figures(s.figures)} for s in report.steps if profile],
+    }
+
+
+def _figures(figures: "Figures") -> dict[str, Any]:
+    return {
+        "macs": figures.macs,
+        "instructions": figures.instructions,
+        "cycles": round(figures.cycles),
+        "misses": round(figures.misses),
+        "bound": figures.bound,
+    }
+
+
+def render(report: "Report", device: str, profile: bool) -> RenderableType:
+    """As text."""
+    total = report.total
+    summary = facts(
+        ("device", f"{device}, variant {report.variant}, 1 thread"),
+        (
+            "instructions (counted)",
+            f"{total.instructions / 1e6:.3f} M, {_ratio(total.macs, total.instructions)} MACs each",
+        ),
+        (
+            "cycles (modelled)",
+            f"{total.cycles / 1e6:.3f} M on {report.core}, {total.misses / 1e6:.3f} M of them for misses of caches",
+        ),
+        ("MACs", f"{total.macs / 1e6:.1f} M, {_of_peak(report, total)} of the peak of {report.peak} a cycle"),
+        ("memory", size(sum(report.memory.values()))),
+    )
+    if not profile:
+        return summary
+    made = table("step", "kernel", *COLUMNS)
+    for step in report.steps:
+        add_row(made, step.name, step.kernel, *_cells(report, step.figures))
+    add_row(made, "before the first step", "", *_cells(report, report.outside))
+    return Group(summary, "", made)
+
+
+def markdown(report: "Report") -> RenderableType:
+    """As a page: kernels, and the most expensive steps."""
+    total = report.total
+    head = (
+        f"{report.core}, {report.precision} ({report.variant} code): {total.instructions / 1e6:.2f} M instructions "
+        f"(counted), {total.cycles / 1e6:.2f} M cycles (modelled, LLVM {report.llvm}), "
+        f"{_ratio(total.macs, total.cycles)} MACs a cycle of at most {report.peak}."
+    )
+    kernels = [(kernel, str(steps), *_cells(report, f)) for kernel, steps, f in report.kernels()]
+    steps = sorted(report.steps, key=lambda step: -step.figures.cycles)[:MOST_EXPENSIVE]
+    rows = [(step.name, step.kernel, *_cells(report, step.figures)) for step in steps]
+    parts = [head, "", *_lines(("kernel", "steps", *COLUMNS), kernels), "", *_lines(("step", "kernel", *COLUMNS), rows)]
+    return Text("\n".join(parts))
+
+
+def _lines(header: Row, rows: Iterable[Row]) -> list[str]:
+    cells: Sequence[Row] = [header, ("---",) * len(header), *rows]
+    return ["| " + " | ".join(plain(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
+
+
+def _cells(report: "Report", figures: "Figures") -> Row:
+    return (
+        f"{figures.instructions / 1e3:,.1f}",
+        f"{figures.cycles / 1e3:,.1f}",
+        _percent(figures.cycles, report.total.cycles),
+        f"{figures.macs / 1e6:.2f}",
+        _ratio(figures.macs, figures.instructions),
+        _ratio(figures.macs, figures.cycles),
+        _of_peak(report, figures),
+        _percent(figures.vector, figures.cycles - figures.misses),
+        _percent(figures.misses, figures.cycles),
+        figures.bound,
+    )
+
+
+def _of_peak(report: "Report", figures: "Figures") -> str:
+    return _percent(figures.macs, figures.cycles * report.peak)
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / max(1.0, whole):.1f} %"
+
+
+def _ratio(part: float, whole: float) -> str:
+    return f"{part / max(1.0, whole):.2f}"
