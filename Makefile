@@ -1,4 +1,4 @@
-# make demo | test | conformance | lint | quick | clean. Everything is set up in .venv on first use.
+# make demo | test | conformance | compare | lint | quick | clean. Everything is set up in .venv on first use.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test conformance quick lint install qemu clean
+.PHONY: help demo test conformance compare quick lint install qemu clean
 
 help:
 	@echo 'make demo    compile and run a real OCR detector and a page-orientation classifier, here and on emulated arm64'
 	@echo 'make test    everything that a change must pass: ruff, mypy, import-linter, the whole test suite'
 	@echo 'make conformance  the test cases of the ONNX standard, compiled and run: a table of what passes, an op a line'
+	@echo 'make compare the same models under ONNX Runtime, OpenVINO, LiteRT, ncnn and MNN: times and memory, in turns'
 	@echo 'make quick   the tests that take seconds'
 	@echo 'make lint    ruff, mypy and import-linter only'
 	@echo 'make install .venv with edgec (editable) and all development tools'
@@ -27,6 +28,9 @@ test: lint qemu
 conformance: $(VENV)/.demo qemu
 	$(BIN)/python -m edgec.benchmarks.conformance --jobs $(JOBS)
 	$(BIN)/python -m edgec.benchmarks.conformance --jobs $(JOBS) --device qemu:cortex-a76 --sample 150
+
+compare: $(VENV)/.dev
+	$(BIN)/python -m edgec.benchmarks.compare
 
 quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not slow'

@@ -30,7 +30,7 @@ def source_key(*modules: str) -> str:
     taken for new ones."""
     digest = hashlib.sha256()
     for module in modules:
-        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+        digest.update((Path(__file__).parent / f"{module}.py").read_bytes())
     return digest.hexdigest()[:8]
 
 

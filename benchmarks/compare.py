@@ -1,0 +1,180 @@
+"""edgec and other engines on this machine: the same model, the same inputs, the same cores, in turns.
+
+Every engine runs its own file of the model, made by its own tools, in a process of its own, and the others stand still
+meanwhile. Outputs are compared with the float model's under ONNX Runtime: who is wrong does not count. The first run
+installs the engines into build/peers, apart from edgec.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import EdgeError
+from .oracle import onnx_runtime
+from .peers.cases import CASES, HELD_OUT, Case
+from .peers.contest import Measured, measure
+from .peers.forms import Form, Forms, Precision
+
+FOLDER = Path("build/peers")
+PEERS = ("onnxruntime", "openvino", "litert", "ncnn", "mnn")
+LEAST_COSINE = {"float32": 0.999, "int8": 0.95}
+"""Below this an engine's answer is wrong, and its time counts for nothing."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in one precision on so many threads: all engines, and by label why some were not measured."""
+
+    model: str
+    precision: Precision
+    threads: int
+    engines: Sequence[Measured]
+    missing: dict[str, str]
+
+    @property
+    def ours(self) -> Measured:
+        """What edgec took."""
+        return next(e for e in self.engines if e.label == "edgec")
+
+    @property
+    def best(self) -> Measured | None:
+        """The fastest of the others that is right."""
+        return min((e for e in self.engines if e.label != "edgec" and self.right(e)), key=_median, default=None)
+
+    @property
+    def ratio(self) -> float | None:
+        """edgec's median to the best other's, if both are right: below 1 edgec is ahead."""
+        return self.ours.median_ms / self.best.median_ms if self.best and self.right(self.ours) else None
+
+    def right(self, engine: Measured) -> bool:
+        """Whether its outputs are close enough to the float model's."""
+        return engine.cosine >= LEAST_COSINE[self.precision]
+
+
+def _median(engine: Measured) -> float:
+    return engine.median_ms
+
+
+def rows(
+    cases: Sequence[Case], precisions: Sequence[Precision], engines: Sequence[str], threads: Sequence[int],
+    runs: int, starts: int,
+) -> Iterator[Row]:  # fmt: skip
+    """One after another, as they are measured."""
+    forms = Forms(FOLDER, "host")
+    for case in cases:
+        feeds = case.feeds(HELD_OUT)
+        want = list(onnx_runtime(case.load())(feeds).values())
+        for precision in precisions:
+            files, missing = _files(forms, case, precision, engines)
+            for count in threads:
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder) / "feeds.npz"
+                    np.savez(path, **feeds)  # type: ignore[arg-type]
+                    found, dead = measure(files, path, want, count, runs, starts, FOLDER)
+                yield Row(case.name, precision, count, found, missing | dead)
+
+
+def _files(
+    forms: Forms, case: Case, precision: Precision, engines: Sequence[str]
+) -> tuple[dict[Form, Path], dict[str, str]]:
+    """Every engine's file, and by label why there is none."""
+    files, missing = {}, {}
+    for form in forms.of(precision):
+        if form.engine in ("edgec", *engines):
+            try:
+                files[form] = forms.path(form, case)
+            except EdgeError as error:
+                missing[form.label] = str(error)
+    return files, missing
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """One line a measurement of an engine."""
+    made = Table(box=None, title=f"measured here ({len(os.sched_getaffinity(0))} CPUs)", title_justify="left")
+    for column in ("model", "precision", "threads", "engine"):
+        made.add_column(column)
+    for column in ("median ms", "min", "edgec / it", "cold ms", "cold / median", "peak MiB", "cosine"):
+        made.add_column(column, justify="right")
+    for row in rows:
+        first = [row.model, row.precision, str(row.threads)]
+        for e in row.engines:
+            ratio = f"{row.ours.median_ms / e.median_ms:.2f}" if row.right(e) else "wrong"
+            made.add_row(
+                *first, e.label, f"{e.median_ms:.2f}", f"{e.min_ms:.2f}", "" if e is row.ours else ratio,
+                f"{e.cold_ms:.1f}", f"{e.cold_ms / e.median_ms:.2f}", f"{e.peak_kib / 1024:.1f}", f"{e.cosine:.4f}",
+            )  # fmt: skip
+            first = ["", "", ""]
+    return made
+
+
+def reasons(rows: Sequence[Row]) -> list[str]:
+    """Why what is not there was not measured, each once."""
+    said = (f"{row.model} {row.precision}, {label}: {why}" for row in rows for label, why in row.missing.items())
+    return [f"- not measured: {reason}" for reason in dict.fromkeys(said)]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """README's table: medians in milliseconds, of each engine its best form that is right."""
+    lines = ["| model | precision | threads | edgec | " + " | ".join(PEERS) + " | edgec / best |"]
+    lines.append("|---|---|---:" + "|---:" * (len(PEERS) + 2) + "|")
+    for row in rows:
+        cells = [_cell(row, engine) for engine in PEERS]
+        ratio = f"{row.ratio:.2f}" if row.ratio else "-"
+        ours = f"{row.ours.median_ms:.2f}" + ("" if row.right(row.ours) else " (wrong)")
+        line = [row.model, row.precision, str(row.threads), ours, *cells, ratio]
+        lines.append(f"| {' | '.join(line)} |")
+    return "\n".join([*lines, "", *reasons(rows)])
+
+
+def _cell(row: Row, engine: str) -> str:
+    forms = [e for e in row.engines if e.label.split()[0] == engine]
+    if right := [e for e in forms if row.right(e)]:
+        best = min(right, key=_median)
+        return f"{best.median_ms:.2f}{best.label.removeprefix(engine)}"
+    return f"{min(map(_median, forms)):.2f} (wrong)" if forms else "-"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Time edgec and other engines on this machine, in turns."""
+    parser = argparse.ArgumentParser(prog="python -m edgec.benchmarks.compare", description=main.__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--markdown", action="store_true", help="print README's table")
+    parser.add_argument("--runs", type=int, default=30, help="timed runs of each engine (default 30)")
+    parser.add_argument("--starts", type=int, default=5, help="how often each engine loads the model (default 5)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="default 1 2")
+    parser.add_argument("--precision", choices=get_args(Precision), nargs="+", default=get_args(Precision))
+    parser.add_argument("--engines", choices=PEERS, nargs="+", default=PEERS)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(CASES))
+    options = parser.parse_args(arguments)
+    if unknown := set(options.models) - set(CASES):
+        parser.error(f"there is no model {min(unknown)!r}; there are {', '.join(CASES)}")
+    logging.disable(logging.WARNING)  # of quantizers and converters
+    cases = [CASES[name] for name in options.models or CASES]
+    done = []
+    for row in rows(cases, options.precision, options.engines, options.threads, options.runs, options.starts):
+        print(f"{row.model} {row.precision} {row.threads}: {len(row.engines)} engines", file=sys.stderr)
+        done.append(row)
+    if options.json:
+        print(json.dumps([asdict(row) for row in done], indent=2))
+    elif options.markdown:
+        print(markdown(done))
+    else:
+        console = Console(width=130)
+        console.print(table(done))
+        console.print(*reasons(done), sep="\n", soft_wrap=True, markup=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

