@@ -121,6 +121,11 @@ class Neon(Isa):
         self.has_dot = dotprod
         self.name = "neondot" if dotprod else "neon"
 
+    def load_half(self, p: Pointer, offset: Value) -> Value:
+        """ldr of a d register, which clears the upper half of the whole one."""
+        halves = [Register("int64", 1, p.load(offset, "int64")).get(), const(0, "int64")]
+        return bitcast(shuffle(halves, range(2)), "int8", 16)
+
     def interleave4(self, rows: Sequence[Value]) -> tuple[Value, Value]:
         """zip1 of bytes, then zip1 and zip2 of pairs."""
         pairs = [_zip_low(rows[0], rows[1]), _zip_low(rows[2], rows[3])]

@@ -1,8 +1,9 @@
 """Depthwise convolution: one filter a channel, channels in vector lanes.
 
-A tile is one output row, or two. Channel blocks are the outer loop, so a block's filter stays in registers while the
-row's pixels stream by, `PIXELS` at a time: their receptive fields share columns, which are loaded once. Small kernels
-are unrolled (`DepthwiseSpec.kernel`); any other kernel size, stride or dilation takes the looped form.
+A tile is some output rows of some channel blocks: tiles = row_tiles * ceil(blocks / tile_blocks). Channel blocks are
+the outer loop, so a block's filter stays in registers while the rows' pixels stream by, `PIXELS` at a time. Small
+kernels are unrolled (`DepthwiseSpec.kernel`), by sums of four products where the ISA has them (`depthwise_dot.py`); any
+other kernel size, stride or dilation takes the looped form.
 
 Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the last block overlapping as in conv.py:
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64, intrinsic
 from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
+from .depthwise_dot import ROWS, DotTaps
 from .isa import Isa
 from .tir import tirx
 
@@ -21,22 +23,23 @@ PIXELS = 2
 """Output pixels computed together."""
 
 PARAMS = (
-    "out_height", "out_width", "x_row", "x_pixel", "taps_y", "tap_y", "taps_x", "tap_x",
+    "out_height", "out_width", "tile_rows", "row_tiles", "tile_blocks",
+    "x_row", "x_pixel", "taps_y", "tap_y", "taps_x", "tap_x",
     "y_row", "y_pixel", "r_row", "r_pixel", "channels", "blocks", "block_bytes",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class DepthwiseSpec(ContractionSpec):
-    """Which member of the family. `kernel` = (height, width, stride_x) is unrolled, with dilation 1; None: loops. Only
-    these take weights in more than one part."""
+    """Which member of the family. `kernel` = (height, width, stride of both) is unrolled, with dilation 1, for at least
+    two output rows; None: loops. Only these take weights in more than one part."""
 
     kernel: tuple[int, int, int] | None
 
     @property
-    def tile_rows(self) -> int:
-        """Output rows of a tile; the last tile overlaps its neighbour when the height is odd."""
-        return 2 if self.dtype == "int8" and self.kernel == (3, 3, 1) else 1
+    def dotted(self) -> bool:
+        """Whether it is computed by sums of four products where the ISA has them: these need two output rows."""
+        return self.dtype == "int8" and self.kernel is not None and self.kernel[:2] == (3, 3)
 
     @property
     def symbol(self) -> str:
@@ -63,32 +66,35 @@ class _Depthwise:
         self.epilogue = spec.epilogue(b, isa)
 
     def body(self) -> None:
-        b, rows = self.b, self.spec.tile_rows
-        with b.tiles() as t, b.range(0, b.param("blocks")) as block:
-            first = b.let(tirx.min(t * rows, b.param("out_height") - rows))
-            w_block = b.let(block * b.param("block_bytes"))
-            channel = b.let(tirx.max(tirx.min(block * self.columns, b.param("channels") - self.columns), i64(0)))
-            self.epilogue.prepare(self.w, w_block)
-            start = b.let(channel * self.element)
-            width = b.param("out_width")
-            if self.isa.has_dot and rows == 2:
-                self.columns_of_pixels(width, PIXELS, lambda px, n: self.dot_pixels(px, n, first, start, w_block))
-                return
-            for r in range(rows):
-                origins = {k: b.let((first + r) * b.param(f"{k}_row") + start) for k in "xyr"}
-                if self.spec.kernel is None:
-                    with b.range(0, width) as px:
-                        self.pixels(px, 1, origins, w_block)
-                    continue
-                self.columns_of_pixels(
-                    width,
-                    PIXELS,
-                    lambda px, n, origins=origins: self.pixels(px, n, origins, w_block),  # type: ignore[misc]
-                )
-
-    def columns_of_pixels(self, width: Value, step: int, emit: Callable[[Value, int], None]) -> None:
-        """`step` pixels at a time, the rest one by one."""
         b = self.b
+        with b.tiles() as t:
+            first_row = b.let(tirx.truncmod(t, b.param("row_tiles")) * b.param("tile_rows"))
+            first_block = b.let(tirx.truncdiv(t, b.param("row_tiles")) * b.param("tile_blocks"))
+            rows = b.let(tirx.min(b.param("tile_rows"), b.param("out_height") - first_row))
+            with b.range(first_block, tirx.min(first_block + b.param("tile_blocks"), b.param("blocks"))) as block:
+                w_block = b.let(block * b.param("block_bytes"))
+                channel = b.let(tirx.max(tirx.min(block * self.columns, b.param("channels") - self.columns), i64(0)))
+                self.epilogue.prepare(self.w, w_block)
+                self.rows(first_row, rows, b.let(channel * self.element), w_block)
+
+    def rows(self, first: Value, count: Value, start: Value, w_block: Value) -> None:
+        """`count` output rows of one channel block."""
+        b, kernel = self.b, self.spec.kernel
+        if self.isa.has_dot and self.spec.dotted:
+            self.dot_rows(first, count, start, w_block)
+            return
+        with b.range(first, first + count) as row:
+            origins = {k: b.let(row * b.param(f"{k}_row") + start) for k in "xyr"}
+            step = 1 if kernel is None else PIXELS
+            self.columns_of_pixels(step, lambda px, n: self.pixels(px, n, origins, w_block))
+
+    def columns_of_pixels(self, step: int, emit: Callable[[Value, int], None]) -> None:
+        """`step` pixels at a time, the rest one by one."""
+        b, width = self.b, self.b.param("out_width")
+        if step == 1:
+            with b.range(0, width) as px:
+                emit(px, 1)
+            return
         whole = b.let(tirx.truncdiv(width, i64(step)))
         with b.range(0, whole) as i:
             emit(b.let(i * step), step)
@@ -107,33 +113,21 @@ class _Depthwise:
             self.unrolled_taps(sums, origin, filters)
         self.store([(total.result(), first + i) for i, total in enumerate(sums)], rows)
 
-    def dot_pixels(self, first: Value, count: int, row: Value, start: Value, w_block: Value) -> None:
-        """`count` neighbouring output pixels of two rows of a 3 x 3 kernel, by sums of four products.
-
-        Four input rows of a column, interleaved, serve both output rows: the filter's column is (f0, f1, f2, 0) for
-        the upper and (0, f0, f1, f2) for the lower one.
-        """
-        b, isa = self.b, self.isa
-        filters = b.let(w_block + header_bytes("int8", self.columns))
-        width = 2 * self.columns  # what `interleave4` takes; the upper halves are read, within the slack, but not used
-        zero = const(0, "int8", width)
-        halves: dict[tuple[int, int], list[Value]] = {}
-        for tx in range(3):
-            f = [b.let(self.w.load(filters + (ty * 3 + tx) * self.columns, "int8", width)) for ty in range(3)]
-            for lower, quad in enumerate(([*f, zero], [zero, *f])):
-                halves[lower, tx] = [b.let(v) for v in isa.interleave4(quad)]
-        sums = {(r, p): self.accumulator(w_block) for r in range(2) for p in range(count)}
-        origin = b.let(row * b.param("x_row") + start + first * b.param("x_pixel"))
-        lines = [b.let(origin + ty * b.param("tap_y")) for ty in range(4)]
-        for c in range(count + 2):
-            quad = [b.let(self.x.load(line + c * b.param("tap_x"), "int8", width)) for line in lines]
-            column = [b.let(v) for v in isa.interleave4(quad)]
-            for (r, p), total in sums.items():
-                if 0 <= c - p < 3:
-                    total.dot(column, halves[r, c - p])
-        for r in range(2):
-            rows = {k: b.let((row + r) * b.param(f"{k}_row") + start) for k in "yr"}
-            self.store([(sums[r, p].result(), first + p) for p in range(count)], rows)
+    def dot_rows(self, first: Value, count: Value, start: Value, w_block: Value) -> None:
+        """`rows`, by sums of four products; the last two overlap where their number is odd."""
+        b = self.b
+        assert self.spec.kernel is not None
+        taps = DotTaps(b, self.isa, self.x, self.spec.kernel[2])
+        taps.prepare(self.w, b.let(w_block + header_bytes("int8", self.columns)))
+        with b.range(0, tirx.truncdiv(count + (ROWS - 1), i64(ROWS))) as i:
+            upper = b.let(tirx.min(first + i * ROWS, b.param("out_height") - ROWS))
+            rows = [{k: b.let((upper + r) * b.param(f"{k}_row") + start) for k in "xyr"} for r in range(ROWS)]
+            taps.begin(rows[0]["x"])
+            with b.range(0, b.param("out_width")) as px:
+                sums = [self.accumulator(w_block) for _ in range(ROWS)]
+                taps.add(sums, b.let(px * b.param("x_pixel")))
+                for total, row in zip(sums, rows, strict=True):
+                    self.store([(total.result(), px)], row)
 
     def accumulator(self, w_block: Value) -> "_Int8Sums | _FloatSums":
         """The sums of one pixel, starting from the bias."""

@@ -55,7 +55,11 @@ class Isa(ABC):
     name: str
     lanes: int
     has_dot: bool = False
-    """Whether `interleave4` and `dot4` exist."""
+    """Whether `load_half`, `interleave4` and `dot4` exist."""
+
+    def load_half(self, p: Pointer, offset: Value) -> Value:
+        """int8 x 4*lanes: 2*lanes elements at byte `offset` of p, then zeros."""
+        raise AssertionError(f"{self.name} has no dot product")
 
     def interleave4(self, rows: Sequence[Value]) -> tuple[Value, Value]:
         """Four int8 x 4*lanes -> two int8 x 4*lanes in which the four values of a channel lie side by side; only the

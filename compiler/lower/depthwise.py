@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from ..ir.extent import always_less, ceil_div
+from ..ir.extent import always_less, ceil_div, least, most
 from ..kernels import depthwise as kernels
 from .buffers import View
 from .context import Context
@@ -13,6 +13,15 @@ from .iteration import each
 from .pack import int8_parts, pack_depthwise
 from .packing import ConstantKernel, Kernel, Packed
 from .windows import Window
+
+TILE_CHANNELS = 256
+"""Channels of a tile: whole cache lines, which blocks share, many enough that memory is read in long runs."""
+
+TILE_BYTES = 24576
+"""Bytes of input that a tile of them reads, beside its borders: they stay in a small core's first cache."""
+
+FEW_TILES = 8
+"""With fewer tiles than that, they have fewer rows so that all threads have work."""
 
 UNROLLED = {(3, 3), (5, 5)}
 """Kernels that get code of their own."""
@@ -32,8 +41,13 @@ def depthwise(
         parts=packed.parts,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
+    groups = ceil_div(packed.blocks, TILE_CHANNELS // columns)
+    tile_blocks = ceil_div(packed.blocks, groups)
+    pairs, pair_bytes = ceil_div(height, 2), 2 * window.strides[0] * window.strides[1] * width * channels * x.element
+    tile_rows = 2 * most(1, least(pairs * groups // FEW_TILES, TILE_BYTES * groups // pair_bytes))
     params = {
         "out_height": height, "out_width": width,
+        "tile_rows": tile_rows, "row_tiles": ceil_div(height, tile_rows), "tile_blocks": tile_blocks,
         "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
         "taps_y": window.taps[0], "tap_y": window.dilations[0] * x.row,
         "taps_x": window.taps[1], "tap_x": window.dilations[1] * x.pixel,
@@ -41,7 +55,7 @@ def depthwise(
         "r_row": residual.row if residual else 0, "r_pixel": residual.pixel if residual else 0,
         "channels": channels, "blocks": packed.blocks, "block_bytes": packed.block_bytes, **epilogue.params,
     }  # fmt: skip
-    tiles = ceil_div(height, spec.tile_rows)
+    tiles = ceil_div(height, tile_rows) * ceil_div(packed.blocks, tile_blocks)
     for image, present in each(images):
         operands = {"x": x.at(image, *window.origin), "w": packed.where, "y": y.at(image)}
         if residual is not None:
