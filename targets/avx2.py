@@ -124,6 +124,7 @@ class Avx2(Isa):
     """256-bit vectors."""
 
     lanes = 8
+    registers = 16
 
     def __init__(self, *, vnni: bool) -> None:
         self._vnni = vnni

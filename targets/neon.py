@@ -116,6 +116,7 @@ class Neon(Isa):
     """128-bit vectors."""
 
     lanes = 4
+    registers = 32
 
     def __init__(self, *, dotprod: bool) -> None:
         self.has_dot = dotprod

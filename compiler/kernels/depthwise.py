@@ -15,9 +15,12 @@ from dataclasses import dataclass
 
 from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64, intrinsic
 from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
-from .depthwise_dot import ROWS, DotTaps
+from .depthwise_stream import DotTaps, StreamedTaps, WideningTaps
 from .isa import Isa
 from .tir import tirx
+
+STREAMED = 32
+"""Where there are fewer registers, streamed columns would go to the stack."""
 
 PIXELS = 2
 """Output pixels computed together."""
@@ -35,11 +38,6 @@ class DepthwiseSpec(ContractionSpec):
     two output rows; None: loops. Only these take weights in more than one part."""
 
     kernel: tuple[int, int, int] | None
-
-    @property
-    def dotted(self) -> bool:
-        """Whether it is computed by sums of four products where the ISA has them: these need two output rows."""
-        return self.dtype == "int8" and self.kernel is not None and self.kernel[:2] == (3, 3)
 
     @property
     def symbol(self) -> str:
@@ -79,27 +77,46 @@ class _Depthwise:
 
     def rows(self, first: Value, count: Value, start: Value, w_block: Value) -> None:
         """`count` output rows of one channel block."""
-        b, kernel = self.b, self.spec.kernel
-        if self.isa.has_dot and self.spec.dotted:
-            self.dot_rows(first, count, start, w_block)
+        b, spec, isa = self.b, self.spec, self.isa
+        if spec.dtype == "int8" and spec.kernel is not None and spec.kernel[0] == 3 and isa.registers >= STREAMED:
+            filters = b.let(w_block + header_bytes(spec.dtype, self.columns))
+            form = DotTaps if isa.has_dot else WideningTaps
+            self.streamed_rows(form(b, isa, self.x, self.w, filters, spec.kernel[2]), first, count, start, w_block)
             return
         with b.range(first, first + count) as row:
             origins = {k: b.let(row * b.param(f"{k}_row") + start) for k in "xyr"}
-            step = 1 if kernel is None else PIXELS
+            step = 1 if spec.kernel is None else PIXELS
             self.columns_of_pixels(step, lambda px, n: self.pixels(px, n, origins, w_block))
+
+    def streamed_rows(self, taps: StreamedTaps, first: Value, count: Value, start: Value, w_block: Value) -> None:
+        """`rows` of a 3 x 3 kernel; of rows that are computed together, the last ones overlap with those before."""
+        b = self.b
+        with b.range(0, tirx.truncdiv(count + (taps.rows - 1), i64(taps.rows))) as i:
+            row = b.let(tirx.min(first + i * taps.rows, b.param("out_height") - taps.rows))
+            rows = [{k: b.let((row + r) * b.param(f"{k}_row") + start) for k in "xyr"} for r in range(taps.rows)]
+            taps.begin(rows[0]["x"])
+            self.columns_of_pixels(taps.pixels, lambda px, n: self.streamed(taps, px, n, rows, w_block))
+
+    def streamed(
+        self, taps: StreamedTaps, first: Value, count: int, rows: Sequence[dict[str, Value]], w_block: Value
+    ) -> None:
+        """`count` neighbouring output pixels, each of all rows."""
+        b = self.b
+        for px in (b.let(first + i) for i in range(count)):
+            sums = [self.accumulator(w_block) for _ in rows]
+            taps.add(sums, b.let(px * b.param("x_pixel")))
+            for total, row in zip(sums, rows, strict=True):
+                self.store([(total.result(), px)], row)
 
     def columns_of_pixels(self, step: int, emit: Callable[[Value, int], None]) -> None:
         """`step` pixels at a time, the rest one by one."""
         b, width = self.b, self.b.param("out_width")
-        if step == 1:
-            with b.range(0, width) as px:
-                emit(px, 1)
-            return
         whole = b.let(tirx.truncdiv(width, i64(step)))
         with b.range(0, whole) as i:
             emit(b.let(i * step), step)
-        with b.range(whole * step, width) as px:
-            emit(px, 1)
+        if step > 1:
+            with b.range(whole * step, width) as px:
+                emit(px, 1)
 
     def pixels(self, first: Value, count: int, rows: dict[str, Value], w_block: Value) -> None:
         """`count` neighbouring output pixels of one channel block."""
@@ -112,22 +129,6 @@ class _Depthwise:
         else:
             self.unrolled_taps(sums, origin, filters)
         self.store([(total.result(), first + i) for i, total in enumerate(sums)], rows)
-
-    def dot_rows(self, first: Value, count: Value, start: Value, w_block: Value) -> None:
-        """`rows`, by sums of four products; the last two overlap where their number is odd."""
-        b = self.b
-        assert self.spec.kernel is not None
-        taps = DotTaps(b, self.isa, self.x, self.spec.kernel[2])
-        taps.prepare(self.w, b.let(w_block + header_bytes("int8", self.columns)))
-        with b.range(0, tirx.truncdiv(count + (ROWS - 1), i64(ROWS))) as i:
-            upper = b.let(tirx.min(first + i * ROWS, b.param("out_height") - ROWS))
-            rows = [{k: b.let((upper + r) * b.param(f"{k}_row") + start) for k in "xyr"} for r in range(ROWS)]
-            taps.begin(rows[0]["x"])
-            with b.range(0, b.param("out_width")) as px:
-                sums = [self.accumulator(w_block) for _ in range(ROWS)]
-                taps.add(sums, b.let(px * b.param("x_pixel")))
-                for total, row in zip(sums, rows, strict=True):
-                    self.store([(total.result(), px)], row)
 
     def accumulator(self, w_block: Value) -> "_Int8Sums | _FloatSums":
         """The sums of one pixel, starting from the bias."""

@@ -54,6 +54,8 @@ class Isa(ABC):
 
     name: str
     lanes: int
+    registers: int
+    """How many vectors the registers hold."""
     has_dot: bool = False
     """Whether `load_half`, `interleave4` and `dot4` exist."""
 

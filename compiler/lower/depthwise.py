@@ -17,7 +17,7 @@ from .windows import Window
 TILE_CHANNELS = 256
 """Channels of a tile: whole cache lines, which blocks share, many enough that memory is read in long runs."""
 
-TILE_BYTES = 24576
+TILE_BYTES = 16384
 """Bytes of input that a tile of them reads, beside its borders: they stay in a small core's first cache."""
 
 FEW_TILES = 8

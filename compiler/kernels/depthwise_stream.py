@@ -1,0 +1,135 @@
+"""The taps of int8 3 x 3 depthwise kernels, pixel by pixel of a row: columns of the input that the next pixel sees too
+stay in registers, which takes 32 of them.
+
+`DotTaps` sums four products at once. Four input rows of a column, interleaved, are a *quad*. With stride 1 one quad of
+a column serves two output rows: the filter's column is (f0, f1, f2, 0) for the upper and (0, f0, f1, f2) for the lower
+one. With stride 2 each of them has a quad of its own.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from .builder import Builder, Pointer, Register, Value, const
+from .isa import Isa
+
+Column = list[Value]
+"""What is known of a column of the input: vectors."""
+
+
+class Sums(Protocol):
+    """The sums of one output pixel."""
+
+    def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
+        """Add up to two taps' products of inputs and weights."""
+        ...
+
+    def dot(self, x: Sequence[Value], w: Sequence[Value]) -> None:
+        """Add four taps' products at once; both sides interleaved."""
+        ...
+
+
+class StreamedTaps(ABC):
+    """Emits the sums of `rows` output rows of one channel block, whose filter begins at byte `first` of w. It pays to
+    emit `pixels` pixels one after the other."""
+
+    rows: ClassVar[int]
+    pixels: ClassVar[int]
+
+    def __init__(self, b: Builder, isa: Isa, x: Pointer, w: Pointer, first: Value, stride: int) -> None:
+        self._b, self._isa, self._x, self._stride, self._lanes = b, isa, x, stride, 2 * isa.lanes
+        self._prepare(w, first)
+
+    def begin(self, origin: Value) -> None:
+        """Start a row of pixels, whose first output sees the element at byte `origin` first."""
+        b = self._b
+        height = 3 + (self.rows - 1) * self._stride
+        self._lines = [b.let(origin + ty * b.param("tap_y")) for ty in range(height)]
+        columns = [self._column(tx, 0) for tx in range(3 - self._stride)]
+        self._kept = [[Register("int8", self._width, v) for v in column] for column in columns]
+
+    def add(self, sums: Sequence[Sums], offset: Value) -> None:
+        """Add all taps to the sums of a pixel of each output row, which lies `offset` bytes from the row's first."""
+        columns = [[register.get() for register in kept] for kept in self._kept]
+        for tx in range(3):
+            if tx == len(columns):
+                columns.append(self._column(tx, offset))
+            self._multiply(sums, tx, columns[tx])
+        for kept, column in zip(self._kept, columns[self._stride :], strict=True):
+            for register, value in zip(kept, column, strict=True):
+                register.set(value)
+
+    def _at(self, line: Value, offset: Value, column: int) -> Value:
+        return line + offset + column * self._b.param("tap_x")
+
+    @property
+    @abstractmethod
+    def _width(self) -> int:
+        """Elements of a column's vectors."""
+
+    @abstractmethod
+    def _prepare(self, w: Pointer, first: Value) -> None:
+        """Load the filter."""
+
+    @abstractmethod
+    def _column(self, number: int, offset: Value) -> Column:
+        """Load a column, `number` columns from the pixel's first."""
+
+    @abstractmethod
+    def _multiply(self, sums: Sequence[Sums], tx: int, column: Column) -> None:
+        """Add the products of a column; they come in order."""
+
+
+class WideningTaps(StreamedTaps):
+    """Tap by tap, by the products that `Sums.add` makes. A column is its three elements."""
+
+    rows = 1
+    pixels = 2  # a pixel's sums wait for each other
+
+    @property
+    def _width(self) -> int:
+        return self._lanes
+
+    def _prepare(self, w: Pointer, first: Value) -> None:
+        self._left: list[tuple[list[Value], list[Value]]] = []
+        """Taps that wait for another one."""
+        self._filter = [self._b.let(w.load(first + tap * self._lanes, "int8", self._lanes)) for tap in range(9)]
+
+    def _column(self, number: int, offset: Value) -> Column:
+        return [self._b.let(self._x.load(self._at(y, offset, number), "int8", self._lanes)) for y in self._lines]
+
+    def _multiply(self, sums: Sequence[Sums], tx: int, column: Column) -> None:
+        self._left += [([x], [self._filter[ty * 3 + tx]]) for ty, x in enumerate(column)]
+        while len(self._left) > 1 or (self._left and tx == 2):
+            sums[0].add(self._left[:2])
+            del self._left[:2]
+
+
+class DotTaps(StreamedTaps):
+    """Two output rows by quads. A column is one or two of them, each its lower and upper channels."""
+
+    rows = 2
+    pixels = 1
+
+    @property
+    def _width(self) -> int:
+        return 2 * self._lanes
+
+    def _prepare(self, w: Pointer, first: Value) -> None:
+        self._zero = const(0, "int8", self._width)
+        self._filter: list[list[list[Value]]] = []
+        for tx in range(3):
+            taps = [self._b.let(self._isa.load_half(w, first + (ty * 3 + tx) * self._lanes)) for ty in range(3)]
+            upper = self._quad([*taps, self._zero])
+            self._filter.append([upper, self._quad([self._zero, *taps]) if self._stride == 1 else upper])
+
+    def _column(self, number: int, offset: Value) -> Column:
+        x = [self._b.let(self._isa.load_half(self._x, self._at(y, offset, number))) for y in self._lines]
+        return self._quad(x) if self._stride == 1 else [*self._quad(x[:4]), *self._quad([*x[2:], self._zero])]
+
+    def _quad(self, vectors: Sequence[Value]) -> list[Value]:
+        return [self._b.let(v) for v in self._isa.interleave4(vectors)]
+
+    def _multiply(self, sums: Sequence[Sums], tx: int, column: Column) -> None:
+        for total, quad, w in zip(sums, (column[:2], column[-2:]), self._filter[tx], strict=True):
+            total.dot(quad, w)
