@@ -7,8 +7,9 @@ from .target import Target, Variant
 def _llvm(triple: str, *features: str) -> dict[str, object]:
     """LLVM's target. "generic" orders code for in-order cores, where order matters; for a CPU named as one of these
     LLVM also unrolls every loop at run time, which triples the code. And -O3 makes copies of whole loops for conditions
-    that are the same all along: twice the code, no faster."""
-    return {"kind": "llvm", "mtriple": triple, "opt-level": 2, "mcpu": "generic", "mattr": ["+neon", *features]}
+    that are the same all along: twice the code, no faster. Android's shadow call stack owns x18."""
+    attributes = ["+neon", "+reserve-x18", *features]
+    return {"kind": "llvm", "mtriple": triple, "opt-level": 2, "mcpu": "generic", "mattr": attributes}
 
 
 def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) -> Target:
@@ -29,8 +30,9 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
             Variant("base", frozenset(), _llvm(triple), lambda: Neon(dotprod=False)),
         ),
         columns=8,
-        int8_rows=8,
-        float_rows=8,
+        int8_rows=40,
+        float_rows=40,
+        tiles=(8, 5),
         offset_sums=True,
     )
 

@@ -25,7 +25,10 @@ class _SignTile(Tile):
     def start(self, bias: Sequence[Value]) -> None:
         self._sums = [[Register("int32", 8, b) for b in bias] for _ in range(self.rows)]
 
-    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        (w_offset,) = w_offsets
         for g in range(groups):
             weights = [Register("int8", 32, w.load(w_offset + (g * 2 + j) * 32, "int8", 32)) for j in range(2)]
             for offset, sums in zip(row_offsets, self._sums, strict=True):
@@ -66,7 +69,10 @@ class _WideTile(Tile):
         spread = [shuffle([b, zero], [lane for i in part for lane in (i, i + 8)]) for b in bias for part in order]
         self._sums = [[Register("int32", 8, s) for s in spread] for _ in range(self.rows)]
 
-    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        (w_offset,) = w_offsets
         for g in range(groups):
             for j in range(4):  # four channels each
                 weight = Register("int16", 16, cast(w.load(w_offset + (g * 4 + j) * 16, "int8", 16), "int16", 16))
@@ -102,7 +108,10 @@ class _FloatTile(Tile):
         self._bias = bias
         self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
 
-    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        (w_offset,) = w_offsets
         for g in range(groups):
             weights = [Register("float32", 8, w.load(w_offset + (g * 2 + j) * 32, "float32", 8)) for j in range(2)]
             for offset, sums in zip(row_offsets, (chains[g % self._chains] for chains in self._sums), strict=True):
@@ -130,13 +139,13 @@ class Avx2(Isa):
         self._vnni = vnni
         self.name = "vnni" if vnni else "avx2"
 
-    def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool) -> Tile:
         """vpsignb and vpdpbusd or vpmaddubsw, or vpmaddwd of widened elements."""
         if full_range:
             return _WideTile(min(rows, 4))
         return _VnniTile(rows) if self._vnni else _SignTile(min(rows, 4))
 
-    def float_tile(self, rows: int) -> Tile:
+    def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """vfmadd231ps of broadcast elements."""
         return _FloatTile(rows)
 

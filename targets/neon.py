@@ -8,30 +8,41 @@ from ..compiler.kernels.isa import Isa, Tile, added
 _ARM = "llvm.aarch64.neon."
 
 
+def _words(x: Pointer, row_offsets: Sequence[Value], dtype: str, count: int) -> list[Register]:
+    """`count` words of 32 bits of every row."""
+    return [Register(dtype, count, x.load(o, dtype, count)) for o in row_offsets]
+
+
+def _word(words: Register, number: int) -> Value:
+    return words.get() if words.lanes == 1 else shuffle([words.get()], [number])
+
+
 class _DotTile(Tile):
     """sdot by lane: 16 products an instruction. Group of 4, four groups (16 bytes of a row) a step."""
 
     dtype, columns, group = "int8", 8, 4
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
+    def __init__(self, rows: int, blocks: int) -> None:
+        self.rows, self.blocks = rows, blocks
 
     def start(self, bias: Sequence[Value]) -> None:
         self._sums = [[Register("int32", 4, b) for b in bias] for _ in range(self.rows)]
 
-    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
-        quads = [Register("int32", groups, x.load(o, "int32", groups)) for o in row_offsets]
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        quads = _words(x, row_offsets, "int32", groups)
         for g in range(groups):
-            weights = [Register("int8", 16, w.load(w_offset + (g * 2 + j) * 16, "int8", 16)) for j in range(2)]
+            weights = [
+                Register("int8", 16, w.load(o + (g * 2 + j) * 16, "int8", 16)) for o in w_offsets for j in range(2)
+            ]
             for quad, sums in zip(quads, self._sums, strict=True):
-                lane = quad.get() if groups == 1 else shuffle([quad.get()], [g])
-                elements = bitcast(splat(lane, 4), "int8", 16)
+                elements = bitcast(splat(_word(quad, g), 4), "int8", 16)
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic(_ARM + "sdot.v4i32.v16i8", "int32", 4, acc.get(), weight.get(), elements))
 
-    def row(self, r: int) -> tuple[Value, Value]:
-        low, high = self._sums[r]
-        return low.get(), high.get()
+    def row(self, r: int) -> Sequence[Value]:
+        return [acc.get() for acc in self._sums[r]]
 
 
 class _WideningTile(Tile):
@@ -54,8 +65,11 @@ class _WideningTile(Tile):
         spread = [shuffle([b, zero], lanes) for b in bias for lanes in ([0, 4, 1, 5], [2, 6, 3, 7])]
         self._sums = [[Register("int32", 4, s) for s in spread] for _ in range(self.rows)]
 
-    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
-        quads = [Register("int32", groups, x.load(o, "int32", groups)) for o in row_offsets]
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        (w_offset,) = w_offsets
+        quads = _words(x, row_offsets, "int32", groups)
         for first in range(0, groups, self._pair):
             pair = range(first, min(first + self._pair, groups))
             for j in range(4):  # two channels each: 8 bytes of weights a group
@@ -63,8 +77,7 @@ class _WideningTile(Tile):
                 for quad, sums in zip(quads, self._sums, strict=True):
                     products = None
                     for g, weight in zip(pair, weights, strict=True):
-                        lane = quad.get() if groups == 1 else shuffle([quad.get()], [g])
-                        elements = bitcast(splat(lane, 2), "int8", 8)
+                        elements = bitcast(splat(_word(quad, g), 2), "int8", 8)
                         product = intrinsic(_ARM + "smull.v8i16", "int16", 8, weight.get(), elements)
                         products = product if products is None else products + product
                     widened = intrinsic(_ARM + "saddlp.v4i32.v8i16", "int32", 4, products)
@@ -83,8 +96,8 @@ class _FloatTile(Tile):
 
     dtype, columns, group = "float32", 8, 1
 
-    def __init__(self, rows: int) -> None:
-        self.rows, self._chains = rows, self.groups_per_step if rows == 1 else 1
+    def __init__(self, rows: int, blocks: int) -> None:
+        self.rows, self.blocks, self._chains = rows, blocks, self.groups_per_step if rows == 1 else 1
 
     def start(self, bias: Sequence[Value]) -> None:
         def zeros() -> list[Register]:
@@ -93,18 +106,22 @@ class _FloatTile(Tile):
         self._bias = bias
         self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
 
-    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
-        quads = [Register("float32", groups, x.load(o, "float32", groups)) for o in row_offsets]
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        quads = _words(x, row_offsets, "float32", groups)
         for g in range(groups):
-            weights = [Register("float32", 4, w.load(w_offset + (g * 2 + j) * 16, "float32", 4)) for j in range(2)]
+            weights = [
+                Register("float32", 4, w.load(o + (g * 2 + j) * 16, "float32", 4)) for o in w_offsets for j in range(2)
+            ]
             for quad, sums in zip(quads, (chains[g % self._chains] for chains in self._sums), strict=True):
-                element = splat(quad.get() if groups == 1 else shuffle([quad.get()], [g]), 4)
+                element = splat(_word(quad, g), 4)
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic("llvm.fma.v4f32", "float32", 4, weight.get(), element, acc.get()))
 
-    def row(self, r: int) -> tuple[Value, Value]:
-        low, high = (added([acc.get() for acc in sums]) for sums in zip(*self._sums[r], strict=True))
-        return low + self._bias[0], high + self._bias[1]
+    def row(self, r: int) -> Sequence[Value]:
+        sums = (added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True))
+        return [total + bias for total, bias in zip(sums, self._bias, strict=True)]
 
 
 def _zip_low(a: Value, b: Value) -> Value:
@@ -138,13 +155,15 @@ class Neon(Isa):
         """sdot."""
         return intrinsic(_ARM + "sdot.v4i32.v16i8", "int32", 4, acc, a, b)
 
-    def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool) -> Tile:
         """sdot by lane, or smull, smlal and sadalp."""
-        return _DotTile(rows) if self.has_dot else _WideningTile(min(rows, 4), full_range=full_range)
+        if self.has_dot:
+            return _DotTile(5, 2) if paired else _DotTile(min(rows, 8), 1)
+        return _WideningTile(min(rows, 4), full_range=full_range)
 
-    def float_tile(self, rows: int) -> Tile:
+    def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """fmla by lane."""
-        return _FloatTile(rows)
+        return _FloatTile(5, 2) if paired else _FloatTile(min(rows, 8), 1)
 
     def round_to_int(self, value: Value) -> Value:
         """fcvtns, which saturates by itself."""

@@ -26,7 +26,8 @@ class Target:
     has a library for, "linux" always among them.
 
     `columns`: output channels of a packed weight block (2 * lanes of every variant's ISA). `int8_rows`,
-    `float_rows`: output pixels of a scheduling tile. `offset_sums`: conversions between integers and floats are slow,
+    `float_rows`: output pixels of a scheduling tile. `tiles`: those of the largest register tile of one block and of
+    two, where a variant takes two at once. `offset_sums`: conversions between integers and floats are slow,
     so small sums are kept as `kernels.quantization.OFFSET` says.
     """
 
@@ -38,6 +39,7 @@ class Target:
     columns: int
     int8_rows: int
     float_rows: int
+    tiles: tuple[int, int] | None = None
     offset_sums: bool = False
 
     def coder(self, variant: Variant, family: str) -> Variant:

@@ -10,13 +10,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from ...targets.target import Target, Variant
-from ..kernels.spec import Kernel
+from ..kernels.spec import Kernel, SharedSpec
 
 _SOURCES = (Path(__file__).parents[1] / "kernels", Path(__file__).parents[2] / "targets", Path(__file__).parent)
 _FUNCTIONS = tuple(Path(__file__).parents[1] / "ir" / name for name in ("expr.py", "elementary.py", "vectors.py"))
@@ -47,24 +47,41 @@ def compile_kernels(
 ) -> dict[tuple[str, str], KernelObject]:
     """(kernel, variant) -> object, for all variants of `target`. NoCode where a template has none."""
     wanted, plainest = list(kernels), target.variants[-1]
-    jobs = [(k, v) for v in target.variants for k in wanted if target.coder(v, _family(k)) is v]
+    pairs = [(k, v) for v in target.variants for k in wanted if target.coder(v, _family(k)) is v]
+    seen = {(k.spec.symbol, v.name): _seen_by(k, v) for k, v in pairs}
+    jobs = {(seen[k.spec.symbol, v.name].spec.symbol, v.name): (k, v) for k, v in pairs}
 
     def compiled(job: tuple[Kernel, Variant]) -> KernelObject | None:
         kernel, variant = job
         try:
-            return _compile_kernel(kernel, variant, plainest, cache_folder)
+            return _compile_kernel(seen[kernel.spec.symbol, variant.name], variant, plainest, cache_folder)
         except ValueError as error:
             raise NoCode(kernel.spec.symbol, str(error)) from None
 
-    objects = {}
+    done = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # LLVM runs without Python's lock
-        for done, ((kernel, variant), found) in enumerate(zip(jobs, pool.map(compiled, jobs), strict=True)):
-            progress(done, len(jobs))
-            if found is not None:
-                objects[kernel.spec.symbol, variant.name] = found
+        for key, found in zip(jobs, pool.map(compiled, jobs.values()), strict=True):
+            progress(len(done), len(jobs))
+            done[key] = found
     progress(len(jobs), len(jobs))
-    names = [kernel.spec.symbol for kernel in wanted]
-    return {(n, v.name): objects.get((n, v.name), objects[n, plainest.name]) for v in target.variants for n in names}
+
+    def object_of(name: str, variant: Variant) -> KernelObject | None:
+        kernel = seen.get((name, variant.name))
+        return done[kernel.spec.symbol, variant.name] if kernel else None
+
+    objects = {}
+    for kernel in wanted:
+        plain = object_of(kernel.spec.symbol, plainest)
+        assert plain is not None, "the plainest variant has code of its own for all kernels"
+        for variant in target.variants:
+            objects[kernel.spec.symbol, variant.name] = object_of(kernel.spec.symbol, variant) or plain
+    return objects
+
+
+def _seen_by(kernel: Kernel, variant: Variant) -> Kernel:
+    """The kernel whose code serves `kernel` in `variant`."""
+    spec = kernel.spec
+    return replace(kernel, spec=spec.seen_by(variant.isa())) if isinstance(spec, SharedSpec) else kernel
 
 
 def _family(kernel: Kernel) -> str:

@@ -20,7 +20,8 @@ DTYPE_LABELS = {"int8": "qs8", "float32": "f32"}
 @dataclass(frozen=True, kw_only=True)
 class ContractionSpec:
     """`residual`: it is added. `clamped`: int8 results have bounds tighter than saturation. `full_range`: weights may
-    be -128. `small`: int8 sums stay so small that they are requantized without conversions (`quantization.OFFSET`).
+    be -128. `small`: int8 sums stay so small that they are requantized without conversions (`quantization.OFFSET`);
+    `even`: and so is the zero point, there is no residual, and it takes no addition of its own.
     `narrow`: fewer output channels than a block has columns. `parts`: weights come as the sum of so many numbers, two
     or three where 8 bits do not hold them, run after run. `sums`: the result is the int32 sums of int8 as they are. The
     activations are those of float32."""
@@ -30,6 +31,7 @@ class ContractionSpec:
     clamped: bool = True
     full_range: bool = False
     small: bool = False
+    even: bool = False
     narrow: bool = False
     parts: int = 1
     sums: bool = False
@@ -40,7 +42,7 @@ class ContractionSpec:
         """A symbol: dtype, what the family says of `shape`, then what this spec says."""
         words = [DTYPE_LABELS[self.dtype], *shape]
         words += ["clamp"] * (self.clamped and self.dtype == "int8") + ["add"] * self.residual
-        words += ["sums"] * self.sums + ["w8"] * self.full_range + ["small"] * self.small
+        words += ["sums"] * self.sums + ["w8"] * self.full_range + ["even" if self.even else "small"] * self.small
         words += ["narrow"] * self.narrow
         words += [f"parts{self.parts}"] * (self.parts > 1)
         for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
@@ -65,7 +67,7 @@ class ContractionSpec:
         if self.sums:
             return SumsEpilogue(isa)
         if self.dtype == "int8":
-            return Int8Epilogue(b, isa, clamped=self.clamped, residual=self.residual, small=self.small)
+            return Int8Epilogue(b, isa, clamped=self.clamped, residual=self.residual, small=self.small, even=self.even)
         return FloatEpilogue(isa, self.activation, self.residual_activation)
 
 

@@ -13,7 +13,7 @@ columns, copy their results element by element.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .builder import BITS, Builder, Pointer, Value, define, i64, splat
 from .contraction import OPERANDS as SHARED_OPERANDS
@@ -41,11 +41,13 @@ ROWS = ("rows_0", "rows_1", "rows_row", "rows_pixel")
 @dataclass(frozen=True, kw_only=True)
 class ConvSpec(ContractionSpec):
     """Which member of the family. `tile_rows`: output pixels in one scheduling tile, the same for all variants of a
-    bundle; an ISA whose register tile is smaller covers it in several passes. `pointwise`: a single tap, so no loops
-    over taps. `whole`: runs are whole steps of the register tile. `batched`: tiles of several products, of which each
-    has its own data and weights. `rows`: each pixel has an int32 (operand "rows") that is added to all its sums."""
+    bundle; an ISA whose register tile is smaller covers it in several passes. `paired`: channels are whole pairs of
+    blocks, so the register tile may take two at once. `pointwise`: a single tap, so no loops over taps. `whole`: runs
+    are whole steps of `STEP` groups. `batched`: tiles of several products, of which each has its own data and weights.
+    `rows`: each pixel has an int32 (operand "rows") that is added to all its sums."""
 
     tile_rows: int
+    paired: bool = False
     pointwise: bool = False
     whole: bool = False
     batched: bool = False
@@ -54,7 +56,7 @@ class ConvSpec(ContractionSpec):
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        shape = ["gemm" if self.pointwise else "conv", f"m{self.tile_rows}"]
+        shape = ["gemm" if self.pointwise else "conv", f"m{self.tile_rows}", *["pair"] * self.paired]
         return self.name(*shape, *["whole"] * self.whole, *["batch"] * self.batched, *["rows"] * self.rows)
 
     @property
@@ -65,8 +67,14 @@ class ConvSpec(ContractionSpec):
     def tile(self, isa: Isa) -> Tile:
         """The register tile that `isa` uses for this kernel."""
         if self.dtype == "int8":
-            return isa.int8_tile(self.tile_rows, full_range=self.full_range)
-        return isa.float_tile(self.tile_rows)
+            return isa.int8_tile(self.tile_rows, paired=self.paired, full_range=self.full_range)
+        return isa.float_tile(self.tile_rows, paired=self.paired)
+
+    def seen_by(self, isa: Isa) -> "ConvSpec":
+        """The member that serves this one too. Where no register tile takes a pair of blocks, speed is not worth as
+        much code: the most general one."""
+        pairs = replace(self, paired=True).tile(isa).blocks == 2
+        return self if pairs else replace(self, paired=False, whole=False, even=False)
 
 
 STEP = 4
@@ -128,19 +136,23 @@ def _rows(
     epilogue = spec.epilogue(b, isa)
     element, y_element = BITS[spec.dtype] // 8, BITS[spec.y_dtype] // 8
     columns = i64(tile.columns)
-    with b.range(first_block, last_block) as block:
-        w_block = b.let(bases["w"] + block * b.param("block_bytes"))
-        channel = b.let(tirx.max(tirx.min(block * columns, b.param("channels") - columns), i64(0)))
+    with b.range(0, tirx.truncdiv(last_block - first_block, i64(tile.blocks))) as number:
+        block = b.let(first_block + number * tile.blocks)
+        w_blocks = [b.let(bases["w"] + (block + i) * b.param("block_bytes")) for i in range(tile.blocks)]
+        channel = block * columns
+        if not spec.paired:
+            channel = tirx.max(tirx.min(channel, b.param("channels") - columns), i64(0))
+        channel = b.let(channel)
         bias_dtype = "int32" if spec.dtype == "int8" else spec.dtype
-        tile.start([w.load(w_block + h * isa.lanes * 4, bias_dtype, isa.lanes) for h in range(2)])
-        _accumulate(b, spec, tile, x, offsets["x"], w, b.let(w_block + header_bytes(spec.dtype, tile.columns)))
-        epilogue.prepare(w, w_block)
+        tile.start([w.load(o + h * isa.lanes * 4, bias_dtype, isa.lanes) for o in w_blocks for h in range(2)])
+        head = header_bytes(spec.dtype, tile.columns)
+        _accumulate(b, spec, tile, x, offsets["x"], w, [b.let(o + head) for o in w_blocks])
+        epilogue.prepare(w, *w_blocks)
         y_offsets = [b.let(o + channel * y_element) for o in offsets["y"]]
         r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
         results = []
         for r in range(tile.rows):
-            low, high = tile.row(r)
-            sums = (low + terms[r], high + terms[r]) if spec.rows else (low, high)
+            sums = [v + terms[r] for v in tile.row(r)] if spec.rows else tile.row(r)
             results.append(epilogue.finish(sums, residual, r_offsets[r]))
         if spec.narrow:
             store_partial(b, y, y_offsets, results, tile.columns * y_element, y_element)
@@ -174,31 +186,38 @@ def pixel_offsets(
 
 
 def _accumulate(
-    b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, rows: Sequence[Value], w: Pointer, w_first: Value
+    b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, rows: Sequence[Value], w: Pointer, w_firsts: Sequence[Value]
 ) -> None:
     """Add up all taps' runs."""
     if spec.pointwise and spec.parts == 1:
-        _run(b, spec, tile, x, rows, w, w_first)
+        _run(b, spec, tile, x, rows, w, w_firsts)
         return
     run_bytes = b.param("groups") * (tile.columns * tile.group * BITS[tile.dtype] // 8)
     with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
         tap = b.let(ty * b.param("tap_y") + tx * b.param("tap_x"))
         starts, number = [b.let(r + tap) for r in rows], (ty * b.param("taps_x") + tx) * spec.parts
         for part in range(spec.parts):
-            _run(b, spec, tile, x, starts, w, b.let(w_first + (number + part) * run_bytes))
+            _run(b, spec, tile, x, starts, w, [b.let(o + (number + part) * run_bytes) for o in w_firsts])
 
 
 def _run(
-    b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_start: Value
+    b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_starts: Sequence[Value]
 ) -> None:
-    """Add up one run of `groups` groups: whole steps, then group by group."""
-    group_bytes = tile.group * BITS[tile.dtype] // 8
-    weight_bytes, step = tile.columns * group_bytes, tile.groups_per_step
-    groups = b.param("groups")
-    main = b.let(tirx.truncdiv(groups, i64(step)))
-    with b.range(0, main) as k:
-        tile.step(x, [s + k * (step * group_bytes) for s in starts], w, w_start + k * (step * weight_bytes), step)
-    if spec.whole:
-        return
-    with b.range(main * step, groups) as k:
-        tile.step(x, [s + k * group_bytes for s in starts], w, w_start + k * weight_bytes, 1)
+    """Add up one run of `groups` groups: first what is more than whole steps, by the bits of its number."""
+    group_bytes, step = tile.group * BITS[tile.dtype] // 8, tile.groups_per_step
+
+    def add(first: Value, groups: int) -> None:
+        at, w_at = first * group_bytes, first * (tile.columns * group_bytes)
+        tile.step(x, [s + at for s in starts], w, [s + w_at for s in w_starts], groups)
+
+    groups, more = b.param("groups"), b.param("groups") & (step - 1)
+    if not spec.whole:
+        with b.when(more != 0):
+            part = step // 2
+            while part:
+                with b.when((more & part) != 0):
+                    add(b.let(more & (part - 1)), part)
+                part //= 2
+    first = 0 if spec.whole else more
+    with b.range(0, tirx.shift_right(groups, i64(step.bit_length() - 1))) as k:
+        add(first + k * step, step)

@@ -1,11 +1,11 @@
 """What happens to a row of sums before it is stored: the arithmetic contract's requantization and residual add."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..ir.expr import Expr
-from .builder import Builder, Pointer, Register, Value
+from .builder import Builder, Pointer, Register, Value, shuffle
 from .isa import Isa
-from .quantization import fixed_point_add, requantize, requantize_small, splat16
+from .quantization import even_offset, fixed_point_add, requantize, requantize_even, requantize_small, splat16
 from .scalar import emit
 from .tir import tirx
 
@@ -23,33 +23,47 @@ class Int8Epilogue:
     """int32 sums -> int8: saturate(rne(float32(acc) * m) + zero_point), then, optionally, the residual add.
 
     `clamped`: the result is confined to [low, high], which is less than int8. A residual add needs these bounds in any
-    case, for its first operand is an int8 code. `small`: the sums come with `OFFSET`.
+    case, for its first operand is an int8 code. `small`: the sums come with `OFFSET`. `even`: the zero point too.
     """
 
-    def __init__(self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, small: bool) -> None:
+    def __init__(self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, small: bool, even: bool) -> None:
         self._b, self._isa, self._residual = b, isa, residual
-        self._requantize = requantize_small if small else requantize
+        self._requantize = requantize_even if even else requantize_small if small else requantize
         self._columns = 2 * isa.lanes
-        self._zero_point = splat16(b, isa, "zero_point")
+        self._zero_point = even_offset(b, isa, "zero_point") if even else splat16(b, isa, "zero_point")
         self._bounds = [splat16(b, isa, name) for name in ("low", "high")] if clamped or residual else None
 
-    def prepare(self, w: Pointer, w_block: Value) -> None:
-        """Load the block's multipliers."""
+    def prepare(self, w: Pointer, *w_blocks: Value) -> None:
+        """Load the multipliers of neighbouring blocks."""
         lanes = self._isa.lanes
-        first = w_block + self._columns * 4
-        self._multipliers = [self._b.let(w.load(first + h * lanes * 4, "float32", lanes)) for h in range(2)]
+        firsts = [block + self._columns * 4 for block in w_blocks]
+        self._multipliers = [
+            [self._b.let(w.load(first + h * lanes * 4, "float32", lanes)) for h in range(2)] for first in firsts
+        ]
 
-    def finish(self, sums: tuple[Value, Value], residual: Pointer, r_offset: Value | None) -> Store:
+    def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's int8 channels, ready to be stored."""
-        quantized = self._requantize(self._isa, sums, self._multipliers, self._zero_point)
+        blocks, columns = len(self._multipliers), self._columns
+        others: list[Value | None] = [None] * blocks
+        if self._residual:
+            codes = self._b.let(residual.load(r_offset, "int8", blocks * columns))
+            others = [shuffle([codes], range(i * columns, (i + 1) * columns)) for i in range(blocks)]
+        results = [
+            self._block(sums[2 * i : 2 * i + 2], multipliers, other)
+            for i, (multipliers, other) in enumerate(zip(self._multipliers, others, strict=True))
+        ]
+        value = self._b.let(results[0] if blocks == 1 else shuffle(results, range(blocks * columns)))
+        return lambda p, offset: p.store(offset, value, "int8", blocks * columns)
+
+    def _block(self, sums: Sequence[Value], multipliers: Sequence[Value], other: Value | None) -> Value:
+        """int8 x 2*lanes of a block's sums and the residual."""
+        quantized = self._requantize(self._isa, sums, multipliers, self._zero_point)
         if self._bounds is not None:
             low, high = self._bounds
             quantized = tirx.max(tirx.min(quantized, high), low)
-        if self._residual:
-            other = self._isa.widen16(residual.load(r_offset, "int8", self._columns))
-            quantized = fixed_point_add(self._b, self._isa, quantized, other)
-        value = self._b.let(self._isa.narrow8(quantized))
-        return lambda p, offset: p.store(offset, value, "int8", self._columns)
+        if other is not None:
+            quantized = fixed_point_add(self._b, self._isa, quantized, self._isa.widen16(other))
+        return self._isa.narrow8(quantized)
 
 
 class FloatEpilogue:
@@ -58,10 +72,10 @@ class FloatEpilogue:
     def __init__(self, isa: Isa, activation: Expr | None, residual_activation: Expr | None) -> None:
         self._isa, self._activation, self._residual_activation = isa, activation, residual_activation
 
-    def prepare(self, w: Pointer, w_block: Value) -> None:
+    def prepare(self, w: Pointer, *w_blocks: Value) -> None:
         """Nothing: the bias is in the sums."""
 
-    def finish(self, sums: tuple[Value, Value], residual: Pointer, r_offset: Value | None) -> Store:
+    def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's float32 channels, ready to be stored."""
         lanes = self._isa.lanes
         values = []
@@ -86,10 +100,10 @@ class SumsEpilogue:
     def __init__(self, isa: Isa) -> None:
         self._lanes = isa.lanes
 
-    def prepare(self, w: Pointer, w_block: Value) -> None:
+    def prepare(self, w: Pointer, *w_blocks: Value) -> None:
         """Nothing: the bias is in the sums."""
 
-    def finish(self, sums: tuple[Value, Value], residual: Pointer, r_offset: Value | None) -> Store:
+    def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's int32 channels, ready to be stored."""
         lanes = self._lanes
         values = [Register("int32", lanes, value) for value in sums]

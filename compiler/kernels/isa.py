@@ -18,34 +18,33 @@ def added(values: Sequence[Value]) -> Value:
 
 
 class Tile(ABC):
-    """A register tile of multiply-accumulates: `rows` output pixels by `columns` output channels.
+    """A register tile of multiply-accumulates: `rows` output pixels by `blocks` blocks of `columns` output channels.
 
     The reduction dimension is consumed in groups of `group` elements. Packed weights hold, group after group,
-    [columns][group] elements.
+    [columns][group] elements of a block.
     """
 
     dtype: str
     rows: int
     columns: int
     group: int
+    blocks: int = 1
     groups_per_step: int = 4
 
     @abstractmethod
     def start(self, bias: Sequence[Value]) -> None:
-        """Every row's sums := `bias` (two vectors of `Isa.lanes` int32 or float32)."""
+        """Every row's sums := `bias` (for each block two vectors of `Isa.lanes` int32 or float32)."""
 
     @abstractmethod
-    def step(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, groups: int) -> None:
-        """Accumulate `groups` groups: row r's elements start at byte row_offsets[r] of x, weights at w_offset."""
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        """Accumulate `groups` groups: row r's elements start at byte row_offsets[r] of x, block i's weights at
+        w_offsets[i]."""
 
     @abstractmethod
-    def row(self, r: int) -> tuple[Value, Value]:
-        """Row r's sums: two vectors of `Isa.lanes`, channels in order."""
-
-    @property
-    def label(self) -> str:
-        """Rows x columns c group, as in XNNPACK's names: `8x8c4`."""
-        return f"{self.rows}x{self.columns}" + (f"c{self.group}" if self.group > 1 else "")
+    def row(self, r: int) -> Sequence[Value]:
+        """Row r's sums: for each block two vectors of `Isa.lanes`, channels in order."""
 
 
 class Isa(ABC):
@@ -73,12 +72,13 @@ class Isa(ABC):
         raise AssertionError(f"{self.name} has no dot product")
 
     @abstractmethod
-    def int8_tile(self, rows: int, *, full_range: bool) -> Tile:
-        """int8 x int8 -> int32. `full_range`: weights may be -128 (otherwise they lie in [-127, 127])."""
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool) -> Tile:
+        """int8 x int8 -> int32, of at most `rows` rows and, if `paired`, two blocks. `full_range`: weights may be -128
+        (otherwise they lie in [-127, 127])."""
 
     @abstractmethod
-    def float_tile(self, rows: int) -> Tile:
-        """float32 multiply-accumulate."""
+    def float_tile(self, rows: int, *, paired: bool) -> Tile:
+        """float32 multiply-accumulate, likewise."""
 
     @abstractmethod
     def round_to_int(self, value: Value) -> Value:

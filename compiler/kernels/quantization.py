@@ -1,5 +1,7 @@
 """q and r of the arithmetic contract as vector code, and constants that kernels share."""
 
+from collections.abc import Sequence
+
 from .builder import Builder, Value, bitcast, cast, const, shuffle, splat
 from .floating import fenced
 from .isa import Isa
@@ -31,7 +33,7 @@ def dequantize(b: Builder, isa: Isa, name: str, codes: Value) -> tuple[Value, Va
     return low, high
 
 
-def requantize(isa: Isa, sums: tuple[Value, Value], multipliers: list[Value], zero_point: Value) -> Value:
+def requantize(isa: Isa, sums: Sequence[Value], multipliers: Sequence[Value], zero_point: Value) -> Value:
     """Two int32 vectors -> int16 x 2*lanes: rne(float32(acc) * m) + zero_point, saturated to int16 on the way."""
     low, high = (
         isa.round_to_int(cast(acc, "float32", isa.lanes) * m) for acc, m in zip(sums, multipliers, strict=True)
@@ -44,13 +46,33 @@ OFFSET = 0x4B400000
 no conversion is needed between the two, and adding 1.5 * 2^23 to a float rounds it half to even."""
 
 
-def requantize_small(isa: Isa, sums: tuple[Value, Value], multipliers: list[Value], zero_point: Value) -> Value:
-    """`requantize` of sums + OFFSET where |sum| < 2^22 and |rne(sum * m)| < 2^15."""
-    offset = bitcast(const(OFFSET, "int32", isa.lanes), "float32", isa.lanes)
-    products = [(bitcast(acc, "float32", isa.lanes) - offset) * m for acc, m in zip(sums, multipliers, strict=True)]
-    low, high = (bitcast(fenced(isa.lanes, product) + offset, "int32", isa.lanes) for product in products)
-    halves = shuffle([bitcast(v, "int16", 2 * isa.lanes) for v in (low, high)], range(0, 4 * isa.lanes, 2))
-    return isa.add16(halves, zero_point)
+MOST = 2**15 - 129
+"""What sum * m may not reach for `requantize_small`: with a zero point added, the rounded number still fits int16."""
+
+
+def requantize_small(isa: Isa, sums: Sequence[Value], multipliers: Sequence[Value], zero_point: Value) -> Value:
+    """`requantize` of sums + OFFSET where |sum| < 2^22 and |sum * m| < MOST."""
+    return isa.add16(requantize_even(isa, sums, multipliers, _offset(isa)), zero_point)
+
+
+def requantize_even(isa: Isa, sums: Sequence[Value], multipliers: Sequence[Value], even: Value) -> Value:
+    """`requantize_small` with the zero point of `even`: it does not matter whether an even number is added before
+    rounding half to even or after it."""
+    products = [
+        (bitcast(acc, "float32", isa.lanes) - _offset(isa)) * m for acc, m in zip(sums, multipliers, strict=True)
+    ]
+    low, high = (bitcast(fenced(isa.lanes, product) + even, "int32", isa.lanes) for product in products)
+    return shuffle([bitcast(v, "int16", 2 * isa.lanes) for v in (low, high)], range(0, 4 * isa.lanes, 2))
+
+
+def even_offset(b: Builder, isa: Isa, name: str) -> Value:
+    """1.5 * 2^23 + the parameter `name` in every lane, which is even: float32 x lanes."""
+    bits = b.param32(name) + tirx.const(OFFSET, "int32")
+    return b.let(bitcast(splat(bits, isa.lanes), "float32", isa.lanes))
+
+
+def _offset(isa: Isa) -> Value:
+    return bitcast(const(OFFSET, "int32", isa.lanes), "float32", isa.lanes)
 
 
 def fixed_point_add(b: Builder, isa: Isa, x: Value, y: Value) -> Value:

@@ -1,7 +1,9 @@
 """What lowering asks of code generation: a member of a kernel family."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from .isa import Isa
 
 
 class KernelSpec(Protocol):
@@ -15,6 +17,15 @@ class KernelSpec(Protocol):
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's int32 parameters, in order."""
+        ...
+
+
+@runtime_checkable
+class SharedSpec(KernelSpec, Protocol):
+    """A spec that may differ from others in what some ISA's code does not depend on."""
+
+    def seen_by(self, isa: Isa) -> KernelSpec:
+        """The spec whose code serves this one too; it has the same parameters."""
         ...
 
 

@@ -11,7 +11,7 @@ from ..ir.expr import Expr
 from ..ir.extent import largest
 from ..ir.graph import Array, Node
 from ..ir.types import Quant
-from ..kernels.quantization import OFFSET
+from ..kernels.quantization import MOST, OFFSET
 from ..ops import epilogue as op
 from ..ops import quantized
 from .context import Context
@@ -55,15 +55,20 @@ class Epilogue:
 
     def is_small(self, w: Array) -> bool:
         """Whether the sums may carry `kernels.quantization.OFFSET`: the target gains by it, and no data can bring the
-        sums with `w` to 2^22 or the results to 2^15."""
-        if not self.offset_sums:
-            return False
+        sums with `w` to 2^22 or the results to `MOST`."""
+        if not self.offset_sums or self.residual:
+            return False  # with a residual there is so much to do that it would be a kernel more for little
         rows = w.astype(np.int64).reshape(len(w), -1)
         positive, negative = np.maximum(rows, 0).sum(1), np.minimum(rows, 0).sum(1)
         low, high = -128 - self.x_zero, 127 - self.x_zero
         ends = positive * high + negative * low + self.bias, positive * low + negative * high + self.bias
         largest = np.maximum(*map(np.abs, ends))
-        return bool((largest < 2**22).all() and (largest * self.multiplier < 2**15 - 1).all())
+        return bool((largest < 2**22).all() and (largest * self.multiplier < MOST).all())
+
+    @property
+    def even(self) -> bool:
+        """Whether small sums may carry the zero point through rounding: `kernels.quantization.requantize_even`."""
+        return self.params.get("zero_point", 1) % 2 == 0
 
     @property
     def bare_header(self) -> Sequence[Array]:

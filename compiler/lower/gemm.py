@@ -1,20 +1,23 @@
 """Dense convolutions -> steps of the implicit GEMM kernels (`kernels/conv.py`)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
-from ..ir.extent import ceil_div, least, less, most
+from ..ir.extent import ceil_div, is_symbolic, least, less, most
 from ..kernels import conv
 from .buffers import View
 from .context import Context
 from .epilogue import Epilogue
 from .iteration import each
-from .packing import Kernel
+from .packing import Kernel, Packed
 from .windows import Window
 
 L1_WEIGHTS = 16384
 """Bytes of packed weights that a tile streams over its pixels; more than that and the channels are split."""
+
+PAIR_COST = 0.96
+"""Instructions of a register tile of two blocks for each pixel, against those of one block."""
 
 FEW_TILES = 8
 """With fewer tiles of pixels than that, the channels are split so that all threads have work."""
@@ -35,21 +38,25 @@ def dense(
 ) -> None:  # fmt: skip
     """Every pixel of x [n, h, w, C] under the window times w [O, C, kh, kw] -> y [n, oh, ow, O]: a step an image."""
     runs = _runs(x, w.shape, window)
-    packed = w.packed(c, epilogue, runs.y * runs.x)
     images, height, width, outputs = y.dims
+    if height * width == 1:
+        epilogue = replace(epilogue, offset_sums=False)  # nothing that there is to gain
+    packed = w.packed(c, epilogue, runs.y * runs.x)
     views = [(x, window.strides[0]), (y, 1), *([(residual, 1)] if residual else [])]
     if all(view.image == height * step * view.row for view, step in views):
         images, height = 1, images * height  # the images are as far apart as their rows
-    pixels, columns = height * width, c.target.columns
-    rows = (c.target.int8_rows if epilogue.dtype == "int8" else c.target.float_rows) if pixels != 1 else 1
+    pixels = height * width
+    rows, paired = tile_of(c, epilogue.dtype, pixels, outputs)
     spec = conv.ConvSpec(
-        dtype=epilogue.dtype, tile_rows=rows, residual=epilogue.residual, pointwise=runs.y * runs.x == 1,
-        whole=packed.groups % conv.STEP == 0, clamped=epilogue.clamped, narrow=outputs < columns,
-        parts=packed.parts, full_range=packed.full_range, small=packed.small, sums=epilogue.sums,
+        dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
+        pointwise=runs.y * runs.x == 1, whole=rows > 1 and packed.groups % conv.STEP == 0,
+        clamped=epilogue.clamped,
+        narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range, small=packed.small,
+        even=packed.small and epilogue.even, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles = ceil_div(pixels, rows)
-    per_tile = blocks_per_tile(packed.matrix_bytes, packed.blocks, m_tiles)
+    per_tile = blocks_per_tile(packed, m_tiles, paired=paired)
     params = {
         "m_begin": 0, "m_end": pixels, "m_tiles": m_tiles, "out_width": width,
         "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
@@ -77,9 +84,23 @@ def _runs(x: View, shape: Sequence[int], window: Window) -> _Runs:
     return _Runs(kh, kw, window.dilations[1] * x.pixel)
 
 
-def blocks_per_tile(packed_bytes: int, blocks: int, m_tiles: int) -> int:
+def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> tuple[int, bool]:
+    """Pixels of a scheduling tile, and whether blocks of channels are paired: a tile of two blocks reads less for what
+    it computes, but where pixels are few it may compute more that nobody wants."""
+    if pixels == 1:
+        return 1, False
+    rows = c.target.int8_rows if dtype == "int8" else c.target.float_rows
+    if not c.target.tiles or is_symbolic(outputs) or outputs % (2 * c.target.columns):
+        return rows, False
+    single, pair = (ceil_div(pixels, n) * n for n in c.target.tiles)
+    return rows, is_symbolic(pixels) or PAIR_COST * pair <= single
+
+
+def blocks_per_tile(packed: Packed, m_tiles: int, *, paired: bool) -> int:
     """Blocks of output channels that a tile computes of its pixels."""
-    split = most(1, least(blocks, L1_WEIGHTS * blocks // packed_bytes))
-    per_tile = blocks - (blocks - split) * less(2 * L1_WEIGHTS, packed_bytes)
+    unit = 2 if paired else 1
+    blocks, size = packed.blocks // unit, packed.matrix_bytes
+    split = most(1, least(blocks, L1_WEIGHTS * blocks // size))
+    per_tile = blocks - (blocks - split) * less(2 * L1_WEIGHTS, size)
     few = least(per_tile, ceil_div(blocks, FEW_TILES))
-    return per_tile - (per_tile - few) * less(m_tiles, FEW_TILES)
+    return unit * (per_tile - (per_tile - few) * less(m_tiles, FEW_TILES))

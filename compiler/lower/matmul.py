@@ -17,7 +17,7 @@ from .buffers import Ref
 from .context import Context, lowering, require
 from .copies import permuted
 from .epilogue import Epilogue, constant_weights, epilogue_of
-from .gemm import blocks_per_tile
+from .gemm import blocks_per_tile, tile_of
 from .iteration import broadcast_strides, collapse, dense_strides, each, strides
 from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
 
@@ -124,18 +124,18 @@ def _products(
         pixels.insert(0, dims.pop())
     height, width = [_ONE] * (2 - len(pixels)) + pixels
     loops, batch = dims[:-MAX_BATCH], [_ONE] * (MAX_BATCH - len(dims)) + dims[-MAX_BATCH:]
-    count, columns = height.extent * width.extent, c.target.columns
+    count = height.extent * width.extent
     single = meets_single_rows(node.output.type.shape[:-1], _second_shape(node))
-    rows = 1 if single else c.target.int8_rows if epilogue.dtype == "int8" else c.target.float_rows
+    rows, paired = (1, False) if single else tile_of(c, epilogue.dtype, count, outputs)
     spec = conv.ConvSpec(
-        dtype=epilogue.dtype, tile_rows=rows, residual=epilogue.residual, pointwise=True,
-        whole=packed.groups % conv.STEP == 0, batched=bool(dims), rows="rows" in operands, clamped=epilogue.clamped,
-        narrow=not always_less(columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
-        small=packed.small, sums=epilogue.sums,
+        dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, pointwise=True,
+        whole=rows > 1 and packed.groups % conv.STEP == 0, batched=bool(dims), rows="rows" in operands, clamped=epilogue.clamped,
+        narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
+        small=packed.small, even=packed.small and epilogue.even, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles, products = ceil_div(count, rows), prod(d.extent for d in batch)
-    per_tile = blocks_per_tile(packed.matrix_bytes, packed.blocks, m_tiles * products)
+    per_tile = blocks_per_tile(packed, m_tiles * products, paired=paired)
     parts = ceil_div(packed.blocks, per_tile)
     params = {
         "m_begin": 0, "m_end": count, "m_tiles": m_tiles, "out_width": width.extent,

@@ -63,12 +63,11 @@ def group_of(dtype: str) -> int:
 
 
 def groups_of(length: int, dtype: str) -> int:
-    """Groups that hold a run of `length` elements; or as many as whole steps of the kernel have, where these cost no
-    more: a whole step takes as long as two single groups."""
+    """Groups that hold a run of `length` elements; or as many as whole steps of the kernels have, if that are not many
+    more: there need not be code for the others then."""
     groups = ceil_div(length, group_of(dtype))
-    if dtype == "int8":
-        groups += -groups % conv.STEP * less(conv.STEP // 2 - 1, groups % conv.STEP)
-    return groups
+    more = -groups % conv.STEP
+    return groups + more * less(8 * more - 1, groups) if dtype == "int8" else groups
 
 
 def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
