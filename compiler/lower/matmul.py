@@ -129,7 +129,8 @@ def _products(
     rows, paired = (1, False) if single else tile_of(c, epilogue.dtype, count, outputs)
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, pointwise=True,
-        whole=rows > 1 and packed.groups % conv.STEP == 0, batched=bool(dims), rows="rows" in operands, clamped=epilogue.clamped,
+        whole=rows > 1 and packed.groups % conv.STEP == 0, batched=bool(dims), rows="rows" in operands,
+        clamped=epilogue.clamped,
         narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
         small=packed.small, even=packed.small and epilogue.even, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
