@@ -112,9 +112,10 @@ class _FloatTile(Tile):
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
     ) -> None:
         (w_offset,) = w_offsets
+        used = self._chains if groups == self.groups_per_step else 1  # what is left joins the first chain
         for g in range(groups):
             weights = [Register("float32", 8, w.load(w_offset + (g * 2 + j) * 32, "float32", 8)) for j in range(2)]
-            for offset, sums in zip(row_offsets, (chains[g % self._chains] for chains in self._sums), strict=True):
+            for offset, sums in zip(row_offsets, (chains[g % used] for chains in self._sums), strict=True):
                 element = Register("float32", 8, splat(x.load(offset + g * 4, "float32"), 8))
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic("llvm.fma.v8f32", "float32", 8, weight.get(), element.get(), acc.get()))

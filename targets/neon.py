@@ -110,11 +110,12 @@ class _FloatTile(Tile):
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
     ) -> None:
         quads = _words(x, row_offsets, "float32", groups)
+        used = self._chains if groups == self.groups_per_step else 1  # what is left joins the first chain
         for g in range(groups):
             weights = [
                 Register("float32", 4, w.load(o + (g * 2 + j) * 16, "float32", 4)) for o in w_offsets for j in range(2)
             ]
-            for quad, sums in zip(quads, (chains[g % self._chains] for chains in self._sums), strict=True):
+            for quad, sums in zip(quads, (chains[g % used] for chains in self._sums), strict=True):
                 element = splat(_word(quad, g), 4)
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic("llvm.fma.v4f32", "float32", 4, weight.get(), element, acc.get()))

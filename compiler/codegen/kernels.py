@@ -58,7 +58,7 @@ def compile_kernels(
         except ValueError as error:
             raise NoCode(kernel.spec.symbol, str(error)) from None
 
-    done = {}
+    done: dict[tuple[str, str], KernelObject | None] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # LLVM runs without Python's lock
         for key, found in zip(jobs, pool.map(compiled, jobs.values()), strict=True):
             progress(len(done), len(jobs))

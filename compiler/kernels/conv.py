@@ -203,21 +203,18 @@ def _accumulate(
 def _run(
     b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_starts: Sequence[Value]
 ) -> None:
-    """Add up one run of `groups` groups: first what is more than whole steps, by the bits of its number."""
+    """Add up one run of `groups` groups: whole steps, then what is left by the bits of its number."""
     group_bytes, step = tile.group * BITS[tile.dtype] // 8, tile.groups_per_step
 
     def add(first: Value, groups: int) -> None:
         at, w_at = first * group_bytes, first * (tile.columns * group_bytes)
         tile.step(x, [s + at for s in starts], w, [s + w_at for s in w_starts], groups)
 
-    groups, more = b.param("groups"), b.param("groups") & (step - 1)
-    if not spec.whole:
-        with b.when(more != 0):
-            part = step // 2
-            while part:
-                with b.when((more & part) != 0):
-                    add(b.let(more & (part - 1)), part)
-                part //= 2
-    first = 0 if spec.whole else more
+    groups = b.param("groups")
     with b.range(0, tirx.shift_right(groups, i64(step.bit_length() - 1))) as k:
-        add(first + k * step, step)
+        add(k * step, step)
+    part = 0 if spec.whole else step // 2
+    while part:
+        with b.when((groups & part) != 0):
+            add(b.let(groups & -(2 * part)), part)
+        part //= 2

@@ -40,7 +40,7 @@ class Tile(ABC):
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
     ) -> None:
         """Accumulate `groups` groups: row r's elements start at byte row_offsets[r] of x, block i's weights at
-        w_offsets[i]."""
+        w_offsets[i]. Fewer than `groups_per_step` are the last of a run."""
 
     @abstractmethod
     def row(self, r: int) -> Sequence[Value]:
