@@ -215,11 +215,11 @@ def _kind_of_reason(outcome: Outcome) -> str:
 
 
 _SHORT = {
-    r"has (\w+) elements": r"\1",
-    r"casts to data type|like' has": "narrow or bfloat16 type",
+    r"holds (\w+);": r"\1",
+    r"casts to": "narrow or bfloat16 type",
     r"inputs or outputs are not tensors|Sequence|Optional": "sequences, optional values",
     r"does not support: (?:\S*String|Regex|TfIdf)": "strings",
-    r"does not support: (\S+)": r"no \1",
+    r"does not support: ([^\s;]+)": r"no \1",
     r"random": "random numbers",
     r"opset 1;": "opset 1",
 }

@@ -9,9 +9,9 @@ from onnx import numpy_helper
 
 from ...errors import EdgeError
 from ..ir.graph import Array
+from ..ops.onnx_node import type_name
 from .model import Model
 from .shapes import declared_dims
-from .tensors import type_name
 
 Constant = Array | Sequence[float]
 """What an input may be fixed to: an array, or numbers, which take the declared dtype and shape."""
@@ -49,7 +49,10 @@ def _checked(declared: onnx.ValueInfoProto, given: Constant, symbols: dict[str, 
     try:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(elem_type)
     except KeyError:
-        raise EdgeError(f"the model's input {declared.name!r} has no known element type") from None
+        raise EdgeError(
+            f"the model's input {declared.name!r} has no known element type; "
+            "declare one in the model"
+        ) from None
     array = given if isinstance(given, np.ndarray) else _of_numbers(given, dtype, dims)
     if array is None or array.dtype != dtype:
         found = "other numbers" if array is None else f"{array.dtype} elements"

@@ -31,7 +31,10 @@ def import_onnx(
     try:
         return _Conversion(model).run(shapes or {})
     except MemoryError:
-        raise EdgeError("the model needs more memory than this machine has") from None
+        raise EdgeError(
+            "the model needs more memory to compile than this machine has; "
+            "use a machine with more, or smaller inputs"
+        ) from None
 
 
 def find_problems(

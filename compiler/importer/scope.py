@@ -86,7 +86,7 @@ class Scope:
         if self.depth > MAX_NESTING:
             raise EdgeError(f"the model nests graphs more than {MAX_NESTING} deep; export it with fewer levels")
         if graph.sparse_initializer:
-            raise EdgeError("the model holds sparse initializers; store them dense")
+            raise EdgeError("the model holds sparse initializers; dense ones are supported: store them so")
         self._nodes = needed_nodes(graph)
         self._read = {name for _, node in self._nodes for name in reads(node)} | {o.name for o in graph.output}
         if context.problems is None and (unsupported := missing_ops(self.opsets, self._nodes, context.functions)):

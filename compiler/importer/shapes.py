@@ -8,8 +8,7 @@ from ...errors import EdgeError
 from ..ir.extent import largest
 from ..ir.types import TensorType
 from ..ops.builder import MAX_TENSOR_BYTES
-from ..ops.onnx_node import DTYPE_OF_ONNX
-from .tensors import type_name
+from ..ops.onnx_node import DTYPE_OF_ONNX, dtype_of
 
 Dim = int | str | None
 """A declared extent: a number, a symbol, or unknown."""
@@ -36,7 +35,10 @@ def input_types(inputs: Sequence[onnx.ValueInfoProto], shapes: Mapping[str, Sequ
 def declared_dims(value: onnx.ValueInfoProto) -> list[Dim] | None:
     """The dimensions in the model, None for an unknown rank. Some exporters write -1 or '?' for an open one."""
     if not value.type.HasField("tensor_type"):
-        raise EdgeError(f"the model's input {value.name!r} is not a tensor; only tensors are supported")
+        raise EdgeError(
+            f"the model's input {value.name!r} is not a tensor; "
+            "only tensors are supported: pass what it holds as inputs of its own"
+        )
     if not value.type.tensor_type.HasField("shape"):
         return None
     dims: list[Dim] = []
@@ -112,11 +114,11 @@ def _suggestion(dims: list[Dim] | None) -> str:
 
 def _typed(value: onnx.ValueInfoProto, dims: list[Dim] | None) -> TensorType:
     elem_type = value.type.tensor_type.elem_type
-    dtype = "float16" if elem_type == onnx.TensorProto.FLOAT16 else DTYPE_OF_ONNX.get(elem_type)
-    if dtype is None:
-        raise EdgeError(
-            f"the model's input {value.name!r} has {type_name(elem_type)} elements, which are not supported"
-        )
+    try:
+        dtype = dtype_of(elem_type, f"the model's input {value.name!r} holds")
+    except ValueError as error:
+        raise EdgeError(str(error)) from None
+    dtype = "float16" if elem_type == onnx.TensorProto.FLOAT16 else dtype
     type = TensorType(tuple(d for d in dims or () if isinstance(d, int)), dtype)
     if largest(type.nbytes) > MAX_TENSOR_BYTES:
         raise EdgeError(

@@ -1,5 +1,6 @@
 """Which nodes of a model cannot be imported, all at once."""
 
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -49,36 +50,43 @@ class Problem:
         return f"{self.op} node {self.node!r}: {self.reason}" if self.node else self.reason
 
 
+_ADVICE = {
+    "String|Regex|TfIdf|Sequence|Optional|ImageDecoder|LabelEncoder": (
+        "tensors of numbers are supported: leave this part to the application, before or after the model"
+    ),
+    "training": "export the model for inference",
+    r"nchwc\.|nhwc\.|NhwcConv|NhwcFusedConv": (
+        "ONNX Runtime made it for the machine that saved the model: save it with graph_optimization_level = "
+        "ORT_ENABLE_EXTENDED"
+    ),
+    "BeamSearch|GreedySearch|Sampling": (
+        "it runs a model in a loop: compile its decoder alone, and choose the tokens outside"
+    ),
+    r"\.(DecoderMasked|Packed|Paged|Longformer|QOrdered)": "only GPUs have it: optimize the model for a CPU",
+}
+"""What to do about ops that a tool made for one machine or one way of running, or that do no work on tensors."""
+
+
 def listed(missing: Sequence[Unsupported]) -> str:
-    """The ops in a sentence, and what to do about them where something is known."""
-    ops = "; ".join(str(u) for u in missing)
-    advice = dict.fromkeys(filter(None, (_advice(u.domain, u.op_type) for u in missing)))
-    return ". ".join((f"the model uses ops that edgec does not support: {ops}", *advice))
+    """The ops in a sentence, and what to do about them."""
+    ops = ", ".join(str(u) for u in missing)
+    advice = dict.fromkeys(_advice(u.domain, u.op_type) for u in missing)
+    return "; ".join((f"the model uses ops that edgec does not support: {ops}", *advice))
 
 
 def _advice(domain: str, op_type: str) -> str:
-    """What to do about an op that a tool made for one machine or one way of running; "" if nothing is known."""
-    if domain in ("com.microsoft.nchwc", "com.ms.internal.nhwc") or op_type in ("NhwcConv", "NhwcFusedConv"):
-        return (
-            "ONNX Runtime made it for the machine that saved the model: save it with graph_optimization_level = "
-            "ORT_ENABLE_EXTENDED"
-        )
-    if op_type in ("BeamSearch", "GreedySearch", "Sampling", "WhisperBeamSearch"):
-        return "It runs a model in a loop: compile its decoder alone, and choose the tokens outside"
-    if op_type.startswith(("DecoderMasked", "Packed", "Paged", "Longformer", "QOrdered")):
-        return "Only GPUs have it: optimize the model for a CPU"
-    return ""
+    for pattern, advice in _ADVICE.items():
+        if re.search(pattern, f"{domain}.{op_type}"):
+            return advice
+    names = [name for known, name in supported_ops() if known == domain]
+    similar = get_close_matches(op_type, names, n=3)
+    other = "give it as a function of the model, or export it as ops of ONNX"
+    return f"similar ones are {', '.join(similar)}; {other}" if similar else other
 
 
 def unknown_op(domain: str, op_type: str, opset: int) -> str:
     """What is wrong with an op that has no rule."""
-    if advice := _advice(domain, op_type):
-        return f"edgec has no such op (opset {opset}). {advice}"
-    names = [name for known, name in supported_ops() if known == domain]
-    similar = get_close_matches(op_type, names, n=3)
-    other = "give it as a function of the model, or export it as ops of ONNX"
-    advice = f"similar ones are {', '.join(similar)}" if similar else other
-    return f"edgec has no such op (opset {opset}); {advice}"
+    return f"edgec has no such op (opset {opset}); {_advice(domain, op_type)}"
 
 
 def op_name(node: onnx.NodeProto) -> str:

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from ...errors import EdgeError
 from ..ir.graph import Array
 from ..ops.builder import MAX_TENSOR_BYTES
-from ..ops.onnx_node import DTYPE_OF_ONNX
+from ..ops.onnx_node import dtype_of
 
 
 def array_of(tensor: onnx.TensorProto, folder: Path | None, what: str) -> Array:
@@ -18,12 +18,10 @@ def array_of(tensor: onnx.TensorProto, folder: Path | None, what: str) -> Array:
 
     `folder` holds the model's external data; `what` names the tensor in errors.
     """
-    dtype = DTYPE_OF_ONNX.get(tensor.data_type)
-    if dtype is None:
-        raise EdgeError(
-            f"{what} has {type_name(tensor.data_type)} elements; "
-            f"supported are {', '.join(sorted(set(DTYPE_OF_ONNX.values())))}"
-        )
+    try:
+        dtype = dtype_of(tensor.data_type, f"{what} holds")
+    except ValueError as error:
+        raise EdgeError(str(error)) from None
     stored = np.dtype(np.float16 if tensor.data_type == onnx.TensorProto.FLOAT16 else dtype)
     shape = tuple(tensor.dims)
     if any(d < 0 for d in shape) or prod(shape) * stored.itemsize > MAX_TENSOR_BYTES:
@@ -46,12 +44,6 @@ def array_of(tensor: onnx.TensorProto, folder: Path | None, what: str) -> Array:
         except (ValueError, TypeError, OverflowError, AttributeError) as e:
             raise EdgeError(f"{what} of shape {list(shape)} cannot be decoded: {e}") from None
     return array.astype(dtype, copy=False)
-
-
-def type_name(data_type: int) -> str:
-    """ONNX's name of an element type."""
-    names = {int(v): str(k).lower() for k, v in onnx.TensorProto.DataType.items()}
-    return names.get(data_type, f"unknown ({data_type})")
 
 
 def _external_bytes(tensor: onnx.TensorProto, folder: Path | None, size: int, what: str) -> bytes:

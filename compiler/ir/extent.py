@@ -119,7 +119,10 @@ class Extent(int):
     def __bool__(self) -> bool:
         low, high = bounds(self.poly)
         if low <= 0 <= high:
-            raise Undecided(f"whether {self} is 0 changes from run to run")
+            raise Undecided(
+                f"whether {self} is 0 changes from run to run; "
+                "compile a range without that, or fix the shape"
+            )
         return True
 
     def __str__(self) -> str:

@@ -173,7 +173,10 @@ def divide(p: Poly, q: Poly) -> Poly:
         return whole
     least, largest = bounds(q)
     if least <= 0 <= largest:
-        raise Undecided(f"it divides by {to_term(q)}, which may be 0")
+        raise Undecided(
+            f"it divides by {to_term(q)}, which may be 0; "
+            "compile a range of shapes without that, or fix the shape"
+        )
     return _atom("div", p, q)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ..ir.expr import Expr, In, call
 from ..ir.graph import Value
 from .builder import Builder
-from .onnx_node import DTYPE_OF_ONNX, OnnxNode, onnx_op
+from .onnx_node import OnnxNode, dtype_of, onnx_op
 
 _UNARY = {
     "Abs": "abs", "Neg": "neg", "Exp": "exp", "Log": "log", "Sqrt": "sqrt", "Floor": "floor", "Ceil": "ceil",
@@ -121,10 +121,5 @@ def _where(b: Builder, node: OnnxNode) -> Value:
 @onnx_op("Cast", "CastLike", since=6)
 def _cast(b: Builder, node: OnnxNode) -> Value:
     x = node.input(0)
-    dtype = node.input(1).type.dtype if node.op_type == "CastLike" else DTYPE_OF_ONNX.get(node.integer("to"))
-    if dtype is None:
-        raise ValueError(
-            f"it casts to data type {node.integer('to')} of ONNX; "
-            f"{', '.join(sorted(set(DTYPE_OF_ONNX.values())))} are supported"
-        )
+    dtype = node.input(1).type.dtype if node.op_type == "CastLike" else dtype_of(node.integer("to"), "it casts to")
     return x if dtype == x.type.dtype else b.map(call("cast", In(0), dtype=dtype), x)

@@ -9,7 +9,7 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import DTYPES, TensorType
 from .builder import Builder
-from .onnx_node import DTYPE_OF_ONNX, OnnxNode, onnx_op
+from .onnx_node import OnnxNode, dtype_of, onnx_op, type_name
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
@@ -29,8 +29,11 @@ BITCAST = register(OpDef("bitcast", (1, 1), {"to": REQUIRED}, _infer, _reference
 @onnx_op("BitCast")
 def _bitcast(b: Builder, node: OnnxNode) -> Value:
     """float16 and bfloat16 have other bits here than in the model."""
-    dtype = DTYPE_OF_ONNX.get(node.integer("to"))
-    if dtype is None or node.integer("to") in (10, 16):
-        raise ValueError(f"it casts to data type {node.integer('to')} of ONNX, which has other bits in edgec")
+    dtype = dtype_of(node.integer("to"), "it casts to")
+    if node.integer("to") in (10, 16):
+        raise ValueError(
+            f"it casts to {type_name(node.integer('to'))}, which has other bits in edgec; cast to other types, or "
+            "export the model with float32"
+        )
     x = node.input(0)
     return x if dtype == x.type.dtype else b.emit("bitcast", x, to=dtype)

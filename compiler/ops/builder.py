@@ -195,7 +195,10 @@ class Builder:
             given = ["float32" if v.type.quant else v.type.dtype for v in inputs]
             dtype = next((d for d in INTEGERS if _is_typed(lifted, [*given, d])), None)
             if dtype is None:
-                raise ValueError(f"it computes in {', '.join(given)} with {literal.value}, which only a run knows")
+                raise ValueError(
+                    f"it computes in {', '.join(given)} with {literal.value}, which only a run knows; "
+                    "cast to int32 or int64"
+                )
             expr, inputs = lifted, (*inputs, self.integers(np.array(literal.value, object), dtype))
         return expr, inputs
 
@@ -227,7 +230,7 @@ class Builder:
             return tuple(symbolic.reshape(-1))
         data = self.array(value, what)
         if data.dtype.kind not in "iu" or data.size > 64:
-            raise ValueError(f"its {what} must be a short list of integers, not {data.dtype}{list(data.shape)}")
+            raise ValueError(f"its {what} must be a list of up to 64 integers, not {data.dtype}{list(data.shape)}")
         return tuple(int(v) for v in data.reshape(-1))
 
     def reshape(self, value: Value, shape: Sequence[int]) -> Value:
@@ -349,6 +352,14 @@ def dequantized_constant(value: Value) -> Value | None:
 
 def not_constant(value: Value, what: str) -> ValueError:
     """The error of an op whose operand `what` must be a constant: it says which inputs of the model to fix."""
+    return ValueError(
+        f"its {what} ({value.name!r}) must be a constant, but is computed at run time; if it is always the same, fix "
+        f"what it depends on with {options_that_fix(value)}"
+    )
+
+
+def options_that_fix(value: Value) -> str:
+    """The command line's options that make a constant of `value`: for all inputs of the model that it depends on."""
     found, pending, inputs = {value}, [value], dict[str, None]()
     while pending:
         reached = pending.pop()
@@ -358,11 +369,7 @@ def not_constant(value: Value, what: str) -> ValueError:
         new = [v for v in reached.producer.inputs if v not in found]
         found.update(new)
         pending.extend(new)
-    options = " ".join(f"--const {name}=VALUES" for name in inputs)
-    return ValueError(
-        f"its {what} ({value.name!r}) must be a constant, but is computed at run time; if it is always the same, fix "
-        f"what it depends on with {options}"
-    )
+    return " ".join(f"--const {name}=VALUES" for name in inputs)
 
 
 def known(value: Value) -> bool:

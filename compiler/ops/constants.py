@@ -44,10 +44,16 @@ def _range(b: Builder, node: OnnxNode) -> Value:
         b.array(node.input(i), what).reshape(-1)[0] for i, what in enumerate(("start", "limit", "delta"))
     )
     if step == 0 or not np.isfinite([start, limit, step]).all():
-        raise ValueError(f"a range from {start} to {limit} by {step} does not end")
+        raise ValueError(
+            f"a range from {start} to {limit} by {step} does not end; "
+            "its numbers must be finite and its delta not 0"
+        )
     count = max(int(np.ceil((float(limit) - float(start)) / float(step))), 0)
     if count * start.dtype.itemsize > MAX_TENSOR_BYTES // 16:
-        raise ValueError(f"a range of {count} elements is too long")
+        raise ValueError(
+            f"its range has {count} elements; "
+            f"at most {MAX_TENSOR_BYTES // 16 // start.dtype.itemsize} are supported"
+        )
     return b.constant((start + np.arange(count) * step).astype(start.dtype))
 
 

@@ -7,14 +7,12 @@ import numpy as np
 
 from ...errors import EdgeError
 from ..ir.graph import Value
-from .builder import Builder, RegionBuilder, captures
+from .builder import Builder, RegionBuilder, captures, options_that_fix
 from .iteration import Iteration, Turn, element, from_end, iterate, scalar
 from .onnx_node import OnnxNode, Subgraph, normalized_axis, onnx_op
 
 MAX_BATCH = 64
 """Sequences of a batch that Scan of opset 8 goes through."""
-
-_ALWAYS = "if the same branch is always taken, fix the inputs that its condition depends on with --const"
 
 
 @onnx_op("If", takes_codes=True)
@@ -27,13 +25,16 @@ def _if(b: Builder, node: OnnxNode) -> Sequence[Value]:
     try:
         results = [branch.emit(region, []) for branch, region in zip(branches, regions, strict=True)]
     except EdgeError as e:
-        raise ValueError(f"in one of its branches, {e}; {_ALWAYS}") from None
+        raise ValueError(
+            "one of its branches cannot be compiled; "
+            f"choose with {options_that_fix(condition)} ({e})"
+        ) from None
     types = [[v.type for v in values] for values in results]
     if types[0] != types[1]:
         shown = [", ".join(f"{t.dtype}{list(t.shape)}" for t in side) for side in types]
         raise ValueError(
-            f"its branches give different types, {shown[0]} and {shown[1]}, and its condition is only known at run "
-            f"time; {_ALWAYS}"
+            f"its branches give different types, {shown[0]} and {shown[1]}; choose one with "
+            f"{options_that_fix(condition)}, or make both of one type"
         )
     captured = captures(*regions)
     graphs = [region.graph(values, captured) for region, values in zip(regions, results, strict=True)]

@@ -129,12 +129,16 @@ def _fused_conv(b: Builder, node: OnnxNode) -> Value:
     return b.map(_activation(node), y)
 
 
+_ACTIVATIONS = ("", "Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSigmoid")
+
+
 def _activation(node: OnnxNode) -> Expr:
     name, given = node.text("activation", ""), node.attrs.get("activation_params")
     p = [float(v) for v in given if isinstance(v, float)] if isinstance(given, Sequence) else []
     wanted = {"LeakyRelu": 1, "Clip": 2, "HardSigmoid": 2}.get(name, 0)
-    if name not in ("", "Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSigmoid") or len(p) < wanted:
-        raise ValueError(f"its activation {name!r} with the parameters {p} is unknown")
+    if name not in _ACTIVATIONS or len(p) < wanted:
+        known = ", ".join(n for n in _ACTIVATIONS if n)
+        raise ValueError(f"its activation {name!r} with the parameters {p} is unknown; {known} are supported")
     activations: Mapping[str, Callable[[], Expr]] = {
         "": lambda: In(0), "Relu": lambda: relu(In(0)), "Sigmoid": lambda: sigmoid(In(0)),
         "Tanh": lambda: call("tanh", In(0)), "LeakyRelu": lambda: leaky_relu(In(0), p[0]),

@@ -22,7 +22,7 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     if int_attr(node, "axis", least=0) >= x.rank:
         raise ValueError(f"its axis {int_attr(node, 'axis')} is outside a tensor of {x.rank} dimensions")
     if x.quant is not None or x.dtype == "bool":
-        raise ValueError("it adds up numbers, not bool or quantized ones")
+        raise ValueError("its elements are bool or quantized; numbers are supported: cast or dequantize them")
     return (x,)
 
 

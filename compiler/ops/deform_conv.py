@@ -68,7 +68,7 @@ def _geometry(node: OnnxNode, x: Value, w: Value, offsets: Value, mask: Value | 
         if value is not None and value.type.shape != expected:
             raise ValueError(f"its offsets or mask are {list(value.type.shape)}, but must be {list(expected)}")
     if min(extents) < 1 or n * channels * taps * prod(extents) > MAX_SAMPLES:
-        raise ValueError(f"its windows have 0 or more than {MAX_SAMPLES} elements in all")
+        raise ValueError(f"its windows have 0 or too many elements in all; 1 to {MAX_SAMPLES} are supported")
     return where, _Shape(n, groups, offset_groups, extents[0], extents[1])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..ir.graph import Value
 from .builder import MAX_TENSOR_BYTES, Builder
-from .onnx_node import DTYPE_OF_ONNX, OnnxNode, onnx_op
+from .onnx_node import OnnxNode, dtype_of, onnx_op
 
 
 @onnx_op("MelWeightMatrix")
@@ -17,7 +17,7 @@ def _mel_weight_matrix(b: Builder, node: OnnxNode) -> Value:
         raise ValueError(f"{bins} mel bins from {low} to {high} Hz do not fit a sample rate of {rate} Hz")
     rows = length // 2 + 1
     if rows * bins * 8 > MAX_TENSOR_BYTES // 16:
-        raise ValueError(f"a matrix of {rows} x {bins} is too large")
+        raise ValueError(f"its matrix has {rows} x {bins} elements; at most {MAX_TENSOR_BYTES // 128} are supported")
     low_mel, high_mel = (2595 * np.log1p(edge / 700) / np.log(10) for edge in (low, high))
     mel = np.arange(bins + 2) * ((high_mel - low_mel) / (bins + 2)) + low_mel
     corners = ((length + 1) * (700 * np.expm1(mel / 2595 * np.log(10))) // rate).astype(np.int64)
@@ -28,9 +28,7 @@ def _mel_weight_matrix(b: Builder, node: OnnxNode) -> Value:
     matrix = np.where((row >= left) & (row < center), rising, 0.0)
     matrix = np.where((row >= center) & (row < right), falling, matrix)
     matrix = np.where(row == center, 1.0, matrix)
-    dtype = DTYPE_OF_ONNX.get(node.integer("output_datatype", 1))
-    if dtype is None:
-        raise ValueError(f"attribute 'output_datatype' is {node.integer('output_datatype')}, which is not supported")
+    dtype = dtype_of(node.integer("output_datatype", 1), "it makes")
     return b.constant(matrix.astype(dtype))
 
 

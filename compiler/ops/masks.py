@@ -6,7 +6,7 @@ from ..ir.expr import In, call
 from ..ir.graph import Value
 from .builder import Builder
 from .indices import from_end
-from .onnx_node import DTYPE_OF_ONNX, OnnxNode, normalized_axis, onnx_op
+from .onnx_node import OnnxNode, dtype_of, normalized_axis, onnx_op
 from .slice import emit_slice
 
 MAX_DEPTH = 2**24
@@ -53,8 +53,6 @@ def _eye_like(b: Builder, node: OnnxNode) -> Value:
     x = node.input(0)
     if x.type.rank != 2:
         raise ValueError(f"it makes matrices, not {list(x.type.shape)}")
-    dtype = DTYPE_OF_ONNX.get(node.integer("dtype")) if "dtype" in node.attrs else x.type.dtype
-    if dtype is None:
-        raise ValueError(f"it makes data type {node.integer('dtype')} of ONNX, which is not supported")
+    dtype = dtype_of(node.integer("dtype"), "it makes") if "dtype" in node.attrs else x.type.dtype
     rows, columns = x.type.shape
     return b.constant(np.eye(rows, columns, node.integer("k", 0), dtype))

@@ -42,11 +42,31 @@ class Subgraph(Protocol):
 OnnxAttr = int | float | str | Array | Subgraph | Sequence[int] | Sequence[float] | Sequence[str] | None
 """A decoded attribute; None stands for kinds that no rule reads (types, sparse tensors, lists of graphs)."""
 
-DTYPE_OF_ONNX: Mapping[int, str] = {
+DTYPE_OF_ONNX: dict[int, str] = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
     9: "bool", 10: "float32", 11: "float64", 12: "uint32", 13: "uint64",
 }  # fmt: skip
 """`TensorProto.DataType` -> the dtype it has in the IR. float16 is computed in float32."""
+
+
+_NAMES: Mapping[int, str] = DTYPE_OF_ONNX | {
+    8: "string", 10: "float16", 14: "complex64", 15: "complex128", 16: "bfloat16", 17: "float8e4m3fn",
+    18: "float8e4m3fnuz", 19: "float8e5m2", 20: "float8e5m2fnuz", 21: "uint4", 22: "int4", 23: "float4e2m1",
+    24: "float8e8m0", 25: "uint2", 26: "int2", 27: "float6e2m3", 28: "float6e3m2",
+}  # fmt: skip
+
+
+def type_name(data_type: int) -> str:
+    """What an element type of ONNX is called."""
+    return _NAMES.get(data_type, f"elements of an unknown type ({data_type})")
+
+
+def dtype_of(data_type: int, what: str) -> str:
+    """The dtype for an element type of ONNX; ValueError says that `what`, which ends in a verb, has none."""
+    if data_type not in DTYPE_OF_ONNX:
+        known = ", ".join(sorted({type_name(t) for t in DTYPE_OF_ONNX}))
+        raise ValueError(f"{what} {type_name(data_type)}; supported are {known}: convert the model to one of these")
+    return DTYPE_OF_ONNX[data_type]
 
 
 @dataclass(frozen=True)

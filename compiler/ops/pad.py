@@ -25,7 +25,8 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     for i, d in enumerate(x.shape):
         limit = {"constant": None, "edge": 0 if d == 0 else None, "reflect": max(d - 1, 0)}[mode]
         if limit is not None and max(pads[i], pads[i + x.rank]) > limit:
-            raise ValueError(f"{mode} padding of {d} elements by {max(pads[i], pads[i + x.rank])} is not defined")
+            size = max(pads[i], pads[i + x.rank])
+            raise ValueError(f"{mode} padding of {d} elements by {size} is not defined; {limit} are supported")
     if x.quant is not None:
         quantized.scalar(x.quant)
     return (x.with_shape(tuple(d + pads[i] + pads[i + x.rank] for i, d in enumerate(x.shape))),)
@@ -105,7 +106,10 @@ def _periodic(b: Builder, x: Value, pads: Sequence[int], mode: str) -> Value:
         if not before and not after:
             continue
         if not extent or before + extent + after > MAX_TENSOR_BYTES // 8:
-            raise ValueError(f"{mode} padding of {extent} elements by {before} and {after} is not possible")
+            raise ValueError(
+                f"{mode} padding of {extent} elements by {before} and {after} is not possible; "
+                "pad what has elements, and less"
+            )
         places = np.arange(-before, extent + after)
         if mode == "wrap":
             places %= extent

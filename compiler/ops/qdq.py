@@ -192,7 +192,10 @@ def _dequantize_linear(b: Builder, node: OnnxNode) -> Value:
         raise ValueError(f"it dequantizes {x.type.dtype}; {', '.join(_CODES)} are supported")
     if not _is_known(scale, zero) or (x.type.quant is None and _computes(b, x, scale)):
         if x.type.quant is not None:
-            raise ValueError("it reads codes of a known quantization with a scale that is computed at run time")
+            raise ValueError(
+                "it reads codes of a known quantization with a scale that is computed at run time; "
+                "the scale must be a constant"
+            )
         return _explicit(b, node, x)
     quant = quant_of(b, scale, zero, dtype, max(x.type.rank, 1), node.integer("axis", 1))
     return b.map(In(0), attach(b, x, quant))

@@ -152,8 +152,10 @@ def emit_recurrent(b: Builder, node: OnnxNode, kind: Kind) -> Sequence[Value]:
     names = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
     directions = names.get(node.text("direction", "forward"))
     x, w, r = (node.input(i) for i in range(3))
-    if directions is None or any(v.type.rank != 3 or v.type.dtype != "float32" for v in (x, w, r)):
-        raise ValueError("it takes float32 X, W and R of three dimensions and a direction that ONNX knows")
+    if directions is None:
+        raise ValueError(f"its direction is {node.text('direction')!r}; {', '.join(names)} are supported")
+    if wrong := next((v for v in (x, w, r) if v.type.rank != 3 or v.type.dtype != "float32"), None):
+        raise ValueError(f"X, W and R must be float32 of 3 dimensions, not {wrong.type.dtype}{list(wrong.type.shape)}")
     x = b.transpose(x, (1, 0, 2)) if batch_first else x
     steps, batch, _ = x.type.shape
     hidden = r.type.shape[-1]

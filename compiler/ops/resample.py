@@ -101,7 +101,11 @@ def _places(axis: Axis, rule: Rule) -> tuple[Array, Array]:
         if kind == "half_pixel_symmetric":
             at = before * half * (one - np.float32(axis.after) / width) + at
     else:
-        raise ValueError(f"its coordinate_transformation_mode {kind!r} is unknown")
+        raise ValueError(
+            f"its coordinate_transformation_mode {kind!r} is unknown; "
+            "half_pixel, pytorch_half_pixel, half_pixel_symmetric, align_corners, asymmetric and tf_crop_and_resize "
+            "are supported"
+        )
     return at, np.zeros(axis.after, np.bool_)
 
 
@@ -116,7 +120,7 @@ _ROUNDINGS: dict[str, Callable[[Array], Array]] = {
 def _nearest(axis: Axis, rule: Rule) -> Array:
     """The input index that each output index copies."""
     if rule.rounding not in _ROUNDINGS:
-        raise ValueError(f"its nearest_mode {rule.rounding!r} is unknown")
+        raise ValueError(f"its nearest_mode {rule.rounding!r} is unknown; {', '.join(_ROUNDINGS)} are supported")
     at = _ROUNDINGS[rule.rounding](_places(axis, rule)[0].astype(np.float64))
     return np.clip(at, 0, axis.before - 1).astype(np.int64)
 
@@ -124,14 +128,17 @@ def _nearest(axis: Axis, rule: Rule) -> Array:
 def _weights(axis: Axis, rule: Rule) -> Array:
     """[after, before]: what each input element counts in each output element; float32."""
     if axis.before * axis.after > MAX_WEIGHTS:
-        raise ValueError(f"it resizes {axis.before} to {axis.after} elements; their product exceeds {MAX_WEIGHTS}")
+        raise ValueError(
+            f"it resizes {axis.before} to {axis.after} elements; "
+            f"a product of up to {MAX_WEIGHTS} is supported: resize in two steps"
+        )
     reach, curve = {"linear": (1, _linear), "cubic": (2, lambda x: _cubic(x, rule.a))}[rule.mode]
     shrink = min(axis.scale, 1.0) if rule.antialias else 1.0  # a wider curve, so that every input element counts
     at = _places(axis, rule)[0].astype(np.float64)
     left = np.ceil(at) - 1
     first = floor(-reach / shrink) + 1
     if (2 - 2 * first) * axis.after > MAX_WEIGHTS:
-        raise ValueError(f"its scale {axis.scale} is too small")
+        raise ValueError(f"its scale {axis.scale} is too small for antialias; resize in two steps")
     taps = np.arange(first, 2 - first)
     weights = curve(np.abs((taps - (at - left)[:, None]) * shrink))
     indices = (left[:, None] + taps).astype(np.int64)

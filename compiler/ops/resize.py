@@ -200,7 +200,10 @@ def _resize(b: Builder, node: OnnxNode) -> Value:
 def _keep_aspect_ratio(sizes: Array, before: Sequence[int], policy: str) -> tuple[Array, Array]:
     """(scales, sizes) with the one scale with which no size is larger, or smaller, than asked for."""
     if policy not in ("not_larger", "not_smaller"):
-        raise ValueError(f"its keep_aspect_ratio_policy {policy!r} is unknown")
+        raise ValueError(
+            f"its keep_aspect_ratio_policy {policy!r} is unknown; "
+            "stretch, not_larger and not_smaller are supported"
+        )
     if any(is_symbolic(v) for v in (*sizes, *before)):
         raise ValueError(f"its keep_aspect_ratio_policy is {policy!r}, but a run decides its sizes: give it fixed ones")
     if len(sizes) != len(before) or 0 in before:
@@ -225,7 +228,10 @@ def _emit(b: Builder, x: Value, rule: Rule, scales: Array | None, sizes: Array |
         raise ValueError(f"its mode is {rule.mode!r}; nearest, linear and cubic are supported")
     before = x.type.shape
     if scales is not None and not np.all(np.isfinite(scales) & (scales > 0) & (scales < 2**20)):
-        raise ValueError(f"its scales {scales.tolist()} are not sensible factors")
+        raise ValueError(
+            f"its scales {scales.tolist()} are not sensible factors; "
+            f"positive ones below {2**20} are supported"
+        )
     if sizes is not None:
         after = tuple(sizes)
     else:

@@ -108,7 +108,10 @@ def _roi_align(b: Builder, node: OnnxNode) -> Value:
     coordinates = node.text("coordinate_transformation_mode", "half_pixel" if node.opset >= 16 else "output_half_pixel")
     mode, samples = node.text("mode", "avg"), node.integer("sampling_ratio", 0)
     if coordinates not in ("half_pixel", "output_half_pixel") or mode not in MODES:
-        raise ValueError(f"its coordinates are {coordinates!r} and its mode {mode!r}; ONNX knows no such")
+        raise ValueError(
+            f"its coordinates are {coordinates!r} and its mode {mode!r}; "
+            f"half_pixel and output_half_pixel, and {' and '.join(MODES)} are supported"
+        )
     if not 0 <= samples <= MAX_SAMPLES:
         raise ValueError(f"its sampling_ratio is {samples}; 0 to {MAX_SAMPLES} are supported")
     return b.emit(

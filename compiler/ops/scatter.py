@@ -38,7 +38,7 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     if x.quant is not None and (reduction != "none" or x.quant.axis is not None):
         raise ValueError("its reduction must be none, and the quantization per tensor, for a quantized tensor")
     if x.dtype == "bool" and reduction != "none":
-        raise ValueError(f"bool has no reduction {reduction!r}")
+        raise ValueError(f"bool has no reduction {reduction!r}; none is supported: cast to int32")
     return (x,)
 
 

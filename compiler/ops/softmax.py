@@ -27,7 +27,7 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
             raise ValueError(f"its input must be floating point or quantized, not {x.dtype}")
         return (x,)
     if log:
-        raise ValueError("a quantized tensor has no log softmax")
+        raise ValueError("its input is quantized; log softmax of floating point is supported: dequantize it")
     if x.shape[int_attr(node, "axis")] > SOFTMAX_LIMIT:
         raise ValueError(f"a quantized softmax is over at most {SOFTMAX_LIMIT} elements")
     quantized.scalar(x.quant)
