@@ -59,7 +59,7 @@ _ADVICE = {
         "ONNX Runtime made it for the machine that saved the model: save it with graph_optimization_level = "
         "ORT_ENABLE_EXTENDED"
     ),
-    "BeamSearch|GreedySearch|Sampling": (
+    r"BeamSearch|GreedySearch|\.Sampling": (
         "it runs a model in a loop: compile its decoder alone, and choose the tokens outside"
     ),
     r"\.(DecoderMasked|Packed|Paged|Longformer|QOrdered)": "only GPUs have it: optimize the model for a CPU",
