@@ -7,6 +7,9 @@ looks at the bits.
 from .builder import BITS, Register, Value, bitcast, const, intrinsic
 from .tir import tirx
 
+SUM_BYTES = 32
+"""Of the vectors in which the floats of a row are summed up, whatever a register holds: targets add in one order."""
+
 
 def element_type(value: Value) -> str:
     """`float32` for a vector or scalar of float32."""
@@ -25,6 +28,11 @@ def llvm_float(name: str, lanes: int, *args: Value) -> Value:
     if dtype not in ("float32", "float64"):
         raise ValueError(f"{name} has no code for {dtype}; only for float32 and float64")
     return _intrinsic(name, dtype, lanes, *args)
+
+
+def fma(lanes: int, a: Value, b: Value, c: Value) -> Value:
+    """a * b + c with one rounding, on every target."""
+    return llvm_float("fma", lanes, a, b, c)
 
 
 def fenced(lanes: int, x: Value) -> Value:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..ir.elementary import exp, log
 from .builder import Builder, Register, Value, const, define, i64, splat
+from .floating import fenced, fma
 from .isa import Isa
 from .lanes import vectors_of
 from .tir import tirx
@@ -53,7 +54,8 @@ def _normalize(b: Builder, lanes: int, x: Value, y: Value, channel: Value, first
     total = Register("float32", lanes, const(0.0, "float32", lanes))
     with b.range(first, last) as c:
         value = b.let(source.load(x + c * 4, "float32", lanes))
-        total.set(total.get() + value * value)
+        total.set(fma(lanes, value, value, total.get()))
     factor, beta, bias = (b.let(splat(b.param_float(name), lanes)) for name in ("factor", "beta", "bias"))
-    scale = exp(vectors_of(lanes), -beta * log(vectors_of(lanes), b.let(bias + factor * total.get())))
+    base = b.let(fma(lanes, factor, total.get(), bias))
+    scale = exp(vectors_of(lanes), fenced(lanes, -beta * log(vectors_of(lanes), base)))
     b.pointer("y").store(y + channel * 4, source.load(x + channel * 4, "float32", lanes) * scale, "float32", lanes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..ir.types import FLOATS
 from .builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
-from .floating import fenced, llvm_float
+from .floating import SUM_BYTES, fenced, fma, llvm_float
 from .isa import Isa
 from .naming import SHORT
 from .quantization import splat16
@@ -73,21 +73,22 @@ def _float_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
     """Mean, then the mean of squared differences, then the result: three passes over a row that is in the cache."""
     x, y, count = b.pointer("x"), b.pointer("y"), b.param("count")
     size, number = BITS[spec.dtype] // 8, b.let(cast(count, spec.dtype, 1))
-    spans = _spans(b, isa.lanes, count)
+    lanes = SUM_BYTES // size
+    spans = _spans(b, lanes, count)
 
-    def total(term: Callable[[int, Value], Value]) -> Value:
+    def total(added: Callable[[int, Value, Value], Value]) -> Value:
         sums = {n: Register(spec.dtype, n, const(0.0, spec.dtype, n)) for n, _, _ in spans}
         for n, begin, end in spans:
             with b.range(begin, end) as i:
-                sums[n].set(sums[n].get() + term(n, x.load(start + i * (n * size), spec.dtype, n)))
-        return horizontal(b, lambda s, e: s + e, sums[isa.lanes].get(), spec.dtype, isa.lanes, sums[1].get())
+                sums[n].set(added(n, sums[n].get(), x.load(start + i * (n * size), spec.dtype, n)))
+        return horizontal(b, lambda s, e: s + e, sums[lanes].get(), spec.dtype, lanes, sums[1].get())
 
-    mean = b.let(const(0.0, spec.dtype) if spec.rms else total(lambda n, e: e) / number)
+    mean = b.let(const(0.0, spec.dtype) if spec.rms else total(lambda n, s, e: s + e) / number)
 
     def centered(n: int, element: Value) -> Value:
         return element if spec.rms else element - splat(mean, n)
 
-    squares = total(lambda n, e: (lambda d: d * d)(b.let(centered(n, e))))
+    squares = total(lambda n, s, e: (lambda d: fma(n, d, d, s))(b.let(centered(n, e))))
     variance = b.let(squares / number + cast(b.param_float("epsilon"), spec.dtype, 1))
     inverse = b.let(const(1.0, spec.dtype) / llvm_float("sqrt", 1, variance))
     for n, begin, end in spans:
@@ -95,9 +96,9 @@ def _float_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
             at = b.let(i * (n * size))
             value = centered(n, x.load(start + at, spec.dtype, n)) * splat(inverse, n)
             if spec.scale:
-                value = value * b.pointer("scale").load(at, spec.dtype, n)
+                value = fenced(n, value) * b.pointer("scale").load(at, spec.dtype, n)
             if spec.bias:
-                value = value + b.pointer("bias").load(at, spec.dtype, n)
+                value = fenced(n, value) + b.pointer("bias").load(at, spec.dtype, n)
             y.store(start + at, value, spec.dtype, n)
 
 

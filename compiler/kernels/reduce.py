@@ -2,7 +2,7 @@
 
 With `inner` the lanes of a vector are the elements that stay (a global pool); a tile is a chunk of the inner elements
 of one outer index: tiles = outer * chunks. Without, `columns` are dense and become one number; a tile is one outer
-index. Sums of floats are taken in an order that does not depend on the tiling.
+index. Sums of floats are taken in an order that depends neither on the tiling nor on the target.
 
 With `inner`, up to 31 bytes behind the input may be read where there are fewer inner elements than lanes.
 """
@@ -17,7 +17,7 @@ from ..ir.types import FLOATS
 from . import integer
 from .blocks import channel_blocks, store_channels
 from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
-from .floating import llvm_float
+from .floating import SUM_BYTES, fma, llvm_float
 from .isa import Isa
 from .naming import SHORT
 from .quantization import requantize, splat16
@@ -70,10 +70,14 @@ def _combine(spec: ReduceSpec, lanes: int) -> tuple[float, _Combine]:
     """(initial value, how an element joins)."""
     add, multiply = partial(integer.wrapping(operator.add), lanes), partial(integer.wrapping(operator.mul), lanes)
     initial, join = identity(spec.kind, spec.dtype), _join(spec, lanes)
+
+    def add_square(s: Value, x: Value) -> Value:
+        return fma(lanes, x, x, s) if spec.dtype in FLOATS else add(s, multiply(x, x))
+
     members: dict[str, _Combine] = {
         "l1": lambda s, x: add(s, _absolute(spec.dtype, lanes, x)),
-        "l2": lambda s, x: add(s, multiply(x, x)),
-        "sum_square": lambda s, x: add(s, multiply(x, x)),
+        "l2": add_square,
+        "sum_square": add_square,
     }
     return initial, members.get(spec.kind, join)
 
@@ -159,7 +163,7 @@ def _row(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
 def _folded(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:
     """What the kind makes of all elements from byte `start` on."""
     size = BITS[spec.dtype] // 8
-    lanes = 4 * isa.lanes // size
+    lanes = (SUM_BYTES if spec.dtype in FLOATS else 4 * isa.lanes) // size
     x, (initial, combine), combine_one = b.pointer("x"), _combine(spec, lanes), _combine(spec, 1)[1]
     total = Register(spec.dtype, lanes, const(initial, spec.dtype, lanes))
     rest = Register(spec.dtype, 1, const(initial, spec.dtype))

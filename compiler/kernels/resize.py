@@ -14,6 +14,7 @@ from typing import Literal
 
 from .blocks import channel_blocks, store_channels
 from .builder import Builder, Value, const, define, i64, splat
+from .floating import fma
 from .isa import Isa
 from .memory import copy_run
 from .tir import tirx
@@ -107,6 +108,6 @@ def _mix_float(b: Builder, isa: Isa, corners: list[Value], x_weight: Value, y_we
     by_x, by_y = (b.let(splat(tirx.reinterpret("float32", weight), lanes)) for weight in (x_weight, y_weight))
     one = const(1.0, "float32", lanes)
     top_left, top_right, bottom_left, bottom_right = (x.load(corner, "float32", lanes) for corner in corners)
-    top = b.let(top_left * (one - by_x) + top_right * by_x)
-    bottom = b.let(bottom_left * (one - by_x) + bottom_right * by_x)
-    return top * (one - by_y) + bottom * by_y
+    top = b.let(fma(lanes, top_right, by_x, top_left * (one - by_x)))
+    bottom = b.let(fma(lanes, bottom_right, by_x, bottom_left * (one - by_x)))
+    return fma(lanes, bottom, by_y, top * (one - by_y))

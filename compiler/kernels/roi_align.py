@@ -6,7 +6,7 @@ A bin's channels are summed up (or their maximum kept) in y, sample by sample.
 from dataclasses import dataclass
 
 from .builder import BITS, Builder, Register, Value, const, define, i64, intrinsic
-from .floating import fenced
+from .floating import fenced, fma
 from .isa import Isa
 from .tir import tirx
 
@@ -139,8 +139,8 @@ class _RoiAlign:
             if is_max:
                 total.set(tirx.Select(tirx.EQ(number, i64(0)), smallest, before))
             for offset, weight in corners:
-                term = b.let(self.x.load(offset + c * 4, "float32") * weight)
-                total.set(tirx.max(total.get(), term) if is_max else total.get() + term)
+                pixel = b.let(self.x.load(offset + c * 4, "float32"))
+                total.set(tirx.max(total.get(), pixel * weight) if is_max else fma(1, pixel, weight, total.get()))
             self.y.store(target + c * 4, b.let(total.get()), "float32")
 
 

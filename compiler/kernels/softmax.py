@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..ir.elementary import exp, log
 from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
+from .floating import SUM_BYTES
 from .isa import Isa
 from .lanes import vectors_of
 from .quantization import requantize, splat16
@@ -50,7 +51,7 @@ def _body(b: Builder, spec: SoftmaxSpec, isa: Isa) -> None:
             if spec.dtype == "int8":
                 _int8_row(b, isa, x_row, y_row)
             else:
-                _float_row(b, isa, spec.log, x_row, y_row)
+                _float_row(b, spec.log, x_row, y_row)
 
 
 def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
@@ -95,8 +96,8 @@ def _int8_row(b: Builder, isa: Isa, x_row: Value, y_row: Value) -> None:
                 y.store(y_row + first + i, scratch.load(i, "int8"), "int8")
 
 
-def _float_row(b: Builder, isa: Isa, log_form: bool, x_row: Value, y_row: Value) -> None:
-    x, y, count, lanes = b.pointer("x"), b.pointer("y"), b.param("count"), isa.lanes
+def _float_row(b: Builder, log_form: bool, x_row: Value, y_row: Value) -> None:
+    x, y, count, lanes = b.pointer("x"), b.pointer("y"), b.param("count"), SUM_BYTES // 4
     largest = b.let(_maximum(b, "float32", lanes, x_row))
     whole = b.let(tirx.truncdiv(count, i64(lanes)))
     sums = {n: Register("float32", n, const(0.0, "float32", n)) for n in (lanes, 1)}
