@@ -1,6 +1,7 @@
 """The code of a static program: its instruction words by address, and the marks in it."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,16 +31,12 @@ class Image:
 
     @staticmethod
     def read(path: Path) -> "Image":
-        """The static AArch64 ELF program at `path`, whose header has been checked (`compiler/bundle/elf.py`)."""
-        data = path.read_bytes()
-        offset, (size, count) = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<HH", data, 54)
-        segments = []
-        for at in range(offset, offset + size * count, size):
-            kind, flags, start, address, _, length = struct.unpack_from("<IIQQQQ", data, at)
-            if kind == _PT_LOAD and flags & _EXECUTABLE:
-                words = struct.unpack_from(f"<{length // 4}I", data, start)
-                segments.append(Segment(address, words))
-        return Image(tuple(segments))
+        """The static AArch64 ELF program at `path`, whose header has been checked (`compiler/bundle/elf.py`); EdgeError
+        where it is cut off."""
+        try:
+            return Image(tuple(_segments(path.read_bytes())))
+        except struct.error:
+            raise EdgeError(f"{path} is cut off or damaged; compile the model again") from None
 
     def words(self, address: int, count: int) -> tuple[int, ...]:
         """The `count` instructions from `address` on; EdgeError where the program has none."""
@@ -59,3 +56,11 @@ class Image:
 
     def _find(self, word: int) -> list[int]:
         return [s.address + 4 * i for s in self.segments for i, found in enumerate(s.words) if found == word]
+
+
+def _segments(data: bytes) -> Iterator[Segment]:
+    (offset,), (size, count) = struct.unpack_from("<Q", data, 32), struct.unpack_from("<HH", data, 54)
+    for number in range(count):
+        kind, flags, start, address, _, length = struct.unpack_from("<IIQQQQ", data, offset + number * size)
+        if kind == _PT_LOAD and flags & _EXECUTABLE:
+            yield Segment(address, struct.unpack_from(f"<{length // 4}I", data, start))

@@ -10,20 +10,20 @@ from .costs import Cost, price
 from .count import count
 from .counts import OUTSIDE, Counts
 from .llvm import find_llvm
+from .models import Demand
 
 
 @dataclass(frozen=True)
 class Figures:
     """Of a step, of several, or of what the runtime does before the first; what it does between steps belongs to the
     step before. `instructions` are counted. Cycles are modelled: `cycles` in all, `misses` those for misses of caches,
-    `vector` those that the vector units, or loads that nothing issues beside, need at the least. `bounds`: cycles by
-    what bounds them."""
+    `demand` those that resources need of the others at the least, `bounds` those that each resource bounds."""
 
     macs: int
     instructions: int
     cycles: float
     misses: float
-    vector: float
+    demand: Demand
     bounds: dict[str, float]
 
     @property
@@ -90,8 +90,7 @@ def report(bundle: Bundle, core: Core) -> Report:
 
 def _figures(counts: Counts, step: int, macs: int, cost: Cost, beside: int = 0) -> Figures:
     instructions = counts.instructions_of(counts.in_step(step)) + beside
-    vector = cost.demand.mac + cost.demand.vector + cost.demand.alone
-    return Figures(macs, instructions, cost.cycles, cost.misses, vector, {cost.bound: cost.cycles})
+    return Figures(macs, instructions, cost.cycles, cost.misses, cost.demand, {cost.bound: cost.cycles})
 
 
 def added(parts: Iterable[Figures]) -> Figures:
@@ -104,6 +103,6 @@ def added(parts: Iterable[Figures]) -> Figures:
         instructions=sum(row.instructions for row in rows),
         cycles=sum(row.cycles for row in rows),
         misses=sum(row.misses for row in rows),
-        vector=sum(row.vector for row in rows),
+        demand=Demand.total((row.demand, 1) for row in rows),
         bounds=dict(bounds),
     )

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 
 from ...errors import EdgeError
 from . import counted
-from .console import Json, Verbose, add_row, emit, facts, note, progress, size, table
+from .console import Json, Verbose, add_row, emit, facts, progress, size, table
 
 if TYPE_CHECKING:
     from ...runtimes.devices import RunReport, StepTime
@@ -24,12 +24,16 @@ def bench_command(
     device: Annotated[
         str | None,
         typer.Option(
-            help="local, or a core to count for: qemu:cortex-a53, qemu:cortex-a55, qemu:cortex-a76, qemu:max. "
+            help="local, or a core to count for: qemu:cortex-a53, qemu:cortex-a55, qemu:cortex-a76, qemu:cortex-a710. "
             "Default: what can run it here."
         ),
     ] = None,
     count: Annotated[
-        bool, typer.Option("--count", help="Count instructions, which on qemu is what is done anyway.")
+        bool,
+        typer.Option(
+            "--count",
+            help="Count instructions under emulation, as every qemu device does; by itself, for a Cortex-A76.",
+        ),
     ] = False,
     threads: Annotated[int, typer.Option(min=0, max=64, help="Threads that compute; 0: one per CPU.")] = 1,
     repeat: Annotated[int, typer.Option(min=1, max=1_000_000, help="Inferences to time, after some to warm up.")] = 20,
@@ -56,7 +60,6 @@ def bench_command(
 
     opened = open_bundle(bundle)
     place = device or ("qemu:cortex-a76" if count else default_device(opened))
-    note(f"running on {place}")
     if count or place.startswith("qemu"):
         if threads != 1:
             raise EdgeError(f"instructions are counted for one thread, not for {threads or 'one per CPU'}")

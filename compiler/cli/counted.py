@@ -1,6 +1,7 @@
 """What `edgec bench` shows of counted instructions and modelled cycles."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -11,13 +12,13 @@ from .console import add_row, facts, plain, size, table
 if TYPE_CHECKING:
     from ...counting.report import Figures, Report
 
-KINDS = {"instructions": "counted", "cycles": "modelled", "misses": "modelled", "bound": "modelled"}
+KINDS = {"instructions": "counted", **dict.fromkeys(("cycles", "misses", "busy", "bound"), "modelled")}
 COLUMNS = (
-    *("k instr. (counted)", "k cycles (modelled)", "of all", "M MACs", "MACs/instr.", "MACs/cycle", "of peak"),
-    *("vector busy", "misses", "bound by"),
+    *("k instr. (counted)", "k cycles (modelled)", "of all", "M MACs", "per instr.", "per cycle", "of peak"),
+    *("MACs busy", "other busy", "ports busy", "misses", "bound by"),
 )
-"""Of all: share of the cycles. Vector busy: share of the cycles without misses that the vector units need at the least,
-with loads that nothing issues beside. Misses: share of the cycles that misses of caches cost."""
+"""Of all: share of the inference's cycles. Busy: shares of the row's cycles for which the vector units are taken at the
+least by multiply-accumulates and by other instructions, and the memory ports. Misses: what misses of caches cost."""
 MOST_EXPENSIVE = 10
 """Steps that the page in markdown shows."""
 
@@ -47,6 +48,7 @@ def _figures(figures: "Figures") -> dict[str, Any]:
         "instructions": figures.instructions,
         "cycles": round(figures.cycles),
         "misses": round(figures.misses),
+        "busy": {name: round(cycles) for name, cycles in asdict(figures.demand).items()},
         "bound": figures.bound,
     }
 
@@ -97,15 +99,16 @@ def _lines(header: Row, rows: Iterable[Row]) -> list[str]:
 
 
 def _cells(report: "Report", figures: "Figures") -> Row:
+    demand = figures.demand
     return (
         f"{figures.instructions / 1e3:,.1f}",
         f"{figures.cycles / 1e3:,.1f}",
-        _percent(figures.cycles, report.total.cycles),
+        f"{100 * figures.cycles / max(1.0, report.total.cycles):.1f} %",
         f"{figures.macs / 1e6:.2f}",
         _ratio(figures.macs, figures.instructions),
         _ratio(figures.macs, figures.cycles),
         _of_peak(report, figures),
-        _percent(figures.vector, figures.cycles - figures.misses),
+        *(_percent(part, figures.cycles) for part in (demand.mac, demand.vector, demand.memory)),
         _percent(figures.misses, figures.cycles),
         figures.bound,
     )
@@ -116,7 +119,7 @@ def _of_peak(report: "Report", figures: "Figures") -> str:
 
 
 def _percent(part: float, whole: float) -> str:
-    return f"{100 * part / max(1.0, whole):.1f} %"
+    return f"{100 * part / max(1.0, whole):.0f} %"
 
 
 def _ratio(part: float, whole: float) -> str:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from edgec.compiler.cli import app as cli
 from edgec.compiler.cli import console
 from edgec.compiler.driver import compile_model
+from edgec.compiler.ir.extent import symbol
 from edgec.counting.llvm import find_llvm
 from edgec.runtimes.devices import qemu
 
@@ -128,3 +129,30 @@ def test_without_qemu_it_names_the_package(
     monkeypatch.setattr(qemu.shutil, "which", lambda name: None)  # type: ignore[attr-defined]
     said = refusal(runner, bundles["arm64"], "--count")
     assert "qemu-aarch64 is needed" in said and "apt-get install -y qemu-user" in said
+
+
+@pytest.mark.slow
+def test_steps_of_a_loop_and_of_a_range_of_shapes_are_told_apart(runner: CliRunner, tmp_path: Path) -> None:
+    """Such a session has its own copy of the steps, and runs some of them many times: here exp, nine times."""
+    x, y, s, t = (helper.make_tensor_value_info(name, 1, ["n", 16]) for name in "xyst")
+    turn, c, d = (helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", 7), ("c", 9), ("d", 9)))
+    nodes = [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Exp", ["s"], ["t"], "exp")]
+    body = helper.make_graph(nodes, "body", [turn, c, s], [d, t])
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Mul", ["largest", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "nine"], ["number"]),
+        helper.make_node("Cast", ["number"], ["trips"], to=7),
+        helper.make_node("Loop", ["trips", "", "x"], ["z"], "loop", body=body),
+        helper.make_node("Exp", ["x"], ["once"], "once"),
+        helper.make_node("Add", ["z", "once"], ["y"], "last"),
+    ]
+    constants = [helper.make_tensor(name, 1, [], [value]) for name, value in (("zero", 0.0), ("nine", 9.0))]
+    model = tmp_path / "model.onnx"
+    graph = helper.make_graph(nodes, "g", [x], [y], constants)
+    model.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+    compile_model(model, target="arm64-neon", shapes={"x": (symbol("n", 1, 64, 1), 16)}, output=tmp_path / "model.edge")
+    steps = bench(runner, tmp_path / "model.edge", "--count", "--profile")["steps"]
+    assert all(step["instructions"] > 0 for step in steps)
+    nine, one = (sum(s["instructions"] for s in steps if s["name"] == name) for name in ("t", "once"))
+    assert nine == pytest.approx(9 * one, rel=0.05)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from edgec.compiler.bundle.manifest import PRECISIONS
+from edgec.counting.cores import CORES
 from edgec.counting.counts import OUTSIDE
 from edgec.counting.image import Image
 from edgec.errors import EdgeError
-from edgec.tests.counting.programs import A76, count_program
+from edgec.tests.counting.programs import count_program
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-aarch64") is None, reason="qemu-user is not installed")
 
@@ -81,6 +83,18 @@ def test_an_address_outside_the_code_is_named(tmp_path: Path) -> None:
         Image.read(tmp_path / "program").words(16, 2)
 
 
-def test_caches_are_powers_of_two() -> None:
-    for cache in (A76.l1, A76.l2):
-        assert cache.kib * 1024 % (LINES * cache.ways) == 0
+def test_a_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    count_program(tmp_path, "    nop")
+    whole = (tmp_path / "program").read_bytes()
+    for size in (50, 64, 100):
+        (tmp_path / "part").write_bytes(whole[:size])
+        with pytest.raises(EdgeError, match="part is cut off or damaged"):
+            Image.read(tmp_path / "part")
+
+
+def test_every_core_has_caches_that_the_plugin_takes_and_a_peak_for_each_precision() -> None:
+    for core in CORES.values():
+        for cache in (core.l1, core.l2):
+            sets = cache.kib * 1024 / (LINES * cache.ways)
+            assert sets == int(sets) and int(sets).bit_count() == 1
+        assert set(core.peak) == set(PRECISIONS)
