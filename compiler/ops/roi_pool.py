@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..ir.expr import Expr, In, call, clip
+from ..ir.expr import Expr, In, call
+from ..ir.extent import largest
 from ..ir.graph import Value
 from .builder import Builder
+from .indices import nearest
 from .onnx_node import OnnxNode, onnx_op
 from .slice import emit_slice, whole
 
@@ -27,10 +29,10 @@ def _max_roi_pool(b: Builder, node: OnnxNode) -> Value:
     regions = rois.type.shape[0]
     if len(pooled) != 2 or min(pooled) < 1:
         raise ValueError(f"its pooled_shape is {list(pooled)}; two positive numbers are needed")
-    if (elements := regions * c * height * width * pooled[1]) > LARGEST:
+    if (elements := largest(regions * c * height * width * pooled[1])) > LARGEST:
         raise ValueError(f"its bins read {elements} elements; at most {LARGEST} are supported")
     columns = [b.reshape(emit_slice(b, rois, [whole(regions), range(k, k + 1)]), (regions,)) for k in range(5)]
-    image = b.map(call("cast", clip(In(0), 0.0, float(n - 1)), dtype="int64"), columns[0])
+    image = b.map(nearest(call("cast", In(0), dtype="int64"), n), columns[0])
     picked, scale = b.emit("gather", x, image, axis=0), node.number("spatial_scale", 1.0)
     ends = [[b.map(_rounded(call("mul", In(0), scale)), columns[k]) for k in (axis, axis + 2)] for axis in (2, 1)]
     rows, places = (_bins(b, ends[axis], pooled[axis], x.type.shape[2 + axis]) for axis in range(2))
@@ -50,13 +52,14 @@ def _rounded(x: Expr) -> Expr:
 
 def _bins(b: Builder, ends: Sequence[Value], count: int, extent: int) -> tuple[Value, Value]:
     """The first pixels of bins [regions, count] and those behind their last ones; `ends` are the regions' own."""
-    begin, number = In(0), In(2)
+    begin, number, limit = In(0), In(2), In(3)
     size = call("div", call("max", call("add", call("sub", In(1), begin), 1.0), 1.0), float(count))
     low = call("add", call("floor", call("mul", number, size)), begin)
     high = call("add", call("ceil", call("mul", call("add", number, 1.0), size)), begin)
     operands = [b.reshape(end, (*end.type.shape, 1)) for end in ends]
-    numbers = b.constant(np.arange(count, dtype=np.float32))
-    first, last = (b.map(clip(expr, 0.0, float(extent)), *operands, numbers) for expr in (low, high))
+    operands.append(b.constant(np.arange(count, dtype=np.float32)))
+    operands.append(b.map(call("cast", In(0), dtype="float32"), b.integers(np.array(extent, object))))
+    first, last = (b.map(call("min", call("max", expr, 0.0), limit), *operands) for expr in (low, high))
     return first, last
 
 
@@ -64,7 +67,8 @@ def _largest(b: Builder, x: Value, bins: tuple[Value, Value], shape: tuple[int, 
     """The largest elements of `x` along `axis` within bins, whose bounds get `shape` to go with it."""
     line = [1] * len(shape)
     line[axis] = x.type.shape[axis]
-    places = b.constant(np.arange(line[axis], dtype=np.float32).reshape(line))
+    counted = b.constant(np.arange(largest(line[axis]), dtype=np.float32))
+    places = b.reshape(emit_slice(b, counted, [whole(line[axis])]), line)
     low, high = (b.reshape(bound, shape) for bound in bins)
     inside = call("where", call("le", In(2), In(1)), call("where", call("lt", In(1), In(3)), In(0), _LOWEST), _LOWEST)
     return b.emit("reduce", b.map(inside, x, places, low, high), kind="max", axes=(axis,), keepdims=False)
