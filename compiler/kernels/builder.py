@@ -71,7 +71,7 @@ class Register:
 
     def __init__(self, dtype: str, lanes: int, value: Value | None = None) -> None:
         self.dtype, self.lanes = dtype, lanes
-        self._buffer = tb.alloc_buffer((lanes,), dtype, scope="local")
+        self._buffer = tb.alloc_buffer((lanes,), dtype, scope="local", layout=None)
         self._index = 0 if lanes == 1 else tirx.Ramp(0, 1, lanes)
         if value is not None:
             self.set(value)
@@ -149,7 +149,7 @@ class Builder:
 
     def stack(self, count: int) -> Pointer:
         """`count` bytes of stack memory."""
-        return Pointer(tb.alloc_buffer((count,), "int8", scope="local"))
+        return Pointer(tb.alloc_buffer((count,), "int8", scope="local", layout=None))
 
     @contextmanager
     def range(self, begin: Value, end: Value) -> Iterator[Value]:

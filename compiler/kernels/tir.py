@@ -12,7 +12,9 @@ class _Lazy:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(importlib.import_module(self._name), attribute)
+        value = getattr(importlib.import_module(self._name), attribute)
+        setattr(self, attribute, value)  # the next use finds it without asking here
+        return value
 
 
 tirx: Any = _Lazy("tvm.tirx")
