@@ -73,11 +73,20 @@ def _inferred(model: Model, shapes: Mapping[str, Sequence[int]]) -> Model:
         return model
 
 
+def _with_types(model: Model, shapes: Mapping[str, Sequence[int]]) -> Sequence[onnx.ValueInfoProto]:
+    """The model's outputs. Where one is declared without an element type, with those that ONNX infers."""
+    outputs: Sequence[onnx.ValueInfoProto] = model.proto.graph.output
+    if all(o.type.tensor_type.elem_type != onnx.TensorProto.UNDEFINED for o in outputs):
+        return outputs
+    inferred: Sequence[onnx.ValueInfoProto] = _inferred(model, shapes).proto.graph.output
+    return inferred
+
+
 class _Conversion:
     """The state of one import."""
 
     def __init__(self, model: Model, problems: list[Problem] | None = None) -> None:
-        self.graph = model.proto.graph
+        self.model, self.graph = model, model.proto.graph
         names = {name for node in self.graph.node for name in (*node.input, *node.output)}
         names.update(i.name for i in (*self.graph.input, *self.graph.output))
         names.update(t.name for t in self.graph.initializer)
@@ -88,7 +97,7 @@ class _Conversion:
     def run(self, shapes: Mapping[str, Sequence[int]]) -> Graph:
         inputs = self._inputs(shapes)
         self.scope.run()
-        outputs = self._outputs()
+        outputs = self._outputs(shapes)
         return Graph(self.graph.name or "model", inputs, outputs, _live(self.builder.nodes, outputs))
 
     def _inputs(self, shapes: Mapping[str, Sequence[int]]) -> list[Value]:
@@ -106,9 +115,9 @@ class _Conversion:
                 self.values[value.name] = self.builder.map(call("cast", In(0), dtype="float32"), value)
         return inputs
 
-    def _outputs(self) -> list[Value]:
+    def _outputs(self, shapes: Mapping[str, Sequence[int]]) -> list[Value]:
         outputs: list[Value] = []
-        for declared in self.graph.output:
+        for declared in _with_types(self.model, shapes):
             if self.scope.lookup(declared.name) is None:
                 raise EdgeError(f"nothing computes the model's output {declared.name!r}")
             if any(v.name == declared.name for v in outputs):
@@ -125,7 +134,7 @@ class _Conversion:
         if elem_type == onnx.TensorProto.UNDEFINED and value.type.quant is not None:
             raise EdgeError(
                 f"the model's output {declared.name!r} is quantized, but declared without an element type, so that "
-                "int8 and uint8 look alike; declare it (onnx.shape_inference does)"
+                "int8 and uint8 look alike, and ONNX cannot infer it; declare it"
             )
         b.begin(declared.name, declared.name)
         interface = value

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ..ir.expr import Expr, In, call
 from ..ir.graph import Value
 from .builder import Builder
-from .onnx_node import OnnxNode, dtype_of, onnx_op
+from .onnx_node import FLOAT16, OnnxNode, dtype_of, onnx_op
 
 _UNARY = {
     "Abs": "abs", "Neg": "neg", "Exp": "exp", "Log": "log", "Sqrt": "sqrt", "Floor": "floor", "Ceil": "ceil",
@@ -122,4 +122,13 @@ def _where(b: Builder, node: OnnxNode) -> Value:
 def _cast(b: Builder, node: OnnxNode) -> Value:
     x = node.input(0)
     dtype = node.input(1).type.dtype if node.op_type == "CastLike" else dtype_of(node.integer("to"), "it casts to")
+    if node.op_type == "Cast" and node.integer("to") == FLOAT16:
+        return b.map(half_rounded(In(0), x.type.dtype), x)
     return x if dtype == x.type.dtype else b.map(call("cast", In(0), dtype=dtype), x)
+
+
+def half_rounded(x: Expr, dtype: str) -> Expr:
+    """`x` of `dtype` as the nearest float16 (half to even, infinite beyond 65504), in the float32 that it is computed
+    with. float64 is rounded to float32 before."""
+    single = x if dtype == "float32" else call("cast", x, dtype="float32")
+    return call("cast", call("cast", single, dtype="float16"), dtype="float32")

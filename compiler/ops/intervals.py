@@ -90,6 +90,6 @@ def _called(expr: Call, args: Sequence[Interval]) -> Interval:
             return Interval(most(a.low, b.low), most(a.high, b.high))
         case "where", (_, a, b):
             return _union([a, b])
-        case "cast", (a,):
+        case "cast", (a,) if expr.dtype != "float16":  # which rounds integers
             return a
     return _all_of("")

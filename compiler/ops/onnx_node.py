@@ -48,6 +48,9 @@ DTYPE_OF_ONNX: dict[int, str] = {
 }  # fmt: skip
 """`TensorProto.DataType` -> the dtype it has in the IR. float16 is computed in float32."""
 
+FLOAT16 = 10
+"""`TensorProto.FLOAT16`."""
+
 
 _NAMES: Mapping[int, str] = DTYPE_OF_ONNX | {
     8: "string", 10: "float16", 14: "complex64", 15: "complex128", 16: "bfloat16", 17: "float8e4m3fn",
