@@ -1,5 +1,7 @@
 """GroupQueryAttention after a past of any length, and what it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -8,6 +10,7 @@ from edgec import EdgeError
 from edgec.compiler.driver import compile_model
 from edgec.compiler.importer import import_onnx
 from edgec.compiler.ir.extent import symbol
+from edgec.compiler.ops.reference import run_graph
 from edgec.tests.compiler.importer.contrib.group_query import GROUPS, SIZE, group_query
 from edgec.tests.compiler.importer.contrib.nodes import Draw, close, declare, model_of, run_bundle, session_of
 
@@ -32,11 +35,28 @@ def test_after_any_past(tmp_path) -> None:
             close(found[result.name], want, 0, f"{result.name} after {rows} rows")
 
 
+def test_norms_of_queries_and_keys() -> None:
+    """ONNX Runtime has them on other machines than a CPU: it gets rows that are normalized already."""
+    d = Draw()
+    node = group_query(d, 4, [6], 7, queries=3, rotary=True)
+    norms = d.normal(SIZE), d.normal(SIZE)
+    rows = [a.reshape(1, 3, -1, SIZE).astype(np.float64) for a in node.inputs[:2]]
+    rows = [a / np.sqrt((a * a).mean(-1, keepdims=True) + 1e-3) * w for a, w in zip(rows, norms, strict=True)]
+    normal = [a.reshape(1, 3, -1).astype(np.float32) for a in rows]
+    model, feeds = model_of([replace(node, inputs=[*normal, *node.inputs[2:]])])
+    wanted = session_of(model).run(None, feeds)
+    given = replace(node, inputs=[*node.inputs, *norms], attributes={**node.attributes, "qk_norm_epsilon": 1e-3})
+    model, feeds = model_of([given])
+    declare(model, wanted)
+    for name, want in zip(("n0_o0", "n0_o1", "n0_o2"), wanted, strict=True):
+        close(run_graph(import_onnx(model), feeds)[name], want, 0, name)
+
+
 @pytest.mark.parametrize(
     ("total", "more", "message"),
     [
         (90, {}, "its total length is 90, for 1 queries and a past of 4 rows"),
-        (5, {"smooth_softmax": 1}, "it has a head sink"),
+        (5, {"sliding_window_cache": 1, "local_window_size": 2}, "its cache slides"),
     ],
 )
 def test_refused(total, more, message) -> None:
