@@ -15,13 +15,16 @@ from .functions import Key, called, key_of, local_functions, opsets_of, standard
 from .model import Model
 from .shapes import states_output_shapes, static_types
 from .support import MAX_NESTING, Problem, domain_of, listed, missing_ops, node_name, op_name, subgraphs, unknown_op
-from .tensors import array_of
+from .tensors import array_of, codes_of, has_few_bits
 
 MAX_INNER_NODES = 2**16
 """Nodes of subgraphs and functions that are imported in all, each time that one is."""
 
 MAX_CALLS = 32
 """Functions within functions."""
+
+_READ_FEW_BITS = ("DequantizeLinear", "GatherBlockQuantized")
+"""What takes integers of less than 8 bits, which are held as int8 or uint8."""
 
 
 class Unknown(EdgeError):
@@ -92,6 +95,7 @@ class Scope:
         if context.problems is None and (unsupported := missing_ops(self.opsets, self._nodes, context.functions)):
             raise EdgeError(listed(unsupported))
         self._unknown: set[str] = set()
+        self._few_bits = {t.name for t in graph.initializer if has_few_bits(t)}
         self._initializers()
 
     def run(self) -> None:
@@ -131,6 +135,12 @@ class Scope:
             return value
         return self.builder.capture(value)
 
+    def _has_few_bits(self, name: str) -> bool:
+        """Whether `name` is an initializer, here or further out, that is read as codes wider than the model says."""
+        if name in self.values or self.outer is None or self._is_body:
+            return name in self._few_bits
+        return self.outer._has_few_bits(name)
+
     def define(self, name: str, value: Value, where: str) -> None:
         """Call `value` `name`; a name is given once."""
         if name in self.values:
@@ -142,7 +152,8 @@ class Scope:
             if tensor.name in self.values:
                 raise EdgeError(f"two initializers are called {tensor.name!r}; names must be unique")
             if tensor.name in self._read:
-                data = array_of(tensor, self.context.model.folder, f"the initializer {tensor.name!r}")
+                decode = codes_of if has_few_bits(tensor) else array_of
+                data = decode(tensor, self.context.model.folder, f"the initializer {tensor.name!r}")
                 name = tensor.name if self.outer is None else self.builder.claim(tensor.name)
                 self.values[tensor.name] = constant(name, data)
 
@@ -150,6 +161,9 @@ class Scope:
         """Import one node; whatever its rule objects to is reported with the node's name."""
         where = f"{proto.op_type} node {name!r}"
         outputs = [name if name in self._read else "" for name in proto.output]
+        if proto.op_type not in _READ_FEW_BITS and (packed := next(filter(self._has_few_bits, proto.input), None)):
+            known = " and ".join(_READ_FEW_BITS)
+            raise EdgeError(f"{where} reads {packed!r}, whose elements have less than 8 bits; {known} may do so")
         inputs = [self._operand(i, where) for i in proto.input]
         self.builder.begin(name, next(filter(None, outputs), name))
         try:

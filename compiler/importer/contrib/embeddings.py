@@ -1,5 +1,6 @@
 """What tokens and their places become."""
 
+from ...ops.onnx_node import MICROSOFT
 from .call import Call
 from .registry import function
 from .text import counted, ints, scalar
@@ -42,3 +43,19 @@ def _rotary_embedding(c: Call) -> str:
         lines = counted("steps", length) + ints("all", batch, length)
         lines += "line = Add(places, steps)\n at = Expand(line, all)\n"
     return lines + f"y = RotaryEmbedding<{', '.join(f'{k} = {int(v)}' for k, v in names.items())}>(x, cos, sin, at)"
+
+
+@function(
+    "QEmbedLayerNormalization",
+    "ids, segments, words, positions, kinds, gamma, beta, mask, words_s, positions_s, kinds_s, gamma_s, beta_s, "
+    "words_z, positions_z, kinds_z, gamma_z, beta_z",
+    "y, lengths",
+)
+def _quantized_embed_layer_normalization(c: Call) -> str:
+    names = ("words", "positions", "kinds", "gamma", "beta")
+    lines, given = "", {name: f"{name}_real" if c.has(i) else '""' for i, name in enumerate(names, 2)}
+    for name, real in given.items():
+        lines += f"{real} = DequantizeLinear({name}, {name}_s, {name}_z)\n" if real != '""' else ""
+    optional = [name if c.has(i) else '""' for i, name in ((1, "segments"), (7, "mask"))]
+    operands = ", ".join(["ids", optional[0], *given.values(), optional[1]])
+    return lines + f"y, lengths = {MICROSOFT}.EmbedLayerNormalization{c.given(epsilon='epsilon')}({operands})"

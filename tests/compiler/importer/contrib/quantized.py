@@ -132,10 +132,43 @@ def dynamic_quantize_lstm(d: Draw) -> Iterator[Case]:
 @family
 def few_bits(d: Draw) -> Iterator[Case]:
     k, n, block, blocks = 40, 6, 16, 3
-    for bits in (4, 8):
+    for bits in (2, 4, 8):
         packed, scales = d.codes(np.uint8, n, blocks, block * bits // 8), d.normal(n * blocks)
         inputs = [d.normal(S, k), packed, scales]
         more: dict[str, Any] = {"K": k, "N": n, "bits": bits, "block_size": block, "accuracy_level": 1}
         yield case("MatMulNBits", inputs, constants=(1, 2), **more)
         points = d.codes(np.uint8, n * ((blocks * bits + 7) // 8))
         yield case("MatMulNBits", [*inputs, points], constants=(1, 2, 3), **more)
+
+
+@family
+def bitsandbytes(d: Draw) -> Iterator[Case]:
+    k, n, block = 32, 6, 16
+    for kind in (0, 1):
+        inputs = [d.normal(S, k), d.codes(np.uint8, n * k // 2), d.normal(n * k // block)]
+        yield case("MatMulBnb4", inputs, constants=(1, 2), K=k, N=n, block_size=block, quant_type=kind)
+
+
+@family
+def gathered_blocks(d: Draw) -> Iterator[Case]:
+    rows, extent, block, indices = 9, 64, 16, d.whole(np.int64, -9, 9, 2, 3)
+    for bits in (4, 8):
+        blocks, held = extent // block, 8 // bits
+        data, scales = d.codes(np.uint8, rows, extent // held), d.normal(rows, blocks)
+        more: dict[str, Any] = {"bits": bits, "block_size": block, "gather_axis": 0, "quantize_axis": 1}
+        yield case("GatherBlockQuantized", [data, indices, scales], constants=(0, 2), **more)
+        zeros = d.codes(np.uint8, rows, blocks // held)
+        yield case("GatherBlockQuantized", [data, indices, scales, zeros], constants=(0, 2, 3), **more)
+
+
+@family
+def quantized_embeddings(d: Draw) -> Iterator[Case]:
+    ids, mask = d.whole(np.int32, 0, 30, B, S), (np.arange(S) < np.array([[3], [5]])).astype(np.int32)
+    tables = [d.codes(np.uint8, rows, H) for rows in (30, 9, 2)] + [d.codes(np.uint8, H) for _ in range(2)]
+    scales, zeros = [f(v) for v in d.rng.uniform(0.01, 0.03, 5)], [zero(np.uint8, v) for v in (-9, 0, 4, 20, 7)]
+    words, positions, kinds, *affine = tables
+    inputs = [ids, d.whole(np.int32, 0, 2, B, S), words, positions, kinds, *affine, mask, *scales, *zeros]
+    yield case("QEmbedLayerNormalization", inputs, outputs=2, constants=(*range(2, 7), *range(8, 18)))
+    absent = (1, 4, 10, 15)
+    inputs = [None if i in absent else a for i, a in enumerate(inputs)]
+    yield case("QEmbedLayerNormalization", inputs, outputs=2, constants=(*range(2, 7), *range(8, 18)))
