@@ -31,19 +31,19 @@ class Demand:
         rows = [[field * times for field in astuple(demand)] for demand, times in parts]
         return Demand(*map(sum, zip(*rows, strict=True))) if rows else Demand()
 
-    def bound(self, cycles: float) -> str:
-        """What bounds `cycles`, those for misses of caches not among them: the resource that is taken longest, or the
-        latency of results, where none is taken for most of the time."""
-        vector, issue = self.mac + self.vector + self.alone, self.issue + self.alone
-        most = max(vector, issue, self.memory)
-        if most < BUSY * cycles:
-            return "latency"
-        if most == self.memory:
-            return "load/store"
-        if most == issue:
-            return "issue"
+    @property
+    def busiest(self) -> tuple[str, float]:
+        """The resource that is taken longest, and its cycles: the vector units by the instructions that take most of
+        them, with loads that nothing issues beside; the issue slots; or the memory ports."""
         parts = {"MACs": self.mac, "other vector": self.vector, "loads": self.alone}
-        return max(parts, key=lambda part: parts[part])
+        vector = max(parts, key=lambda part: parts[part]), self.mac + self.vector + self.alone
+        return max(("load/store", self.memory), ("issue", self.issue + self.alone), vector, key=lambda pair: pair[1])
+
+    def bound(self, cycles: float) -> str:
+        """What bounds `cycles`, those for misses of caches not among them: the busiest resource, or the latency of
+        results, where none is taken for most of the time."""
+        name, busy = self.busiest
+        return name if busy >= BUSY * cycles else "latency"
 
 
 class Model(Protocol):

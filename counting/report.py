@@ -56,14 +56,6 @@ class Report:
     outside: Figures
     steps: tuple[Step, ...]
 
-    def kernels(self) -> list[tuple[str, int, Figures]]:
-        """(kernel, its steps, their sum), the most expensive first."""
-        groups: dict[str, list[Figures]] = {}
-        for step in self.steps:
-            groups.setdefault(step.kernel, []).append(step.figures)
-        rows = [(kernel, len(group), added(group)) for kernel, group in groups.items()]
-        return sorted(rows, key=lambda row: -row[2].cycles)
-
 
 def report(bundle: Bundle, core: Core) -> Report:
     """Counts one inference of a bundle for arm64, and models its cycles. EdgeError where a tool is missing."""

@@ -38,9 +38,6 @@ def bench_command(
     threads: Annotated[int, typer.Option(min=0, max=64, help="Threads that compute; 0: one per CPU.")] = 1,
     repeat: Annotated[int, typer.Option(min=1, max=1_000_000, help="Inferences to time, after some to warm up.")] = 20,
     profile: Annotated[bool, typer.Option("--profile", help="Show each step.")] = False,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="With --count: where the cycles go, as tables for a page.")
-    ] = False,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -63,9 +60,7 @@ def bench_command(
     if count or place.startswith("qemu"):
         if threads != 1:
             raise EdgeError(f"instructions are counted for one thread, not for {threads or 'one per CPU'}")
-        _bench_counted(opened, place, profile, markdown)
-    elif markdown:
-        raise EdgeError(f"--markdown shows counted instructions, but device '{place}' is measured; add --count")
+        _bench_counted(opened, place, profile)
     else:
         _bench_measured(opened, place, threads, repeat, profile)
 
@@ -118,7 +113,7 @@ def _render_measured(device: str, done: "RunReport", steps: "Sequence[StepTime]"
     return Group(summary, "", rows)
 
 
-def _bench_counted(bundle: "Bundle", device: str, profile: bool, markdown: bool) -> None:
+def _bench_counted(bundle: "Bundle", device: str, profile: bool) -> None:
     from ...counting.cores import core_of
     from ...counting.report import report
 
@@ -126,7 +121,4 @@ def _bench_counted(bundle: "Bundle", device: str, profile: bool, markdown: bool)
     with progress() as tell:
         tell(f"counting for {device}", 0, 0)
         done = report(bundle, core)
-    emit(
-        counted.data(done, device, profile),
-        lambda: counted.markdown(done) if markdown else counted.render(done, device, profile),
-    )
+    emit(counted.data(done, device, profile), lambda: counted.render(done, device, profile))

@@ -51,13 +51,12 @@ Verbose = Annotated[
 
 
 def emit(data: Any, render: Callable[[], RenderableType]) -> None:
-    """Print a command's result: `data` with --json, else what `render` makes of it; plain text keeps its lines."""
+    """Print a command's result: `data` with --json, else what `render` makes of it."""
     if settings.json:
         sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     else:
         width = None if sys.stdout.isatty() else WIDTH_OF_FILES
-        made = render()
-        Console(highlight=False, width=width).print(made, soft_wrap=isinstance(made, Text))
+        Console(highlight=False, width=width).print(render())
 
 
 def note(message: str) -> None:

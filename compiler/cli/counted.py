@@ -1,13 +1,11 @@
 """What `edgec bench` shows of counted instructions and modelled cycles."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
-from .console import add_row, facts, plain, size, table
+from .console import add_row, facts, size, table
 
 if TYPE_CHECKING:
     from ...counting.report import Figures, Report
@@ -19,8 +17,6 @@ COLUMNS = (
 )
 """Of all: share of the inference's cycles. Busy: shares of the row's cycles for which the vector units are taken at the
 least by multiply-accumulates and by other instructions, and the memory ports. Misses: what misses of caches cost."""
-MOST_EXPENSIVE = 10
-"""Steps that the page in markdown shows."""
 
 Row = tuple[str, ...]
 
@@ -76,26 +72,6 @@ def render(report: "Report", device: str, profile: bool) -> RenderableType:
         add_row(made, step.name, step.kernel, *_cells(report, step.figures))
     add_row(made, "before the first step", "", *_cells(report, report.outside))
     return Group(summary, "", made)
-
-
-def markdown(report: "Report") -> RenderableType:
-    """As a page: kernels, and the most expensive steps."""
-    total = report.total
-    head = (
-        f"{report.core}, {report.precision} ({report.variant} code): {total.instructions / 1e6:.2f} M instructions "
-        f"(counted), {total.cycles / 1e6:.2f} M cycles (modelled, LLVM {report.llvm}), "
-        f"{_ratio(total.macs, total.cycles)} MACs a cycle of at most {report.peak}."
-    )
-    kernels = [(kernel, str(steps), *_cells(report, f)) for kernel, steps, f in report.kernels()]
-    steps = sorted(report.steps, key=lambda step: -step.figures.cycles)[:MOST_EXPENSIVE]
-    rows = [(step.name, step.kernel, *_cells(report, step.figures)) for step in steps]
-    parts = [head, "", *_lines(("kernel", "steps", *COLUMNS), kernels), "", *_lines(("step", "kernel", *COLUMNS), rows)]
-    return Text("\n".join(parts))
-
-
-def _lines(header: Row, rows: Iterable[Row]) -> list[str]:
-    cells: Sequence[Row] = [header, ("---",) * len(header), *rows]
-    return ["| " + " | ".join(plain(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
 
 
 def _cells(report: "Report", figures: "Figures") -> Row:

@@ -90,15 +90,6 @@ def test_tables_say_what_their_figures_are(runner: CliRunner, bundles: dict[str,
         assert done.exit_code == 0 and all(f"({tag})" in done.stdout for tag in tags) and "product" in done.stdout
 
 
-def test_the_page_has_kernels_and_steps(runner: CliRunner, bundles: dict[str, Path]) -> None:
-    done = runner.invoke(cli.app, ["bench", str(bundles["arm64"]), "--count", "--markdown"])
-    lines = done.stdout.splitlines()
-    assert done.exit_code == 0 and lines[0].startswith("cortex-a76, float32")
-    assert [line for line in lines if line.startswith("| f32_gemm")] and [
-        line for line in lines if "| product |" in line
-    ]
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -108,7 +99,6 @@ def test_the_page_has_kernels_and_steps(runner: CliRunner, bundles: dict[str, Pa
         ),
         (("--device", "local", "--count"), "error: instructions cannot be counted on device 'local'; they can on"),
         (("--device", ARM, "--threads", 2), "error: instructions are counted for one thread, not for 2"),
-        (("--device", "local", "--markdown"), "error: --markdown shows counted instructions, but device 'local' is"),
         (("--device", "local"), r"error: .*arm64\.edge is for aarch64, but device 'local' is"),
     ],
 )

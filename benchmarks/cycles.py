@@ -1,0 +1,162 @@
+"""What one inference costs on Arm's cores: instructions counted under emulation, cycles modelled from them.
+
+float32: the model as it is. int8: edgec's own quantization. One thread. `edgec bench` says how the figures are made.
+"""
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ..compiler.bundle.reader import Bundle, open_bundle
+from ..compiler.driver import compile_model
+from ..counting.cores import CORES
+from ..counting.report import Figures, Report, added, report
+from .latency import CALIBRATION_SAMPLES, DEFAULT
+from .zoo import MODELS, Model, write_samples
+
+_TILE = re.compile(r"(.*?)(_(?:m\d+|small|[0-9a-f]{8})(?:_.*)?)?$")
+PRECISIONS = ("float32", "int8")
+DENSE = re.compile(r"_(conv|gemm)_")
+"""Kernels of convolutions that are not depthwise, and of products of matrices."""
+
+
+def compiled(model: Model, int8: bool, folder: Path) -> Bundle:
+    """A bundle of the model for arm64, in a folder of its own."""
+    samples = write_samples(model.samples(CALIBRATION_SAMPLES), folder / "samples") if int8 else None
+    path = folder / f"{model.name}.edge"
+    compile_model(model.load(), target="arm64-neon", int8=int8, calibrate=samples, shapes=model.shapes, output=path)
+    return open_bundle(path)
+
+
+def reports(
+    models: Sequence[str], precisions: Sequence[str], cores: Sequence[str]
+) -> Iterator[tuple[str, list[Report]]]:
+    """(model, its report on each core) for each model and precision."""
+    for name in models:
+        for precision in precisions:
+            with tempfile.TemporaryDirectory() as folder:
+                bundle = compiled(MODELS[name], precision == "int8", Path(folder))
+                yield name, [report(bundle, CORES[core]) for core in cores]
+
+
+def dense(done: Report) -> Figures:
+    """The sum of a model's dense convolutions and products."""
+    return added(step.figures for step in done.steps if DENSE.search(step.kernel))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in one precision on one core: instructions counted, cycles modelled. `of_peak` is the share of the
+    core's multiply-accumulates that is reached in all cycles, `dense_of_peak` in those of dense layers."""
+
+    model: str
+    precision: str
+    core: str
+    instructions: int
+    cycles: float
+    macs_per_cycle: float
+    of_peak: float
+    dense_of_peak: float
+
+    @staticmethod
+    def of(model: str, done: Report) -> "Row":
+        """The figures of a report."""
+        rate, most = done.total.macs / done.total.cycles, dense(done)
+        return Row(
+            model=model,
+            precision=done.precision,
+            core=done.core,
+            instructions=done.total.instructions,
+            cycles=done.total.cycles,
+            macs_per_cycle=rate,
+            of_peak=rate / done.peak,
+            dense_of_peak=most.macs / max(1.0, most.cycles) / done.peak,
+        )
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """One line a row."""
+    made = Table(box=None, title="one inference, one thread", title_justify="left")
+    for column in ("model", "precision", "core"):
+        made.add_column(column)
+    for column in ("M instr. (counted)", "M cycles (modelled)", "MACs per cycle", "of peak", "dense layers of peak"):
+        made.add_column(column, justify="right")
+    for r in rows:
+        figures = (f"{r.instructions / 1e6:.2f}", f"{r.cycles / 1e6:.2f}", f"{r.macs_per_cycle:.2f}")
+        shares = (f"{100 * r.of_peak:.0f} %", f"{100 * r.dense_of_peak:.0f} %")
+        made.add_row(r.model, r.precision, r.core, *figures, *shares)
+    return made
+
+
+def family(kernel: str) -> str:
+    """A kernel's name without its tile; `qs8_gemm_m8_whole_add` -> `qs8_gemm_add`."""
+    name, tile = _TILE.match(kernel).groups()  # type: ignore[union-attr]
+    return f"{name}_add" if tile and "_add" in tile else str(name)
+
+
+def page(model: str, done: Sequence[Report]) -> str:
+    """Where the cycles of one model go on some cores, in markdown: a row a family of kernels, the largest first."""
+    first, groups = done[0], dict[str, list[int]]()
+    for number, step in enumerate(first.steps):
+        groups.setdefault(family(step.kernel), []).append(number)
+    sums = {
+        name: [added(report.steps[number].figures for number in numbers) for report in done]
+        for name, numbers in groups.items()
+    }
+    titles = [f"{report.core}: k cycles | of peak | taken longest | misses" for report in done]
+    lines = [f"| {model} {first.precision}, kernels | steps | M MACs | {' | '.join(titles)} |"]
+    lines.append("|---" * (3 + 4 * len(done)) + "|")
+    for name, figures in sorted(sums.items(), key=lambda item: -item[1][0].cycles):
+        cells = [_cells(report, sum_) for report, sum_ in zip(done, figures, strict=True)]
+        lines.append(f"| `{name}` | {len(groups[name])} | {figures[0].macs / 1e6:.1f} | {' | '.join(cells)} |")
+    cells = [_cells(report, report.total) for report in done]
+    lines.append(f"| all | {len(first.steps)} | {first.total.macs / 1e6:.1f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cells(report: Report, figures: Figures) -> str:
+    """Cycles and their share of all, the share of the peak, the resource that is taken longest and the share of the
+    cycles for which it is, and the share of misses."""
+    name, busy = figures.demand.busiest
+    cycles = max(1.0, figures.cycles)
+    shares = (figures.cycles / report.total.cycles, figures.macs / cycles / report.peak, busy / cycles)
+    of_all, of_peak, taken = (f"{100 * share:.0f} %" for share in shares)
+    return (
+        f"{figures.cycles / 1e3:,.0f} ({of_all}) | {of_peak} | {name} {taken} | {100 * figures.misses / cycles:.0f} %"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Count and model models of the zoo on Arm's cores."""
+    parser = argparse.ArgumentParser(prog="python -m edgec.benchmarks.cycles", description=main.__doc__)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--pages", action="store_true", help="print where the cycles go, in markdown")
+    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=PRECISIONS)
+    parser.add_argument("--core", nargs="+", choices=list(CORES), default=list(CORES))
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(MODELS))
+    options = parser.parse_args(arguments)
+    if unknown := set(options.models) - set(MODELS):
+        parser.error(f"the zoo has no model {min(unknown)!r}; it has {', '.join(MODELS)}")
+    found = list(reports(options.models or DEFAULT, options.precision, options.core))
+    if options.pages:
+        print("\n\n".join(page(name, cores) for name, cores in found))
+        return 0
+    rows = [Row.of(name, done) for name, cores in found for done in cores]
+    if options.json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        Console(width=120).print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
