@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test conformance compare quick lint install qemu clean
+.PHONY: help demo test conformance compare compare-cores quick lint install qemu clean
 
 help:
 	@echo 'make demo    compile and run a real OCR detector and a page-orientation classifier, here and on emulated arm64'
 	@echo 'make test    everything that a change must pass: ruff, mypy, import-linter, the whole test suite'
 	@echo 'make conformance  the test cases of the ONNX standard, compiled and run: a table of what passes, an op a line'
 	@echo 'make compare the same models under ONNX Runtime, OpenVINO, LiteRT, ncnn and MNN: times and memory, in turns'
+	@echo 'make compare-cores  the same on arm64 cores: instructions counted under qemu, cycles modelled (takes hours)'
 	@echo 'make quick   the tests that take seconds'
 	@echo 'make lint    ruff, mypy and import-linter only'
 	@echo 'make install .venv with edgec (editable) and all development tools'
@@ -31,6 +32,9 @@ conformance: $(VENV)/.demo qemu
 
 compare: $(VENV)/.dev
 	$(BIN)/python -m edgec.benchmarks.compare
+
+compare-cores: $(VENV)/.dev qemu
+	$(BIN)/python -m edgec.benchmarks.compare_cores --jobs $(JOBS)
 
 quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not slow'

@@ -11,10 +11,10 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Protocol, get_args
 
 import numpy as np
 from rich.console import Console
@@ -76,7 +76,7 @@ def rows(
         feeds = case.feeds(HELD_OUT)
         want = list(onnx_runtime(case.load())(feeds).values())
         for precision in precisions:
-            files, missing = _files(forms, case, precision, engines)
+            files, missing = files_of(forms, case, precision, engines)
             for count in threads:
                 with tempfile.TemporaryDirectory() as folder:
                     path = Path(folder) / "feeds.npz"
@@ -85,7 +85,7 @@ def rows(
                 yield Row(case.name, precision, count, found, missing | dead)
 
 
-def _files(
+def files_of(
     forms: Forms, case: Case, precision: Precision, engines: Sequence[str]
 ) -> tuple[dict[Form, Path], dict[str, str]]:
     """Every engine's file, and by label why there is none."""
@@ -118,7 +118,23 @@ def table(rows: Sequence[Row]) -> Table:
     return made
 
 
-def reasons(rows: Sequence[Row]) -> list[str]:
+class Compared(Protocol):
+    """A row of any comparison."""
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+
+    @property
+    def precision(self) -> str:
+        """float32 or int8."""
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Reasons by label."""
+
+
+def reasons(rows: Sequence[Compared]) -> list[str]:
     """Why what is not there was not measured, each once."""
     said = (f"{row.model} {row.precision}, {label}: {why}" for row in rows for label, why in row.missing.items())
     return [f"- not measured: {reason}" for reason in dict.fromkeys(said)]

@@ -1,7 +1,8 @@
 """Running a bundle's last inference under the plugin."""
 
+import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,6 +69,23 @@ def count_in(image: Image, core: Core, steps: int, run: Callable[[CountingDevice
         if not out.is_file():
             raise EdgeError("qemu ran the model without counting; it was built without plugins: install qemu-user")
         return parse(out.read_text(), image), result
+
+
+def count_marked(core: Core, command: Sequence[str], environment: Mapping[str, str]) -> Counts:
+    """What the program and arguments `command` execute between `hint #72` and `hint #73`, in the thread that meets the
+    first, wherever the program lies. Options of qemu, such as `-L`, may stand before the program. EdgeError where it
+    fails."""
+    with tempfile.TemporaryDirectory(prefix="edgec-count-") as folder:
+        out = Path(folder) / "counts"
+        arguments = {"out": [str(out)], "words": ["on"], "l1": [_size(core.l1)], "l2": [_size(core.l2)]}
+        prefix = CountingDevice(core.emulated, arguments).prefix()
+        done = subprocess.run(
+            [*prefix, *command], env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+        if done.returncode or not out.is_file():
+            said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+            raise EdgeError(f"it ended with exit code {done.returncode} under qemu, and said: {said[-300:]}")
+        return parse(out.read_text(), None)
 
 
 def _size(cache: Cache) -> str:

@@ -76,16 +76,32 @@ def _total_cycles(traces: Sequence[tuple[str, ...]], cpu: str, dispatch: int, ru
     cycles: list[int] = []
     for start in range(0, len(traces), REGIONS_A_CALL):
         part = traces[start : start + REGIONS_A_CALL]
-        source = "".join(
-            f"# LLVM-MCA-BEGIN {i}\n{chr(10).join(map(_without_call, trace))}\n# LLVM-MCA-END\n"
-            for i, trace in enumerate(part)
-        )
-        done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise EdgeError(f"llvm-mca failed for {cpu}: {done.stderr.strip()[:200]}")
-        regions = {int(r["Name"]): r for r in json.loads(done.stdout[done.stdout.index("{") :])["CodeRegions"]}
+        said = _analyzed(command, part)
+        regions = {int(r["Name"]): r for r in json.loads(said[said.index("{") :])["CodeRegions"]}
         cycles += [regions[i]["SummaryView"]["TotalCycles"] for i in range(len(part))]
     return cycles
+
+
+def _analyzed(command: Sequence[str], traces: Sequence[tuple[str, ...]]) -> str:
+    """What the analyzer says of the traces. Instructions that the core's model lacks, such as the atomic ones of locks,
+    are nops."""
+    lacking: set[str] = set()
+    while True:
+        source = "".join(
+            f"# LLVM-MCA-BEGIN {i}\n{_source(trace, lacking)}\n# LLVM-MCA-END\n" for i, trace in enumerate(traces)
+        )
+        done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout
+        found = re.search(r"unsupported instruction[^\n]*\n(?:.*\n)*?note: instruction:\s*(\S+)", done.stderr)
+        if not found or found[1] in lacking:
+            raise EdgeError(f"llvm-mca failed: {done.stderr.strip()[:200]}")
+        lacking.add(found[1])
+
+
+def _source(trace: tuple[str, ...], lacking: set[str]) -> str:
+    lines = ("nop" if line.split()[0] in lacking else _without_call(line) for line in trace)
+    return "\n".join(lines)
 
 
 def _without_call(text: str) -> str:

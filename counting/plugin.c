@@ -7,10 +7,12 @@
  * Arguments: out=FILE begin=ADDRESS end=ADDRESS (of the instructions that bracket the region; each may be given several
  * times), steps=COUNT:BYTES (of the table of steps and of one of them), l1=KIB:WAYS, l2=KIB:WAYS.
  * The first address that is read in the region is that of the table. A step begins when its entry is read.
+ * With words=on in place of begin and end, every `hint #72` and `hint #73` brackets a region, of the thread that meets
+ * it, and the blocks' instructions are written too: so programs are counted that are not where their files say.
  *
  * The file has a line for each
  *   region COUNT EDGES                how often it was entered; instructions beside those of whole blocks, or less than 0
- *   block ID ADDRESS INSTRUCTIONS
+ *   block ID ADDRESS INSTRUCTIONS     and with words=on the instructions
  *   runs STEP FROM TO COUNT L1 L2     blocks by ID; STEP or FROM is -1 outside steps, and where a region begins
  */
 #include <inttypes.h>
@@ -38,6 +40,8 @@ size_t qemu_plugin_tb_n_insns(const translation *made);
 uint64_t qemu_plugin_tb_vaddr(const translation *made);
 instruction *qemu_plugin_tb_get_insn(const translation *made, size_t index);
 uint64_t qemu_plugin_insn_vaddr(const instruction *insn);
+/* Gives a pointer to the bytes, and from QEMU 9.1 on takes a place to write them to and gives their number. */
+uintptr_t qemu_plugin_insn_data(const instruction *insn, void *to, size_t size);
 
 #define EXPORT __attribute__((visibility("default")))
 EXPORT int qemu_plugin_version = PLUGIN_VERSION;
@@ -52,6 +56,7 @@ typedef struct block {
     size_t instructions;
     size_t id;
     struct runs *latest; /* where it was counted last: most likely also the next time */
+    uint32_t *words;     /* with words=on */
     struct block *next;  /* in the list of all blocks, and of a bucket */
     struct block *chain;
 } block;
@@ -68,6 +73,7 @@ static runs *run_buckets[BUCKETS];
 static size_t block_count;
 
 static bool inside;          /* the region */
+static unsigned counted;     /* the thread that entered it */
 static uint64_t regions;
 static int64_t edges;        /* instructions of the region beside those of whole blocks */
 static const block *before;  /* the block that ran last in the region */
@@ -76,6 +82,8 @@ static runs *current;        /* where the running block is counted */
 static const char *out_path;
 static uint64_t begins[MAX_MARKS], ends[MAX_MARKS];
 static size_t begin_count, end_count;
+static bool with_words;
+enum { BEGIN_WORD = 0xd503291f, END_WORD = 0xd503293f };
 
 static void *allocate(size_t size) {
     void *memory = calloc(1, size);
@@ -163,7 +171,8 @@ static bool touch(cache *in, uint64_t line) {
 static void on_access(unsigned cpu, access_info info, uint64_t address, void *data) {
     static uint64_t last;
     uint64_t line = address >> LINE_BITS;
-    (void)cpu, (void)info, (void)data;
+    (void)info, (void)data;
+    if (inside && cpu != counted) return;
     if (inside) follow_steps(address);
     if (line == last) return;
     last = line;
@@ -178,8 +187,7 @@ static void on_access(unsigned cpu, access_info info, uint64_t address, void *da
 
 static void on_block(unsigned cpu, void *data) {
     block *entered = data;
-    (void)cpu;
-    if (!inside) return;
+    if (!inside || cpu != counted) return;
     runs *latest = entered->latest;
     if (latest == NULL || latest->from != before || latest->step != step) {
         latest = entered->latest = runs_of(before, entered, step);
@@ -191,8 +199,8 @@ static void on_block(unsigned cpu, void *data) {
 
 /* `data` is how many instructions of the block stand behind the mark. */
 static void on_begin(unsigned cpu, void *data) {
-    (void)cpu;
     inside = true;
+    counted = cpu;
     table_known = false;
     step = -1;
     before = NULL;
@@ -202,8 +210,7 @@ static void on_begin(unsigned cpu, void *data) {
 }
 
 static void on_end(unsigned cpu, void *data) {
-    (void)cpu;
-    if (!inside) return;
+    if (!inside || cpu != counted) return;
     inside = false;
     edges -= (int64_t)(uintptr_t)data + 1; /* the mark is outside too */
 }
@@ -215,18 +222,29 @@ static bool is_mark(const uint64_t *marks, size_t count, uint64_t address) {
     return false;
 }
 
+static uint32_t word_of(const instruction *insn) {
+    uint32_t word = 0;
+    uintptr_t given = qemu_plugin_insn_data(insn, &word, sizeof word);
+    if (given != sizeof word) memcpy(&word, (const void *)given, sizeof word);
+    return word;
+}
+
 static void on_translation(plugin_id id, translation *made) {
     size_t count = qemu_plugin_tb_n_insns(made);
+    block *here = block_at(qemu_plugin_tb_vaddr(made), count);
     (void)id;
-    qemu_plugin_register_vcpu_tb_exec_cb(made, on_block, NO_REGISTERS, block_at(qemu_plugin_tb_vaddr(made), count));
+    if (with_words && here->words == NULL) here->words = allocate(count * sizeof *here->words);
+    qemu_plugin_register_vcpu_tb_exec_cb(made, on_block, NO_REGISTERS, here);
     for (size_t i = 0; i < count; i++) {
         instruction *insn = qemu_plugin_tb_get_insn(made, i);
         uint64_t address = qemu_plugin_insn_vaddr(insn);
         void *behind = (void *)(uintptr_t)(count - 1 - i);
-        if (is_mark(begins, begin_count, address)) {
+        uint32_t word = 0;
+        if (with_words) here->words[i] = word = word_of(insn);
+        if (word == BEGIN_WORD || is_mark(begins, begin_count, address)) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_begin, NO_REGISTERS, behind);
         }
-        if (is_mark(ends, end_count, address)) {
+        if (word == END_WORD || is_mark(ends, end_count, address)) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_end, NO_REGISTERS, behind);
         }
         qemu_plugin_register_vcpu_mem_cb(insn, on_access, NO_REGISTERS, READS_AND_WRITES, NULL);
@@ -241,7 +259,9 @@ static void write_counts(plugin_id id, void *data) {
     if (file == NULL) return; /* the reader says that there is nothing */
     fprintf(file, "region %" PRIu64 " %" PRId64 "\n", regions, edges);
     for (const block *b = all_blocks; b != NULL; b = b->next) {
-        fprintf(file, "block %zu %" PRIu64 " %zu\n", b->id, b->address, b->instructions);
+        fprintf(file, "block %zu %" PRIu64 " %zu", b->id, b->address, b->instructions);
+        for (size_t i = 0; with_words && i < b->instructions; i++) fprintf(file, " %" PRIu32, b->words[i]);
+        fputc('\n', file);
     }
     for (size_t i = 0; i < BUCKETS; i++) {
         for (const runs *r = run_buckets[i]; r != NULL; r = r->chain) {
@@ -269,6 +289,7 @@ static bool parse(const char *argument) {
     if ((value = value_of(argument, "out")) != NULL) return (out_path = strdup(value)) != NULL;
     if ((value = value_of(argument, "begin")) != NULL) return add_mark(begins, &begin_count, value);
     if ((value = value_of(argument, "end")) != NULL) return add_mark(ends, &end_count, value);
+    if ((value = value_of(argument, "words")) != NULL) return with_words = strcmp(value, "on") == 0;
     if ((value = value_of(argument, "l1")) != NULL) return make_cache(&l1, value);
     if ((value = value_of(argument, "l2")) != NULL) return make_cache(&l2, value);
     if ((value = value_of(argument, "steps")) == NULL) return false;
@@ -286,8 +307,9 @@ int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv) {
             return 1;
         }
     }
-    if (out_path == NULL || begin_count == 0 || end_count == 0 || l1.lines == NULL || l2.lines == NULL) {
-        fputs("counting: out, begin, end, l1 and l2 are needed\n", stderr);
+    bool marked = with_words || (begin_count > 0 && end_count > 0);
+    if (out_path == NULL || !marked || l1.lines == NULL || l2.lines == NULL) {
+        fputs("counting: out, begin and end or words, l1 and l2 are needed\n", stderr);
         return 1;
     }
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);

@@ -47,6 +47,7 @@ class Forms:
 
     def __init__(self, folder: Path, target: str) -> None:
         self.folder, self.target = folder.absolute(), target
+        self._compiled: set[Path] = set()
 
     def of(self, precision: Precision) -> Sequence[Form]:
         """Those that are compared. An engine may have several of a precision: the best of them counts."""
@@ -73,8 +74,10 @@ class Forms:
 
     def path(self, form: Form, case: Case) -> Path:
         """The form's file. EdgeError with the reason why there is none."""
-        final = self.folder / "models" / f"{case.name}-{form.engine}-{form.kind}-{source_key(*SOURCES)}"
-        if form.engine == "edgec" or not (final / form.file).exists():  # edgec itself changes while it is worked on
+        engine = f"edgec-{self.target}" if form.engine == "edgec" else form.engine
+        final = self.folder / "models" / f"{case.name}-{engine}-{form.kind}-{source_key(*SOURCES)}"
+        stale = form.engine == "edgec" and final not in self._compiled  # edgec itself changes while it is worked on
+        if stale or not (final / form.file).exists():
             final.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=final.parent) as temporary:
                 made = Path(temporary) / "made"
@@ -82,6 +85,7 @@ class Forms:
                 form.write(made, case)
                 shutil.rmtree(final, ignore_errors=True)
                 os.replace(made, final)
+            self._compiled.add(final)
         return final / form.file
 
     def _edgec(self, int8: bool, folder: Path, case: Case) -> None:

@@ -36,9 +36,7 @@ def count_program(
     """What a program executes that is `before`, a region of `ldr` and `inside`, and the end; x1 is where the table of
     steps lies, of `table` bytes."""
     (folder / "program.s").write_text(FRAME.format(before=before, inside=inside, table=table))
-    run_zig(["cc", "-target", "aarch64-linux-musl", "-mcpu=cortex_a76", "-c", "program.s", "-o", "program.o"], folder)
-    run_zig(["ld.lld", "-m", "aarch64linux", "-static", "program.o", "-o", "program"], folder)
-    (folder / "program").chmod(0o755)
+    build(folder)
 
     def run(device: CountingDevice) -> int:
         return device.execute([str(folder / "program")], 60).code
@@ -46,3 +44,10 @@ def count_program(
     counts, code = count_in(Image.read(folder / "program"), core, steps, run)
     assert code == 0
     return counts
+
+
+def build(folder: Path) -> None:
+    """`program` of `program.s`."""
+    run_zig(["cc", "-target", "aarch64-linux-musl", "-mcpu=cortex_a76", "-c", "program.s", "-o", "program.o"], folder)
+    run_zig(["ld.lld", "-m", "aarch64linux", "-static", "program.o", "-o", "program"], folder)
+    (folder / "program").chmod(0o755)

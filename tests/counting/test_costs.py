@@ -83,6 +83,13 @@ def test_llvm_models_throughput_and_latency() -> None:
     assert found["ret",] <= 1 and found["bl #64",] <= 1
 
 
+def test_instructions_that_a_model_lacks_cost_nothing_but_their_slot() -> None:
+    """LLVM's model of Neoverse N1 has no atomic instructions."""
+    lock, nop = (tuple([line, *["add x3, x3, #1"] * 4]) for line in ("casal w0, w1, [x2]", "nop"))
+    found = steady_cycles([lock, nop], "neoverse-n1", dispatch=4)
+    assert found[lock] == found[nop] == 4
+
+
 def test_without_llvm_it_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llvm.shutil, "which", lambda name: None)  # type: ignore[attr-defined]
     find_llvm.cache_clear()

@@ -7,10 +7,11 @@ import pytest
 
 from edgec.compiler.bundle.manifest import PRECISIONS
 from edgec.counting.cores import CORES
+from edgec.counting.count import count_marked
 from edgec.counting.counts import OUTSIDE
 from edgec.counting.image import Image
 from edgec.errors import EdgeError
-from edgec.tests.counting.programs import count_program
+from edgec.tests.counting.programs import A76, build, count_program
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-aarch64") is None, reason="qemu-user is not installed")
 
@@ -75,6 +76,22 @@ def test_two_regions_are_refused(tmp_path: Path) -> None:
     again = "    hint #73\n    hint #72\n    ldr xzr, [x1]\n"
     with pytest.raises(EdgeError, match="marked 2 regions"):
         count_program(tmp_path, again)
+
+
+def test_a_program_anywhere_is_counted_by_its_hints(tmp_path: Path) -> None:
+    wanted = count_program(tmp_path, LOOP.format(turns=50, label="1"), before=LOOP.format(turns=77, label="2"))
+    found = count_marked(A76, [str(tmp_path / "program")], {})
+    assert found.instructions == wanted.instructions == 1 + 1 + 2 * 50
+    assert found.blocks == wanted.blocks
+
+
+def test_a_program_that_fails_is_not_counted(tmp_path: Path) -> None:
+    count_program(tmp_path, "    nop")
+    broken = (tmp_path / "program.s").read_text().replace("mov x0, #0", "mov x0, #3")
+    (tmp_path / "program.s").write_text(broken)
+    build(tmp_path)
+    with pytest.raises(EdgeError, match="exit code 3"):
+        count_marked(A76, [str(tmp_path / "program")], {})
 
 
 def test_an_address_outside_the_code_is_named(tmp_path: Path) -> None:
