@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .builder import Builder, Value, define
+from ..ir.extent import always_less
+from .builder import Builder, Value, define, shuffle
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .epilogue import RESIDUAL_EPILOGUE
 from .isa import Isa
-from .quantization import fixed_point_add, requantize, splat16, splat_float
+from .quantization import fixed_point_add, requantize, requantize_product, splat16, splat_float
 from .tir import tirx
 
 OPERANDS = ("a", "b", "y")
-
-VECTORS = 2
-"""Of the ISA, in the vector that rows are walked by."""
 
 PRODUCT = ("a_zero_point", "b_zero_point", "multiplier", "zero_point", "low", "high")
 
@@ -25,16 +23,23 @@ PRODUCT = ("a_zero_point", "b_zero_point", "multiplier", "zero_point", "low", "h
 @dataclass(frozen=True)
 class ArithSpec:
     """`b_dense`: b has an element for each element of a row (a tensor, or a vector of channels whose rows all begin
-    at the same place); otherwise one for the whole row. `b` may be constant or computed."""
+    at the same place); otherwise one for the whole row. `b` may be constant or computed. `rows`: of vectors of
+    `vectors * lanes` elements. `small`: results, before they saturate, are less than 2^15 from the zero point, which
+    saves conversions. `clamped`: they have bounds tighter than saturation."""
 
     kind: Literal["add", "mul"]
     b_dense: bool = True
     rows: Rows = "any"
+    vectors: Literal[2, 4] = 2
+    small: bool = False
+    clamped: bool = True
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        return f"qs8_v{self.kind}" + ("" if self.b_dense else "c") + suffix(self.rows)
+        words = [f"qs8_v{self.kind}" + ("" if self.b_dense else "c"), *["clamp"] * self.clamped]
+        words += ["small"] * self.small + ["wide"] * (self.vectors == 4)
+        return "_".join(words) + suffix(self.rows)
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -43,6 +48,14 @@ class ArithSpec:
 
 
 _Y = Stream("y", "int8")
+
+_WIDE = 16
+"""Vectors of a row, from which on it is walked by wide ones: the last one of a row computes some elements twice."""
+
+
+def vectors_of(count: int, lanes: int) -> Literal[2, 4]:
+    """`ArithSpec.vectors` for rows of `count` elements."""
+    return 4 if always_less(_WIDE * lanes - 1, count) else 2
 
 
 def _inputs(spec: ArithSpec) -> tuple[Stream, Stream]:
@@ -55,18 +68,27 @@ def build(spec: ArithSpec, isa: Isa) -> object:
 
 
 def _body(b: Builder, spec: ArithSpec, isa: Isa) -> None:
-    width = VECTORS * isa.lanes
-    compute = fixed_point_add if spec.kind == "add" else _product
+    width, pair = spec.vectors * isa.lanes, 2 * isa.lanes
 
     def body(inputs: Sequence[Cursor], output: Cursor) -> None:
-        x, y = (b.let(isa.widen16(cursor.load(0, width))) for cursor in inputs)
-        output.store(0, isa.narrow8(compute(b, isa, x, y)), width)
+        loaded = [b.let(cursor.load(0, width)) for cursor in inputs]
+        codes = []
+        for first in range(0, width, pair):
+            x, y = (b.let(isa.widen16(shuffle([v], range(first, first + pair)))) for v in loaded)
+            codes.append(b.let(isa.narrow8(_result(b, spec, isa, x, y))))
+        output.store(0, shuffle(codes, range(width)), width)
 
     elementwise(b, width, _inputs(spec), _Y, spec.rows, body)
 
 
-def _product(b: Builder, isa: Isa, x: Value, y: Value) -> Value:
-    """saturate(rne(float32((a - za) * (b - zb)) * m) + zero_point), clamped: int16 x 2*lanes."""
+def _result(b: Builder, spec: ArithSpec, isa: Isa, x: Value, y: Value) -> Value:
+    """The sum, or saturate(rne(float32((a - za) * (b - zb)) * m) + zero_point), clamped: int16 x 2*lanes codes."""
+    if spec.kind == "add":
+        return fixed_point_add(b, isa, x, y, small=spec.small, clamped=spec.clamped)
     products = isa.multiply16(b.let(x - splat16(b, isa, "a_zero_point")), b.let(y - splat16(b, isa, "b_zero_point")))
-    total = requantize(isa, products, [splat_float(b, isa, "multiplier")] * 2, splat16(b, isa, "zero_point"))
-    return tirx.max(tirx.min(total, splat16(b, isa, "high")), splat16(b, isa, "low"))
+    multiplier, zero_point = splat_float(b, isa, "multiplier"), splat16(b, isa, "zero_point")
+    if spec.small:
+        total = requantize_product(isa, products, multiplier, zero_point)
+    else:
+        total = requantize(isa, products, [multiplier] * 2, zero_point)
+    return tirx.max(tirx.min(total, splat16(b, isa, "high")), splat16(b, isa, "low")) if spec.clamped else total

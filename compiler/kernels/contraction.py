@@ -19,7 +19,8 @@ DTYPE_LABELS = {"int8": "qs8", "float32": "f32"}
 
 @dataclass(frozen=True, kw_only=True)
 class ContractionSpec:
-    """`residual`: it is added. `clamped`: int8 results have bounds tighter than saturation. `full_range`: weights may
+    """`residual`: it is added; `small_add`: to a sum that is `small` (`quantization.fixed_point_add`) and has no bounds
+    of its own. `clamped`: int8 results have bounds tighter than saturation. `full_range`: weights may
     be -128. `small`: int8 sums stay so small that they are requantized without conversions (`quantization.OFFSET`);
     `even`: and so is the zero point, there is no residual, and it takes no addition of its own.
     `narrow`: fewer output channels than a block has columns. `parts`: weights come as the sum of so many numbers, two
@@ -28,6 +29,7 @@ class ContractionSpec:
 
     dtype: str
     residual: bool = False
+    small_add: bool = False
     clamped: bool = True
     full_range: bool = False
     small: bool = False
@@ -41,7 +43,8 @@ class ContractionSpec:
     def name(self, *shape: str) -> str:
         """A symbol: dtype, what the family says of `shape`, then what this spec says."""
         words = [DTYPE_LABELS[self.dtype], *shape]
-        words += ["clamp"] * (self.clamped and self.dtype == "int8") + ["add"] * self.residual
+        words += ["clamp"] * (self.clamped and self.dtype == "int8")
+        words += ["addsmall" if self.small_add else "add"] * self.residual
         words += ["sums"] * self.sums + ["w8"] * self.full_range + ["even" if self.even else "small"] * self.small
         words += ["narrow"] * self.narrow
         words += [f"parts{self.parts}"] * (self.parts > 1)
@@ -67,7 +70,10 @@ class ContractionSpec:
         if self.sums:
             return SumsEpilogue(isa)
         if self.dtype == "int8":
-            return Int8Epilogue(b, isa, clamped=self.clamped, residual=self.residual, small=self.small, even=self.even)
+            return Int8Epilogue(
+                b, isa, clamped=self.clamped, residual=self.residual, small=self.small, even=self.even,
+                small_add=self.small_add,
+            )  # fmt: skip
         return FloatEpilogue(isa, self.activation, self.residual_activation)
 
 

@@ -24,10 +24,13 @@ class Int8Epilogue:
 
     `clamped`: the result is confined to [low, high], which is less than int8. A residual add needs these bounds in any
     case, for its first operand is an int8 code. `small`: the sums come with `OFFSET`. `even`: the zero point too.
+    `small_add`: as in `ContractionSpec`.
     """
 
-    def __init__(self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, small: bool, even: bool) -> None:
-        self._b, self._isa, self._residual = b, isa, residual
+    def __init__(
+        self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, small: bool, even: bool, small_add: bool
+    ) -> None:
+        self._b, self._isa, self._residual, self._small_add = b, isa, residual, small_add
         self._requantize = requantize_even if even else requantize_small if small else requantize
         self._columns = 2 * isa.lanes
         self._zero_point = even_offset(b, isa, "zero_point") if even else splat16(b, isa, "zero_point")
@@ -62,7 +65,9 @@ class Int8Epilogue:
             low, high = self._bounds
             quantized = tirx.max(tirx.min(quantized, high), low)
         if other is not None:
-            quantized = fixed_point_add(self._b, self._isa, quantized, self._isa.widen16(other))
+            small = self._small_add
+            added = self._isa.widen16(other)
+            quantized = fixed_point_add(self._b, self._isa, quantized, added, small=small, clamped=not small)
         return self._isa.narrow8(quantized)
 
 

@@ -61,8 +61,18 @@ def requantize_even(isa: Isa, sums: Sequence[Value], multipliers: Sequence[Value
     products = [
         (bitcast(acc, "float32", isa.lanes) - _offset(isa)) * m for acc, m in zip(sums, multipliers, strict=True)
     ]
-    low, high = (bitcast(fenced(isa.lanes, product) + even, "int32", isa.lanes) for product in products)
-    return shuffle([bitcast(v, "int16", 2 * isa.lanes) for v in (low, high)], range(0, 4 * isa.lanes, 2))
+    return _last_halves(isa, [fenced(isa.lanes, product) + even for product in products])
+
+
+def requantize_product(isa: Isa, products: Sequence[Value], multiplier: Value, zero_point: Value) -> Value:
+    """`requantize` of integers that float32 holds, where |product * m| < 2^15 - 1."""
+    scaled = [fenced(isa.lanes, cast(product, "float32", isa.lanes) * multiplier) for product in products]
+    return isa.add16(_last_halves(isa, [value + _offset(isa) for value in scaled]), zero_point)
+
+
+def _last_halves(isa: Isa, values: Sequence[Value]) -> Value:
+    """The last 16 bits of two float32 vectors: int16 x 2*lanes."""
+    return shuffle([bitcast(v, "int16", 2 * isa.lanes) for v in values], range(0, 4 * isa.lanes, 2))
 
 
 def even_offset(b: Builder, isa: Isa, name: str) -> Value:
@@ -75,10 +85,19 @@ def _offset(isa: Isa) -> Value:
     return bitcast(const(OFFSET, "int32", isa.lanes), "float32", isa.lanes)
 
 
-def fixed_point_add(b: Builder, isa: Isa, x: Value, y: Value) -> Value:
-    """`map add` of the contract with the parameters RESIDUAL_EPILOGUE: int16 x 2*lanes codes -> clamped codes."""
+def fixed_point_add(b: Builder, isa: Isa, x: Value, y: Value, *, small: bool = False, clamped: bool = True) -> Value:
+    """`map add` of the contract with the parameters RESIDUAL_EPILOGUE: int16 x 2*lanes codes -> codes.
+
+    `small`: the sum is less than 2^15 - 1 steps, and `step` stands for the float32 1.5 * 2^23 steps, whose last bit is
+    a step: adding it rounds the sum to steps, half to even. `clamped`: the bounds are tighter than int8.
+    """
     x, y = b.let(x), b.let(y)
     left, right, offset = (splat(b.param32(name), isa.lanes) for name in ("multiplier_a", "multiplier_b", "offset"))
     low, high = (cx * left + cy * right + offset for cx, cy in zip(isa.widen32(x), isa.widen32(y), strict=True))
-    total = requantize(isa, (low, high), [splat_float(b, isa, "step")] * 2, splat16(b, isa, "sum_zero_point"))
-    return tirx.max(tirx.min(total, splat16(b, isa, "sum_high")), splat16(b, isa, "sum_low"))
+    step, zero_point = splat_float(b, isa, "step"), splat16(b, isa, "sum_zero_point")
+    if small:
+        steps = [cast(total, "float32", isa.lanes) + step for total in (low, high)]
+        total = isa.add16(_last_halves(isa, steps), zero_point)
+    else:
+        total = requantize(isa, (low, high), [step] * 2, zero_point)
+    return tirx.max(tirx.min(total, splat16(b, isa, "sum_high")), splat16(b, isa, "sum_low")) if clamped else total

@@ -9,8 +9,8 @@ from .isa import Isa
 
 OPERANDS = ("x", "w", "y")
 
-VECTORS = 4
-"""Of the ISA, in the vector that rows are walked by."""
+VECTORS = 8
+"""Of the ISA, in the vector that rows are walked by: two lookups at a time, for each is a chain of instructions."""
 
 _X, _Y = Stream("x", "int8"), Stream("y", "int8")
 
@@ -42,6 +42,8 @@ def _body(b: Builder, spec: TableSpec, isa: Isa) -> None:
     width = VECTORS * isa.lanes
 
     def body(inputs: Sequence[Cursor], output: Cursor) -> None:
-        output.store(0, isa.lookup(table, b.let(inputs[0].load(0, width))), width)
+        found = [b.let(isa.lookup(table, b.let(inputs[0].load(i, width // 2)))) for i in (0, width // 2)]
+        for i, codes in zip((0, width // 2), found, strict=True):
+            output.store(i, codes, width // 2)
 
     elementwise(b, width, [_X], _Y, spec.rows, body)

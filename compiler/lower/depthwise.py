@@ -37,6 +37,7 @@ def depthwise(
     packed = _packed(c, w, epilogue)
     spec = kernels.DepthwiseSpec(
         dtype=dtype, kernel=_unrolled(window, height) if packed.parts == 1 else None, residual=epilogue.residual,
+        small_add=epilogue.small_add,
         clamped=epilogue.clamped, full_range=packed.full_range, small=packed.small, narrow=channels < columns,
         parts=packed.parts,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,

@@ -21,7 +21,7 @@ from ..ops.map import IntegerForm, broadcast_shapes, integer_form
 from .buffers import Ref, View
 from .context import Context, lowering
 from .copies import copy
-from .epilogue import residual_params
+from .epilogue import is_small_product, is_small_sum, residual_params
 from .iteration import IterationSpace, broadcast_strides, collapse, each
 from .pack import float_bits
 from .split import inputs_of, next_call, renumbered, replaced
@@ -69,14 +69,20 @@ def _integer(c: Context, node: Node, form: IntegerForm) -> None:
             copy(c, a, whole)
         a = whole
     if form.kind == "add":
-        params = residual_params(qa, qb, qy, form.lo, form.hi)
+        small = c.target.offset_sums and is_small_sum(qa, qb, qy)
+        params = residual_params(qa, qb, qy, form.lo, form.hi, small=small)
     else:
+        small = c.target.offset_sums and is_small_product(qa, qb, qy)
         (za, zb, zy) = (quantized.scalar(q)[1] for q in (qa, qb, qy))
         params = {"a_zero_point": za, "b_zero_point": zb, "zero_point": zy, "low": form.lo, "high": form.hi}
         params["multiplier"] = float_bits(float(quantized.mul_multiplier(qa, qb, qy)))
     views = {"a": a, "b": b, "y": y}
     space = _space(views)
-    spec = arith.ArithSpec("add" if form.kind == "add" else "mul", _is_dense(space, 1), _rows(c, arith, space))
+    vectors = arith.vectors_of(space.extents[-1], c.target.lanes)
+    spec = arith.ArithSpec(
+        "add" if form.kind == "add" else "mul", _is_dense(space, 1),
+        rows_of(space.extents[-1], vectors * c.target.lanes), vectors, small, (form.lo, form.hi) != (-128, 127),
+    )  # fmt: skip
     _walk(c, arith, spec, views, params)
 
 

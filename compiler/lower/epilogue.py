@@ -23,9 +23,9 @@ class Epilogue:
     """The epilogue of a node, for all its output channels or a range of them.
 
     `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for float32. `x_zero`: the
-    zero point of the data. `clamped`: int8 results lie in less than [-128, 127]. `sums`: the result is the int32 sums
-    of int8. `activation`, `residual_activation`: of float32. `params`: the kernel's parameters. `offset_sums`:
-    of the target, for int8.
+    zero point of the data. `small_add`: as in `ContractionSpec`. `clamped`: int8 results lie in less than [-128, 127].
+    `sums`: the result is the int32 sums of int8. `activation`, `residual_activation`: of float32. `params`: the
+    kernel's parameters. `offset_sums`: of the target, for int8.
     """
 
     dtype: str
@@ -34,6 +34,7 @@ class Epilogue:
     multiplier: Array = field(default_factory=lambda: np.zeros(0, np.float32))
     x_zero: int = 0
     clamped: bool = False
+    small_add: bool = False
     sums: bool = False
     activation: Expr | None = None
     residual_activation: Expr | None = None
@@ -102,28 +103,44 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
     conv = (quant_attr(node, "conv_quant") if residual else None) or y
     low, high = quantized.saturation(activation, conv)
     params = {"zero_point": quantized.scalar(conv)[1], "low": low, "high": high}
+    small_add = False
     if residual:
         other = node.inputs[op.RESIDUAL].type.quant
         assert other is not None
         after = activation_attr(node, "residual_activation")
-        params |= residual_params(conv, other, y, *quantized.saturation(after, y))
+        bounds = quantized.saturation(after, y)
+        small_add = c.target.offset_sums and bounds == (-128, 127) and is_small_sum(conv, other, y)
+        params |= residual_params(conv, other, y, *bounds, small=small_add)
     multiplier = np.broadcast_to(quantized.requant_multiplier(x.quant, w, conv), (channels,)).astype(np.float32)
     clamped = residual or (low, high) != (-128, 127)
     return Epilogue(
-        dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, params=params,
+        dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, small_add, params=params,
         offset_sums=c.target.offset_sums,
     )  # fmt: skip
 
 
-def residual_params(a: Quant, b: Quant, y: Quant, low: int, high: int) -> dict[str, int]:
-    """`kernels.epilogue.RESIDUAL_EPILOGUE` for a + b."""
+def residual_params(a: Quant, b: Quant, y: Quant, low: int, high: int, *, small: bool) -> dict[str, int]:
+    """`kernels.epilogue.RESIDUAL_EPILOGUE` for a + b; `small` as in `kernels.quantization.fixed_point_add`."""
     p = quantized.add_parameters(a, b, y)
     (za, zb, zy) = (quantized.scalar(q)[1] for q in (a, b, y))
     return {
         "multiplier_a": p.left, "multiplier_b": p.right, "offset": -za * p.left - zb * p.right,
-        "step": float_bits(float(p.step)),
+        "step": float_bits(1.5 * 2**23 * float(p.step**-1) if small else float(p.step)),
         "sum_zero_point": zy, "sum_low": low, "sum_high": high,
     }  # fmt: skip
+
+
+def is_small_sum(a: Quant, b: Quant, y: Quant) -> bool:
+    """Whether a + b is `small` for all codes."""
+    p = quantized.add_parameters(a, b, y)
+    (za, zb) = (quantized.scalar(q)[1] for q in (a, b))
+    largest = p.left * max(127 - za, 128 + za) + p.right * max(127 - zb, 128 + zb)
+    return largest * float(p.step) < 2**15 - 1
+
+
+def is_small_product(a: Quant, b: Quant, y: Quant) -> bool:
+    """Whether all a * b, before they saturate, are less than 2^15 from the zero point."""
+    return bool(255 * 255 * quantized.mul_multiplier(a, b, y) < 2**15 - 1)
 
 
 def constant_weights(node: Node) -> Array:

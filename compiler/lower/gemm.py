@@ -48,7 +48,7 @@ def dense(
     pixels = height * width
     rows, paired = tile_of(c, epilogue.dtype, pixels, outputs)
     spec = conv.ConvSpec(
-        dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
+        dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
         pointwise=runs.y * runs.x == 1, whole=rows > 1 and packed.groups % conv.STEP == 0,
         clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range, small=packed.small,

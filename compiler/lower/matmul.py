@@ -128,7 +128,8 @@ def _products(
     single = meets_single_rows(node.output.type.shape[:-1], _second_shape(node))
     rows, paired = (1, False) if single else tile_of(c, epilogue.dtype, count, outputs)
     spec = conv.ConvSpec(
-        dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, pointwise=True,
+        dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
+        small_add=epilogue.small_add, pointwise=True,
         whole=rows > 1 and packed.groups % conv.STEP == 0, batched=bool(dims), rows="rows" in operands,
         clamped=epilogue.clamped,
         narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,

@@ -11,6 +11,7 @@ from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import arith
 from edgec.compiler.kernels.arith import ArithSpec
 from edgec.compiler.kernels.elementwise import rows_of
+from edgec.compiler.lower.epilogue import is_small_product, is_small_sum, residual_params
 from edgec.compiler.ops import quantized
 from edgec.tests.kernel_harness import Machine, examples, on_machines, run_kernel
 
@@ -26,10 +27,12 @@ quants = st.builds(Quant.per_tensor, st.floats(0.003, 0.4), st.integers(-128, 12
     b_shape=st.sampled_from(["same", "channels", "scalar"]),
     bounds=st.sampled_from([(-128, 127), (-5, 90)]),
     known=st.booleans(),
+    vectors=st.sampled_from([2, 4]),
+    small=st.booleans(),
 )
 def test_bytes(
     machine: Machine, kind: Literal["add", "mul"], types: tuple[Quant, Quant, Quant], shape: tuple[int, int, int],
-    b_shape: str, bounds: tuple[int, int], known: bool,
+    b_shape: str, bounds: tuple[int, int], known: bool, vectors: Literal[2, 4], small: bool,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(shape[2])
     extent = {"same": shape, "channels": (1, 1, shape[2]), "scalar": (1, 1, 1)}[b_shape]
@@ -38,8 +41,9 @@ def test_bytes(
     expected = (quantized.add if kind == "add" else quantized.mul)(a, b, types, *bounds)
     whole = np.zeros((shape[0], shape[1], shape[2] + 9), np.int8)
     y = whole[:, :, 4 : 4 + shape[2]]
-    rows = rows_of(shape[2], arith.VECTORS * machine.isa.lanes) if known else "any"
-    spec = ArithSpec(kind, b_shape != "scalar", rows)
+    rows = rows_of(shape[2], vectors * machine.isa.lanes) if known else "any"
+    small = small and (is_small_sum if kind == "add" else is_small_product)(*types)
+    spec = ArithSpec(kind, b_shape != "scalar", rows, vectors, small, bounds != (-128, 127))
     params: dict[str, int | float] = {
         "extent_1": shape[0],
         "extent_2": shape[1],
@@ -52,13 +56,7 @@ def test_bytes(
         params |= {f"{name}_0": 0, f"{name}_1": own[0], f"{name}_2": own[1]}
     zeros = [q.zero_point[0] for q in types]
     if kind == "add":
-        left, right, step = quantized.add_parameters(*types)
-        params |= {"multiplier_a": left, "multiplier_b": right, "step": float(step), "sum_zero_point": zeros[2]}
-        params |= {
-            "offset": -zeros[0] * left - zeros[1] * right,
-            "sum_low": bounds[0],
-            "sum_high": bounds[1],
-        }
+        params |= residual_params(*types, *bounds, small=small)
     else:
         params |= {"a_zero_point": zeros[0], "b_zero_point": zeros[1], "zero_point": zeros[2]}
         params |= {"multiplier": float(quantized.mul_multiplier(*types)), "low": bounds[0], "high": bounds[1]}
