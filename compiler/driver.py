@@ -13,6 +13,7 @@ from .bundle.manifest import Manifest
 from .bundle.toolchain import cache_dir
 from .bundle.writer import write_bundle
 from .codegen.kernels import KernelObject, NoCode, compile_kernels
+from .collector import rare_collections
 from .importer import Constant, bind_constants, import_onnx, load_model
 from .importer.model import Model
 from .ir.graph import Graph
@@ -25,6 +26,7 @@ Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and of how much."""
 
 
+@rare_collections()
 def compile_model(
     model: str | Path,
     *,
@@ -66,6 +68,7 @@ def compile_model(
     return write_bundle(path, files, manifest)
 
 
+@rare_collections()
 def build_graph(
     model: str | Path,
     *,

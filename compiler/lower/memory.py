@@ -17,7 +17,7 @@ ROUNDS = 200
 """Placements that are tried for a plan."""
 
 MAX_PAIRS = 2**29
-"""Pairs of storages that they look at in all: fewer are tried for plans of thousands of storages."""
+"""Pairs of storages that they look at in all: fewer are tried for plans of thousands of storages, at least one."""
 
 _Order = Callable[[Storage], tuple[int, ...]]
 
@@ -32,12 +32,12 @@ _ORDERS: tuple[_Order, ...] = (
 def plan_arena(storages: Sequence[Storage]) -> int:
     """Assign offsets; returns the arena's size in bytes, the smallest of what was tried."""
     least = _aligned(lower_bound(storages))
-    rounds = min(ROUNDS, MAX_PAIRS // (len(storages) ** 2 + 1)) // len(_ORDERS)
-    starts = [sorted(storages, key=order) for order in _ORDERS]
+    tried = max(1, min(ROUNDS, MAX_PAIRS // (len(storages) ** 2 + 1)))
+    starts = [sorted(storages, key=order) for order in _ORDERS[:tried]]
     best, offsets = min(((_size(placed), placed) for placed in map(_place, starts)), key=lambda plan: plan[0])
     for start in starts:
         order = list(start)
-        for _ in range(rounds):
+        for _ in range(tried // len(_ORDERS)):
             if best <= least:
                 break
             placed = _place(order)
