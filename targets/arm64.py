@@ -1,4 +1,4 @@
-"""arm64 with NEON: Armv8.0 and dotprod code in one bundle, with one weight packing."""
+"""arm64 with NEON: Armv8.0 and dotprod code, the latter in two orders, in one bundle with one weight packing."""
 
 from .neon import Neon
 from .target import Target, Variant
@@ -21,13 +21,20 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         systems=systems,
         variants=(
             Variant(
+                "dotprod_inorder",
+                frozenset({"dotprod", "inorder"}),
+                _llvm(triple, "+dotprod"),
+                lambda: Neon(dotprod=True, in_order=True),
+                frozenset({"conv", "depthwise"}),
+            ),
+            Variant(
                 "dotprod",
                 frozenset({"dotprod"}),
                 _llvm(triple, "+dotprod"),
-                lambda: Neon(dotprod=True),
+                lambda: Neon(dotprod=True, in_order=False),
                 frozenset({"conv", "depthwise"}),
             ),
-            Variant("base", frozenset(), _llvm(triple), lambda: Neon(dotprod=False)),
+            Variant("base", frozenset(), _llvm(triple), lambda: Neon(dotprod=False, in_order=True)),
         ),
         columns=8,
         int8_rows=40,

@@ -10,8 +10,8 @@ from ..compiler.kernels.isa import Isa
 @dataclass(frozen=True)
 class Variant:
     """Code for one level of CPU features, chosen when the model is opened. `families`: the kernel families (modules of
-    `compiler/kernels/`) with members that gain by these features; all others, and members of them that are written
-    the same without, are the plainest variant's code. None: all families."""
+    `compiler/kernels/`) with members that gain by these features; all others are the plainest variant's code, and
+    members of them that are written the same in a plainer variant are that one's. None: all families."""
 
     name: str
     features: frozenset[str]

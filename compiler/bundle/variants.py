@@ -10,6 +10,7 @@ FEATURES = {
     "fullfp16": "EDGE_CPU_FULLFP16",
     "bf16": "EDGE_CPU_BF16",
     "sve": "EDGE_CPU_SVE",
+    "inorder": "EDGE_CPU_INORDER",
     "avx2": "EDGE_CPU_AVX2",
     "fma": "EDGE_CPU_FMA",
     "f16c": "EDGE_CPU_F16C",

@@ -8,7 +8,7 @@ import hashlib
 import importlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -46,68 +46,62 @@ def compile_kernels(
     kernels: Iterable[Kernel], target: Target, cache_folder: Path, progress: Progress = lambda done, total: None
 ) -> dict[tuple[str, str], KernelObject]:
     """(kernel, variant) -> object, for all variants of `target`. NoCode where a template has none."""
-    wanted, plainest = list(kernels), target.variants[-1]
-    pairs = [(k, v) for v in target.variants for k in wanted if target.coder(v, _family(k)) is v]
-    seen = {(k.spec.symbol, v.name): _seen_by(k, v) for k, v in pairs}
-    jobs = {(seen[k.spec.symbol, v.name].spec.symbol, v.name): (k, v) for k, v in pairs}
+    wanted, variants = list(kernels), target.variants
+    served = {(k.spec.symbol, v.name): _serving(k, target.coder(v, _family(k))) for v in variants for k in wanted}
+    jobs = {(k.spec.symbol, v.name): (name, k, v) for (name, _), (k, v) in served.items()}
 
-    def compiled(job: tuple[Kernel, Variant]) -> KernelObject | None:
-        kernel, variant = job
+    def compiled(job: tuple[str, Kernel, Variant]) -> KernelObject:
+        name, kernel, variant = job
+        plainer = [v for v in reversed(variants) if v.features < variant.features]
         try:
-            return _compile_kernel(seen[kernel.spec.symbol, variant.name], variant, plainest, cache_folder)
+            return _compile_kernel(kernel, variant, plainer, cache_folder)
         except ValueError as error:
-            raise NoCode(kernel.spec.symbol, str(error)) from None
+            raise NoCode(name, str(error)) from None
 
-    done: dict[tuple[str, str], KernelObject | None] = {}
+    objects: dict[tuple[str, str], KernelObject] = {}
+    shared: dict[str, KernelObject] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # LLVM runs without Python's lock
         for key, found in zip(jobs, pool.map(compiled, jobs.values()), strict=True):
-            progress(len(done), len(jobs))
-            done[key] = found
+            progress(len(objects), len(jobs))
+            objects[key] = shared.setdefault(found.symbol, found)
     progress(len(jobs), len(jobs))
-
-    def object_of(name: str, variant: Variant) -> KernelObject | None:
-        kernel = seen.get((name, variant.name))
-        return done[kernel.spec.symbol, variant.name] if kernel else None
-
-    objects = {}
-    for kernel in wanted:
-        plain = object_of(kernel.spec.symbol, plainest)
-        assert plain is not None, "the plainest variant has code of its own for all kernels"
-        for variant in target.variants:
-            objects[kernel.spec.symbol, variant.name] = object_of(kernel.spec.symbol, variant) or plain
-    return objects
-
-
-def _seen_by(kernel: Kernel, variant: Variant) -> Kernel:
-    """The kernel whose code serves `kernel` in `variant`."""
-    spec = kernel.spec
-    return replace(kernel, spec=spec.seen_by(variant.isa())) if isinstance(spec, SharedSpec) else kernel
+    return {key: objects[kernel.spec.symbol, variant.name] for key, (kernel, variant) in served.items()}
 
 
 def _family(kernel: Kernel) -> str:
     return kernel.family.rpartition(".")[2]
 
 
-def _compile_kernel(kernel: Kernel, variant: Variant, plainest: Variant, cache_folder: Path) -> KernelObject | None:
-    """The object of `kernel` for `variant`; None where the template makes nothing of what it has beyond `plainest`.
-    In the cache that is an empty file."""
+def _serving(kernel: Kernel, variant: Variant) -> tuple[Kernel, Variant]:
+    """The kernel whose code serves `kernel` in `variant`."""
+    spec = kernel.spec
+    return (replace(kernel, spec=spec.seen_by(variant.isa())) if isinstance(spec, SharedSpec) else kernel), variant
+
+
+def _compile_kernel(kernel: Kernel, variant: Variant, plainer: Sequence[Variant], cache_folder: Path) -> KernelObject:
+    """The object of `kernel` for `variant`: that of the first of the variants `plainer` for which the template makes
+    the same, if there is one. In the cache its name then is what the file holds."""
     symbol = f"{kernel.spec.symbol}_{variant.name}"
     path = cache_folder / "kernels" / f"{_key(kernel, variant)}.o"
     if path.is_file():
         code = path.read_bytes()
     else:
-        code = _object_code(kernel, symbol, variant, plainest)
+        code = _object_code(kernel, symbol, variant, plainer)
         _write(path, code)
-    return KernelObject(symbol, code) if code else None
+    for other in plainer:
+        if code == other.name.encode():
+            return _compile_kernel(kernel, other, (), cache_folder)
+    return KernelObject(symbol, code)
 
 
-def _object_code(kernel: Kernel, symbol: str, variant: Variant, plainest: Variant) -> bytes:
+def _object_code(kernel: Kernel, symbol: str, variant: Variant, plainer: Sequence[Variant]) -> bytes:
     from .llvm import equal, object_code
 
     template = importlib.import_module(kernel.family)
     function = template.build(kernel.spec, variant.isa())
-    if variant is not plainest and equal(function, template.build(kernel.spec, plainest.isa())):
-        return b""
+    for other in plainer:
+        if equal(function, template.build(kernel.spec, other.isa())):
+            return other.name.encode()
     return object_code({symbol: function}, variant.llvm)
 
 

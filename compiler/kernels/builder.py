@@ -9,7 +9,7 @@ alignment assumption. Python loops unroll; `Builder.range` is a loop that stays 
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,11 @@ class Register:
         self._index = 0 if lanes == 1 else tirx.Ramp(0, 1, lanes)
         if value is not None:
             self.set(value)
+
+    @property
+    def address(self) -> Value:
+        """Where it lies: for functions that read and change it."""
+        return self._buffer.data
 
     def get(self) -> Value:
         """The current value."""
@@ -178,10 +183,15 @@ class Builder:
             yield tile
 
 
-def define(name: str, operands: Sequence[str], params: Sequence[str], body: Any) -> Any:
-    """A TIR function called `name` whose code `body(builder)` emits. `operands` and `params` are named in order."""
+def define(
+    name: str, operands: Sequence[str], params: Sequence[str], body: Any, instructions: str = ""
+) -> Any:
+    """A TIR function called `name` whose code `body(builder)` emits. `operands` and `params` are named in order.
+    `instructions`: functions in LLVM's language that it may call."""
     with ir_builder.IRBuilder() as ib, tb.prim_func(s_tir=True):
         tb.func_name(name)
         tb.func_attr({"global_symbol": name, "tirx.noalias": True})
-        body(Builder(operands, params))
+        builder = Builder(operands, params)
+        with tb.attr(tirx.const(0, "int32"), "pragma_import_llvm", instructions) if instructions else nullcontext():
+            body(builder)
     return ib.get()

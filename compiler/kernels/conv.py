@@ -83,7 +83,7 @@ STEP = 4
 
 def build(spec: ConvSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
-    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa))
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa), spec.tile(isa).instructions)
 
 
 def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
@@ -204,17 +204,12 @@ def _run(
     b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_starts: Sequence[Value]
 ) -> None:
     """Add up one run of `groups` groups: whole steps, then what is left by the bits of its number."""
-    group_bytes, step = tile.group * BITS[tile.dtype] // 8, tile.groups_per_step
-
-    def add(first: Value, groups: int) -> None:
-        at, w_at = first * group_bytes, first * (tile.columns * group_bytes)
-        tile.step(x, [s + at for s in starts], w, [s + w_at for s in w_starts], groups)
-
-    groups = b.param("groups")
-    with b.range(0, tirx.shift_right(groups, i64(step.bit_length() - 1))) as k:
-        add(k * step, step)
+    group_bytes, step, groups = tile.group * BITS[tile.dtype] // 8, tile.groups_per_step, b.param("groups")
+    tile.run(b, x, starts, w, w_starts, b.let(tirx.shift_right(groups, i64(step.bit_length() - 1))))
     part = 0 if spec.whole else step // 2
     while part:
         with b.when((groups & part) != 0):
-            add(b.let(groups & -(2 * part)), part)
+            before = groups & -(2 * part)
+            at, w_at = b.let(before * group_bytes), b.let(before * (tile.columns * group_bytes))
+            tile.step(x, [s + at for s in starts], w, [s + w_at for s in w_starts], part)
         part //= 2

@@ -8,7 +8,7 @@ LLVM selects well. Each docstring here is the operation's meaning: instances agr
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from .builder import Pointer, Value
+from .builder import BITS, Builder, Pointer, Value
 
 
 def added(values: Sequence[Value]) -> Value:
@@ -21,7 +21,7 @@ class Tile(ABC):
     """A register tile of multiply-accumulates: `rows` output pixels by `blocks` blocks of `columns` output channels.
 
     The reduction dimension is consumed in groups of `group` elements. Packed weights hold, group after group,
-    [columns][group] elements of a block.
+    [columns][group] elements of a block. `instructions`: functions in LLVM's language that it calls.
     """
 
     dtype: str
@@ -30,6 +30,7 @@ class Tile(ABC):
     group: int
     blocks: int = 1
     groups_per_step: int = 4
+    instructions: str = ""
 
     @abstractmethod
     def start(self, bias: Sequence[Value]) -> None:
@@ -41,6 +42,15 @@ class Tile(ABC):
     ) -> None:
         """Accumulate `groups` groups: row r's elements start at byte row_offsets[r] of x, block i's weights at
         w_offsets[i]. Fewer than `groups_per_step` are the last of a run."""
+
+    def run(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """Accumulate so many times `groups_per_step` groups."""
+        x_bytes = self.groups_per_step * self.group * BITS[self.dtype] // 8
+        with b.range(0, steps) as k:
+            at, w_at = k * x_bytes, k * (x_bytes * self.columns)
+            self.step(x, [o + at for o in row_offsets], w, [o + w_at for o in w_offsets], self.groups_per_step)
 
     @abstractmethod
     def row(self, r: int) -> Sequence[Value]:

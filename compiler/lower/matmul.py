@@ -1,7 +1,7 @@
 """matmul -> the convolution kernels: the rows of a matrix are pixels, and a product is a convolution of one tap."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from typing import NamedTuple
@@ -39,6 +39,8 @@ def lower_matmul(c: Context, node: Node) -> None:
     require(node, "float32", "int8")
     shape = node.output.type.shape
     epilogue = epilogue_of(c, node, shape[-1])
+    if meets_single_rows(shape[:-1], _second_shape(node)):
+        epilogue = replace(epilogue, offset_sums=False)  # nothing that there is to gain
     space, own = shape[:-1], _second_shape(node)[:-2]
     x, y = _data(c, node), c.output(node)
     w = node.inputs[op.W]

@@ -18,7 +18,7 @@ static void unmap(const edge_model *model) {
     edge_os_free((void *)(uintptr_t)model->weights, model->weights_nbytes);
 }
 
-/* The first variant that the CPU can run or, if `name` is given, that one. */
+/* The first variant that the CPU can run and that is meant for it or, if `name` is given, that one if it can. */
 static edge_status choose_variant(edge_model *model, const char *name, edge_error *error) {
     const edge_program *program = model->program;
     uint64_t features = edge_cpu_features();
@@ -27,7 +27,7 @@ static edge_status choose_variant(edge_model *model, const char *name, edge_erro
         const edge_variant *variant = &program->variants[i];
         if (name != NULL && !edge_text_equal(name, variant->name)) continue;
         known = true;
-        if ((variant->features & ~features) != 0) continue;
+        if ((variant->features & ~features & ~(name != NULL ? EDGE_CPU_INORDER : 0u)) != 0) continue;
         model->variant = variant;
         return EDGE_OK;
     }

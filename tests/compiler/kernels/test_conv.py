@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgec.compiler.ir.graph import Attr
 from edgec.tests.compiler.kernels.contractions import Case, graph_of
-from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, check
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, IN_ORDER, check
 
 examples = settings(
     max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -87,10 +87,13 @@ def products(draw: st.DrawFn) -> Case:
 STRATEGIES = {"conv2d": convolutions(), "conv_transpose2d": transposed(), "matmul": products()}
 
 
-def check_cases(cases: list[Case], *, int8: bool, folder: Path, devices: tuple[str, ...], threads: int) -> None:
+Devices = tuple[tuple[str, str | None], ...]
+
+
+def check_cases(cases: list[Case], *, int8: bool, folder: Path, devices: Devices, threads: int) -> None:
     graph, inputs = graph_of(cases, int8=int8)
-    for device in devices:
-        check(graph, inputs, folder, device, threads)
+    for device, variant in devices:
+        check(graph, inputs, folder, device, threads, variant)
 
 
 on_types = pytest.mark.parametrize("int8", [True, False], ids=["int8", "float"])
@@ -103,9 +106,8 @@ on_ops = pytest.mark.parametrize("op", STRATEGIES)
 @given(data=st.data())
 def test_host(op: str, int8: bool, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     cases = data.draw(st.lists(STRATEGIES[op], min_size=4, max_size=6))
-    check_cases(
-        cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=(HOST,), threads=data.draw(st.integers(1, 4))
-    )
+    devices, threads = ((HOST, None),), data.draw(st.integers(1, 4))
+    check_cases(cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=devices, threads=threads)
 
 
 @on_types
@@ -114,4 +116,5 @@ def test_host(op: str, int8: bool, data: st.DataObject, tmp_path_factory: pytest
 @given(data=st.data())
 def test_arm64(op: str, int8: bool, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     cases = data.draw(st.lists(STRATEGIES[op], min_size=6, max_size=6))
-    check_cases(cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=(BASE, DOTPROD), threads=2)
+    devices = ((BASE, None), (DOTPROD, None), *[(DOTPROD, IN_ORDER)] * int8)
+    check_cases(cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=devices, threads=2)

@@ -32,11 +32,12 @@ def depthwise(draw: st.DrawFn) -> Case:
 @examples
 @given(cases=st.lists(depthwise(), min_size=4, max_size=6), threads=st.integers(1, 4))
 def test_host(cases: list[Case], threads: int, int8: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
-    check_cases(cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=(HOST,), threads=threads)
+    check_cases(cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=((HOST, None),), threads=threads)
 
 
 @on_types
 @few
 @given(cases=st.lists(depthwise(), min_size=6, max_size=6))
 def test_arm64(cases: list[Case], int8: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
-    check_cases(cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=(BASE, DOTPROD), threads=2)
+    devices = ((BASE, None), (DOTPROD, None))
+    check_cases(cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=devices, threads=2)

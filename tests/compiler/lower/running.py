@@ -24,6 +24,9 @@ from edgec.targets.registry import find
 
 HOST, BASE, DOTPROD = "local", "qemu:cortex-a53", "qemu:cortex-a76"
 
+IN_ORDER = "dotprod_inorder"
+"""The variant for a core that the emulator does not have."""
+
 
 @dataclass(frozen=True)
 class DevicePort:
@@ -56,13 +59,16 @@ def run(
     return open_device(device).run(path, *ports, inputs, None, options).outputs
 
 
-def check(graph: Graph, inputs: Mapping[str, Array], folder: Path, device: str = HOST, threads: int = 1) -> None:
+def check(
+    graph: Graph, inputs: Mapping[str, Array], folder: Path, device: str = HOST, threads: int = 1,
+    variant: str | None = None,
+) -> None:  # fmt: skip
     """AssertionError unless the program gives the reference's bytes; floats to 1e-4 of an output's range. On this
-    machine, all code variants that its CPU runs."""
+    machine, all code variants that its CPU runs; else `variant`, or the device's own."""
     expected = run_graph(graph, inputs)
-    for variant in _variants() if device == HOST else (None,):
-        where = f"{device} with {threads} threads, variant {variant}"
-        _compare(graph, expected, run(graph, inputs, folder, device, threads, variant), where)
+    for name in _variants() if device == HOST else (variant,):
+        where = f"{device} with {threads} threads, variant {name}"
+        _compare(graph, expected, run(graph, inputs, folder, device, threads, name), where)
 
 
 @cache

@@ -1,0 +1,134 @@
+"""Register tiles of NEON: Armv8.0 and, with dotprod, the sdot instruction."""
+
+from collections.abc import Sequence
+
+from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, const, intrinsic, shuffle, splat
+from ..compiler.kernels.isa import Tile, added
+
+ARM = "llvm.aarch64.neon."
+
+
+def _words(x: Pointer, row_offsets: Sequence[Value], dtype: str, count: int) -> list[Register]:
+    """`count` words of 32 bits of every row."""
+    return [Register(dtype, count, x.load(o, dtype, count)) for o in row_offsets]
+
+
+def _word(words: Register, number: int) -> Value:
+    return words.get() if words.lanes == 1 else shuffle([words.get()], [number])
+
+
+class DotTile(Tile):
+    """sdot by lane: 16 products an instruction. Group of 4, four groups (16 bytes of a row) a step."""
+
+    dtype, columns, group = "int8", 8, 4
+
+    def __init__(self, rows: int, blocks: int) -> None:
+        self.rows, self.blocks = rows, blocks
+
+    def start(self, bias: Sequence[Value]) -> None:
+        """Sums := bias."""
+        self._sums = [[Register("int32", 4, b) for b in bias] for _ in range(self.rows)]
+
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        """Accumulate some groups."""
+        quads = _words(x, row_offsets, "int32", groups)
+        for g in range(groups):
+            weights = [
+                Register("int8", 16, w.load(o + (g * 2 + j) * 16, "int8", 16)) for o in w_offsets for j in range(2)
+            ]
+            for quad, sums in zip(quads, self._sums, strict=True):
+                elements = bitcast(splat(_word(quad, g), 4), "int8", 16)
+                for acc, weight in zip(sums, weights, strict=True):
+                    acc.set(intrinsic(ARM + "sdot.v4i32.v16i8", "int32", 4, acc.get(), weight.get(), elements))
+
+    def row(self, r: int) -> Sequence[Value]:
+        """Row r\'s sums."""
+        return [acc.get() for acc in self._sums[r]]
+
+
+class WideningTile(Tile):
+    """Armv8.0: smull and smlal over two groups, then sadalp: 6 instructions for 32 products.
+
+    With weights in [-127, 127] two products fit int16 (2 * 127 * 128 = 32512); with full-range weights every
+    product is folded into the 32-bit sums by itself. Each 32-bit accumulator holds half a channel's sum; `row`
+    adds the halves.
+    """
+
+    dtype, columns, group = "int8", 8, 4
+    groups_per_step = 2  # more in one basic block, and LLVM's scheduler spills the sums
+
+    def __init__(self, rows: int, *, full_range: bool) -> None:
+        self.rows = rows
+        self._pair = 1 if full_range else 2
+
+    def start(self, bias: Sequence[Value]) -> None:
+        """Sums := bias."""
+        zero = const(0, "int32", 4)
+        spread = [shuffle([b, zero], lanes) for b in bias for lanes in ([0, 4, 1, 5], [2, 6, 3, 7])]
+        self._sums = [[Register("int32", 4, s) for s in spread] for _ in range(self.rows)]
+
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        """Accumulate some groups."""
+        (w_offset,) = w_offsets
+        quads = _words(x, row_offsets, "int32", groups)
+        for first in range(0, groups, self._pair):
+            pair = range(first, min(first + self._pair, groups))
+            for j in range(4):  # two channels each: 8 bytes of weights a group
+                weights = [Register("int8", 8, w.load(w_offset + g * 32 + j * 8, "int8", 8)) for g in pair]
+                for quad, sums in zip(quads, self._sums, strict=True):
+                    products = None
+                    for g, weight in zip(pair, weights, strict=True):
+                        elements = bitcast(splat(_word(quad, g), 2), "int8", 8)
+                        product = intrinsic(ARM + "smull.v8i16", "int16", 8, weight.get(), elements)
+                        products = product if products is None else products + product
+                    widened = intrinsic(ARM + "saddlp.v4i32.v8i16", "int32", 4, products)
+                    sums[j].set(sums[j].get() + widened)
+
+    def row(self, r: int) -> tuple[Value, Value]:
+        """Row r\'s sums."""
+        a, b, c, d = (s.get() for s in self._sums[r])
+        return intrinsic(ARM + "addp.v4i32", "int32", 4, a, b), intrinsic(ARM + "addp.v4i32", "int32", 4, c, d)
+
+
+class FloatTile(Tile):
+    """fmla by lane; four elements of a row a step. The bias is added last: a large one would cost the sums low bits.
+
+    A single row has a chain of sums for each element of a step: one would wait for every multiplication.
+    """
+
+    dtype, columns, group = "float32", 8, 1
+
+    def __init__(self, rows: int, blocks: int) -> None:
+        self.rows, self.blocks, self._chains = rows, blocks, self.groups_per_step if rows == 1 else 1
+
+    def start(self, bias: Sequence[Value]) -> None:
+        """Sums := bias."""
+        def zeros() -> list[Register]:
+            return [Register("float32", 4, const(0.0, "float32", 4)) for _ in bias]
+
+        self._bias = bias
+        self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
+
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        """Accumulate some groups."""
+        quads = _words(x, row_offsets, "float32", groups)
+        used = self._chains if groups == self.groups_per_step else 1  # what is left joins the first chain
+        for g in range(groups):
+            weights = [
+                Register("float32", 4, w.load(o + (g * 2 + j) * 16, "float32", 4)) for o in w_offsets for j in range(2)
+            ]
+            for quad, sums in zip(quads, (chains[g % used] for chains in self._sums), strict=True):
+                element = splat(_word(quad, g), 4)
+                for acc, weight in zip(sums, weights, strict=True):
+                    acc.set(intrinsic("llvm.fma.v4f32", "float32", 4, weight.get(), element, acc.get()))
+
+    def row(self, r: int) -> Sequence[Value]:
+        """Row r\'s sums."""
+        sums = (added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True))
+        return [total + bias for total, bias in zip(sums, self._bias, strict=True)]
