@@ -115,6 +115,9 @@ def multi_head_attention(d: Draw) -> Iterator[Case]:
     kept = (np.arange(7) < np.array([[4], [7]])).astype(np.int32)
     yield case("MultiHeadAttention", [q, k, v, None, kept, d.normal(B, N, S, 7)], num_heads=N)
     yield case("MultiHeadAttention", [q, k[:, :S], v[:, :S]], num_heads=N, unidirectional=1)
+    cross = [d.normal(B, N, 7, H // N), d.normal(B, N, 7, H // N)]
+    yield case("MultiHeadAttention", [q, *cross], num_heads=N)
+    yield case("MultiHeadAttention", [q, *cross, None, kept], num_heads=N)
     past = [d.normal(B, N, 3, H // N), d.normal(B, N, 3, H // N)]
     for causal in (0, 1):
         for mask in (None, (np.arange(3 + S) < np.array([[6], [8]])).astype(np.int32)):
