@@ -34,7 +34,7 @@ def _multi_head_attention(c: Call) -> str:
     ranks = tuple(len(c.shape(i)) if c.has(i) else 0 for i in range(3))
     if ranks not in ((3, 3, 3), (3, 4, 4)):
         raise ValueError(f"its query, key and value have {ranks} dimensions; (3, 3, 3) and (3, 4, 4) are supported")
-    by_head = ranks[1] == 4
+    by_head = len(c.shape(1)) == 4
     past = c.shape(6)[2] if c.has(6) else 0
     keys = c.shape(1)[2 if by_head else 1] + past
     mask, bias = (4, "mask") if c.has(4) else None, "bias" if c.has(5) else ""
