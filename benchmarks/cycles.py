@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from .latency import CALIBRATION_SAMPLES, DEFAULT
 from .zoo import MODELS, Model, write_samples
 
 _TILE = re.compile(r"(.*?)(_(?:m\d+|small|[0-9a-f]{8})(?:_.*)?)?$")
+MOST_EXPENSIVE = 8
+"""Steps that a page shows by themselves."""
 PRECISIONS = ("float32", "int8")
 DENSE = re.compile(r"_(conv|gemm)_")
 """Kernels of convolutions that are not depthwise, and of products of matrices."""
@@ -103,23 +105,32 @@ def family(kernel: str) -> str:
 
 
 def page(model: str, done: Sequence[Report]) -> str:
-    """Where the cycles of one model go on some cores, in markdown: a row a family of kernels, the largest first."""
-    first, groups = done[0], dict[str, list[int]]()
-    for number, step in enumerate(first.steps):
+    """Where the cycles of one model go on some cores, in markdown: families of kernels, then single steps, each with
+    those first that take longest on the first core."""
+    steps = done[0].steps
+    groups: dict[str, list[int]] = {}
+    for number, step in enumerate(steps):
         groups.setdefault(family(step.kernel), []).append(number)
-    sums = {
-        name: [added(report.steps[number].figures for number in numbers) for report in done]
-        for name, numbers in groups.items()
-    }
+    single = [(f"{step.name}: {family(step.kernel)}", [number]) for number, step in enumerate(steps)]
     titles = [f"{report.core}: k cycles | of peak | taken longest | misses" for report in done]
-    lines = [f"| {model} {first.precision}, kernels | steps | M MACs | {' | '.join(titles)} |"]
-    lines.append("|---" * (3 + 4 * len(done)) + "|")
-    for name, figures in sorted(sums.items(), key=lambda item: -item[1][0].cycles):
-        cells = [_cells(report, sum_) for report, sum_ in zip(done, figures, strict=True)]
-        lines.append(f"| `{name}` | {len(groups[name])} | {figures[0].macs / 1e6:.1f} | {' | '.join(cells)} |")
-    cells = [_cells(report, report.total) for report in done]
-    lines.append(f"| all | {len(first.steps)} | {first.total.macs / 1e6:.1f} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"| {model} {done[0].precision} | steps | M MACs | {' | '.join(titles)} |",
+            "|---" * (3 + 4 * len(done)) + "|",
+            *_rows(done, groups.items()),
+            *_rows(done, single)[:MOST_EXPENSIVE],
+            *_rows(done, [("all", range(len(steps)))]),
+        ]
+    )
+
+
+def _rows(done: Sequence[Report], groups: Iterable[tuple[str, Sequence[int]]]) -> list[str]:
+    """A line for each group of steps, (name, their numbers)."""
+    sums = [(name, [added(r.steps[n].figures for n in numbers) for r in done], numbers) for name, numbers in groups]
+    return [
+        f"| `{name}` | {len(numbers)} | {each[0].macs / 1e6:.1f} | {' | '.join(map(_cells, done, each))} |"
+        for name, each, numbers in sorted(sums, key=lambda row: -row[1][0].cycles)
+    ]
 
 
 def _cells(report: Report, figures: Figures) -> str:

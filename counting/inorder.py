@@ -24,6 +24,9 @@ FORWARDED = 4
 
 LONG_TRACE = 400
 DIVIDE_BUSY, FLOAT_DIVIDE_BUSY = 6, 10
+"""Cycles that the dividers take for an integer, and for two floats."""
+FOUR_FLOATS_MORE, STRUCTURED_MORE = 11, 2
+"""Cycles on top of the latency for a division of four floats, and for a load that deinterleaves."""
 
 _SAME = {
     Latency.INTEGER: 1,
@@ -134,9 +137,9 @@ class Pipeline:
     def _write(self, operation: Operation) -> None:
         latency = self.latencies[operation.latency] + operation.more
         if operation.unit is Unit.LOAD:
-            latency += operation.width - 1 + (2 if operation.structured else 0)
+            latency += operation.width - 1 + (STRUCTURED_MORE if operation.structured else 0)
         if operation.latency is Latency.FLOAT_DIVIDE and operation.registers == 4:
-            latency += 11
+            latency += FOUR_FLOATS_MORE
         for register in operation.writes:
             self.ready[register] = self.now + (1 if register == FLAGS else latency)
             self.sum_ready.pop(register, None)
@@ -147,7 +150,7 @@ class Pipeline:
 
 
 def _shared(unit: Unit) -> Unit:
-    """Loads and stores share the port, divisions the vector units' divider."""
+    """The unit that is busy: loads and stores share the port."""
     return Unit.LOAD if unit is Unit.STORE else unit
 
 

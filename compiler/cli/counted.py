@@ -18,8 +18,6 @@ COLUMNS = (
 """Of all: share of the inference's cycles. Busy: shares of the row's cycles for which the vector units are taken at the
 least by multiply-accumulates and by other instructions, and the memory ports. Misses: what misses of caches cost."""
 
-Row = tuple[str, ...]
-
 
 def data(report: "Report", device: str, profile: bool) -> dict[str, Any]:
     """As JSON."""
@@ -74,7 +72,7 @@ def render(report: "Report", device: str, profile: bool) -> RenderableType:
     return Group(summary, "", made)
 
 
-def _cells(report: "Report", figures: "Figures") -> Row:
+def _cells(report: "Report", figures: "Figures") -> tuple[str, ...]:
     demand = figures.demand
     return (
         f"{figures.instructions / 1e3:,.1f}",

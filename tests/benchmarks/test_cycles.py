@@ -52,6 +52,12 @@ def test_the_page_has_a_row_a_family_and_columns_for_each_core() -> None:
     lines = page("net", [a_report("cortex-a55", 16), a_report("cortex-a76", 32)]).splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert {len(row) for row in rows} == {11}
-    assert [row[0] for row in rows[2:]] == ["`qs8_gemm`", "`qs8_dwconv_3x3s1`", "`qs8_conv_add`", "all"]
+    assert [row[0].strip("`") for row in rows[2:]] == [
+        *("qs8_gemm", "qs8_dwconv_3x3s1", "qs8_conv_add"),
+        *("c: qs8_dwconv_3x3s1", "a: qs8_gemm", "b: qs8_gemm", "d: qs8_conv_add"),
+        "all",
+    ]
     assert rows[2][1:] == ["2", "0.0", "2 (50 %)", "75 %", "MACs 75 %", "10 %", "2 (50 %)", "38 %", "MACs 75 %", "10 %"]
     assert rows[3][3:7] == ["2 (38 %)", "4 %", "issue 80 %", "10 %"]
+    assert rows[7][3:7] == ["1 (25 %)", "50 %", "other vector 70 %", "10 %"]
+    assert rows[9][3:7] == ["4 (100 %)", "39 %", "MACs 38 %", "10 %"]
