@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import EdgeError
-from .image import Image
 
 OUTSIDE = -1
 """The step of what runs before the first step begins."""
@@ -55,9 +54,8 @@ class Counts:
         return tuple(r for r in self.runs if r.step == step)
 
 
-def parse(text: str, image: Image | None) -> Counts:
-    """What the plugin wrote (`plugin.c`) about the program `image`, or with the instructions about any; EdgeError
-    unless there was exactly one region."""
+def parse(text: str) -> Counts:
+    """What the plugin wrote (`plugin.c`); EdgeError unless there was exactly one region."""
     rows: dict[str, list[list[int]]] = {"region": [], "block": [], "runs": []}
     for line in text.splitlines():
         kind, *numbers = line.split()
@@ -67,9 +65,5 @@ def parse(text: str, image: Image | None) -> Counts:
         raise EdgeError(f"the program marked {regions} regions where one is counted")
     runs = sorted(rows["runs"])
     used = {row[2] for row in runs}
-    blocks = {
-        i: Block(i, address, image.words(address, n) if image else tuple(words))
-        for i, address, n, *words in rows["block"]
-        if i in used
-    }
+    blocks = {i: Block(i, address, tuple(words)) for i, address, *words in rows["block"] if i in used}
     return Counts(blocks, tuple(Runs(s, None if o < 0 else o, *rest) for s, o, *rest in runs), edges)

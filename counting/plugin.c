@@ -1,18 +1,16 @@
 /* plugin.c: counts what an AArch64 program executes in a marked region, under QEMU's user-mode emulation.
  *
- * Every translated block is counted with the block that ran before it and the step of the plan that it ran for, and
- * with the misses that its accesses have in a model of the data caches. Nothing depends on time: equal runs of a
- * single-threaded program give equal counts.
+ * `hint #72` begins a region and `hint #73` ends it, in one thread. Every translated block is counted with the block that
+ * ran before it and the step of the plan that it ran for, and with the misses that its accesses have in a model of the
+ * data caches. Nothing depends on time: equal runs of a single-threaded program give equal counts.
  *
- * Arguments: out=FILE begin=ADDRESS end=ADDRESS (of the instructions that bracket the region; each may be given several
- * times), steps=COUNT:BYTES (of the table of steps and of one of them), l1=KIB:WAYS, l2=KIB:WAYS.
- * The first address that is read in the region is that of the table. A step begins when its entry is read.
- * With words=on in place of begin and end, every `hint #72` and `hint #73` brackets a region, of the thread that meets
- * it, and the blocks' instructions are written too: so programs are counted that are not where their files say.
+ * A step begins when its entry in the table of steps is read. Where that lies says the address of an `ldr xzr, [xN]` right
+ * behind the hint; without one, all is outside steps.
  *
+ * Arguments: out=FILE, steps=COUNT:BYTES (of the table of steps and of one of them), l1=KIB:WAYS, l2=KIB:WAYS.
  * The file has a line for each
  *   region COUNT EDGES                how often it was entered; instructions beside those of whole blocks, or less than 0
- *   block ID ADDRESS INSTRUCTIONS     and with words=on the instructions
+ *   block ID ADDRESS WORD...          its instructions
  *   runs STEP FROM TO COUNT L1 L2     blocks by ID; STEP or FROM is -1 outside steps, and where a region begins
  */
 #include <inttypes.h>
@@ -39,7 +37,6 @@ void qemu_plugin_register_atexit_cb(plugin_id id, void (*callback)(plugin_id id,
 size_t qemu_plugin_tb_n_insns(const translation *made);
 uint64_t qemu_plugin_tb_vaddr(const translation *made);
 instruction *qemu_plugin_tb_get_insn(const translation *made, size_t index);
-uint64_t qemu_plugin_insn_vaddr(const instruction *insn);
 /* Gives a pointer to the bytes, and from QEMU 9.1 on takes a place to write them to and gives their number. */
 uintptr_t qemu_plugin_insn_data(const instruction *insn, void *to, size_t size);
 
@@ -47,7 +44,11 @@ uintptr_t qemu_plugin_insn_data(const instruction *insn, void *to, size_t size);
 EXPORT int qemu_plugin_version = PLUGIN_VERSION;
 EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
 
-enum { BUCKETS = 1 << 16, MAX_MARKS = 8, LINE_BITS = 6, MAX_SETS = 1 << 14 };
+enum { BUCKETS = 1 << 16, LINE_BITS = 6, MAX_SETS = 1 << 14 };
+
+#define BEGIN 0xd503291fu /* hint #72 */
+#define END 0xd503293fu   /* hint #73 */
+#define TELLS_TABLE(word) (((word)&0xfffffc1fu) == 0xf940001fu) /* ldr xzr, [xN] */
 
 /* ---- what is counted ---- */
 
@@ -56,7 +57,7 @@ typedef struct block {
     size_t instructions;
     size_t id;
     struct runs *latest; /* where it was counted last: most likely also the next time */
-    uint32_t *words;     /* with words=on */
+    uint32_t *words;
     struct block *next;  /* in the list of all blocks, and of a bucket */
     struct block *chain;
 } block;
@@ -80,10 +81,6 @@ static const block *before;  /* the block that ran last in the region */
 static runs *current;        /* where the running block is counted */
 
 static const char *out_path;
-static uint64_t begins[MAX_MARKS], ends[MAX_MARKS];
-static size_t begin_count, end_count;
-static bool with_words;
-enum { BEGIN_WORD = 0xd503291f, END_WORD = 0xd503293f };
 
 static void *allocate(size_t size) {
     void *memory = calloc(1, size);
@@ -124,17 +121,16 @@ static runs *runs_of(const block *from, const block *to, int64_t step) {
 
 /* ---- steps ---- */
 
-static uint64_t table, step_count, step_bytes; /* where the steps' entries lie */
-static bool table_known;
+static uint64_t table, step_count, step_bytes; /* where the steps' entries lie; 0: nowhere */
 static int64_t step = -1;
 
+static void on_table(unsigned cpu, access_info info, uint64_t address, void *data) {
+    (void)info, (void)data;
+    if (inside && cpu == counted) table = address;
+}
+
 static void follow_steps(uint64_t address) {
-    if (!table_known) {
-        table = address;
-        table_known = true;
-    } else if (address - table < step_count * step_bytes) {
-        step = (int64_t)((address - table) / step_bytes);
-    }
+    if (table != 0 && address - table < step_count * step_bytes) step = (int64_t)((address - table) / step_bytes);
 }
 
 /* ---- data caches: least recently used lines leave; sets are lists of lines, the latest used first ---- */
@@ -201,7 +197,7 @@ static void on_block(unsigned cpu, void *data) {
 static void on_begin(unsigned cpu, void *data) {
     inside = true;
     counted = cpu;
-    table_known = false;
+    table = 0;
     step = -1;
     before = NULL;
     current = NULL;
@@ -215,13 +211,6 @@ static void on_end(unsigned cpu, void *data) {
     edges -= (int64_t)(uintptr_t)data + 1; /* the mark is outside too */
 }
 
-static bool is_mark(const uint64_t *marks, size_t count, uint64_t address) {
-    for (size_t i = 0; i < count; i++) {
-        if (marks[i] == address) return true;
-    }
-    return false;
-}
-
 static uint32_t word_of(const instruction *insn) {
     uint32_t word = 0;
     uintptr_t given = qemu_plugin_insn_data(insn, &word, sizeof word);
@@ -233,21 +222,16 @@ static void on_translation(plugin_id id, translation *made) {
     size_t count = qemu_plugin_tb_n_insns(made);
     block *here = block_at(qemu_plugin_tb_vaddr(made), count);
     (void)id;
-    if (with_words && here->words == NULL) here->words = allocate(count * sizeof *here->words);
+    if (here->words == NULL) here->words = allocate(count * sizeof *here->words);
     qemu_plugin_register_vcpu_tb_exec_cb(made, on_block, NO_REGISTERS, here);
     for (size_t i = 0; i < count; i++) {
         instruction *insn = qemu_plugin_tb_get_insn(made, i);
-        uint64_t address = qemu_plugin_insn_vaddr(insn);
         void *behind = (void *)(uintptr_t)(count - 1 - i);
-        uint32_t word = 0;
-        if (with_words) here->words[i] = word = word_of(insn);
-        if (word == BEGIN_WORD || is_mark(begins, begin_count, address)) {
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_begin, NO_REGISTERS, behind);
-        }
-        if (word == END_WORD || is_mark(ends, end_count, address)) {
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_end, NO_REGISTERS, behind);
-        }
-        qemu_plugin_register_vcpu_mem_cb(insn, on_access, NO_REGISTERS, READS_AND_WRITES, NULL);
+        uint32_t word = here->words[i] = word_of(insn);
+        if (word == BEGIN) qemu_plugin_register_vcpu_insn_exec_cb(insn, on_begin, NO_REGISTERS, behind);
+        if (word == END) qemu_plugin_register_vcpu_insn_exec_cb(insn, on_end, NO_REGISTERS, behind);
+        access_callback callback = i > 0 && here->words[i - 1] == BEGIN && TELLS_TABLE(word) ? on_table : on_access;
+        qemu_plugin_register_vcpu_mem_cb(insn, callback, NO_REGISTERS, READS_AND_WRITES, NULL);
     }
 }
 
@@ -259,8 +243,8 @@ static void write_counts(plugin_id id, void *data) {
     if (file == NULL) return; /* the reader says that there is nothing */
     fprintf(file, "region %" PRIu64 " %" PRId64 "\n", regions, edges);
     for (const block *b = all_blocks; b != NULL; b = b->next) {
-        fprintf(file, "block %zu %" PRIu64 " %zu", b->id, b->address, b->instructions);
-        for (size_t i = 0; with_words && i < b->instructions; i++) fprintf(file, " %" PRIu32, b->words[i]);
+        fprintf(file, "block %zu %" PRIu64, b->id, b->address);
+        for (size_t i = 0; i < b->instructions; i++) fprintf(file, " %" PRIu32, b->words[i]);
         fputc('\n', file);
     }
     for (size_t i = 0; i < BUCKETS; i++) {
@@ -278,18 +262,9 @@ static const char *value_of(const char *argument, const char *name) {
     return strncmp(argument, name, length) == 0 && argument[length] == '=' ? argument + length + 1 : NULL;
 }
 
-static bool add_mark(uint64_t *marks, size_t *count, const char *value) {
-    if (*count == MAX_MARKS) return false;
-    marks[(*count)++] = strtoull(value, NULL, 0);
-    return true;
-}
-
 static bool parse(const char *argument) {
     const char *value;
     if ((value = value_of(argument, "out")) != NULL) return (out_path = strdup(value)) != NULL;
-    if ((value = value_of(argument, "begin")) != NULL) return add_mark(begins, &begin_count, value);
-    if ((value = value_of(argument, "end")) != NULL) return add_mark(ends, &end_count, value);
-    if ((value = value_of(argument, "words")) != NULL) return with_words = strcmp(value, "on") == 0;
     if ((value = value_of(argument, "l1")) != NULL) return make_cache(&l1, value);
     if ((value = value_of(argument, "l2")) != NULL) return make_cache(&l2, value);
     if ((value = value_of(argument, "steps")) == NULL) return false;
@@ -307,9 +282,8 @@ int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv) {
             return 1;
         }
     }
-    bool marked = with_words || (begin_count > 0 && end_count > 0);
-    if (out_path == NULL || !marked || l1.lines == NULL || l2.lines == NULL) {
-        fputs("counting: out, begin and end or words, l1 and l2 are needed\n", stderr);
+    if (out_path == NULL || l1.lines == NULL || l2.lines == NULL) {
+        fputs("counting: out, l1 and l2 are needed\n", stderr);
         return 1;
     }
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);

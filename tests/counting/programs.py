@@ -6,7 +6,6 @@ from edgec.compiler.bundle.toolchain import run_zig
 from edgec.counting.cores import CORES, Core
 from edgec.counting.count import CountingDevice, count_in
 from edgec.counting.counts import Counts
-from edgec.counting.image import Image
 
 A76 = CORES["cortex-a76"]
 
@@ -41,7 +40,7 @@ def count_program(
     def run(device: CountingDevice) -> int:
         return device.execute([str(folder / "program")], 60).code
 
-    counts, code = count_in(Image.read(folder / "program"), core, steps, run)
+    counts, code = count_in(core, run, steps)
     assert code == 0
     return counts
 

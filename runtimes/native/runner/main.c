@@ -5,11 +5,12 @@
 
 int run_main(int argc, char **argv);
 
-/* Bracket one inference for simulators that watch for these hints (no effect on any CPU). The first address that is
- * read between them is that of the session's steps: whoever sees addresses sees then which step is read, and so runs. */
+/* Bracket one inference for simulators that watch for these hints (no effect on any CPU). The load behind the first hint,
+ * in the same page, has the address of the session's steps: whoever sees addresses sees then which step is read, and so
+ * runs. */
 static void mark_begin(const edge_session *session) {
 #if defined(__aarch64__)
-    __asm__ volatile("hint #72\n\tldr xzr, [%0]" ::"r"(session->steps) : "memory");
+    __asm__ volatile(".p2align 3\n\thint #72\n\tldr xzr, [%0]" ::"r"(session->steps) : "memory");
 #else
     (void)session;
 #endif
