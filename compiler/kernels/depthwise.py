@@ -1,6 +1,7 @@
 """Depthwise convolution: one filter a channel, channels in vector lanes.
 
-A tile is some output rows of some channel blocks: tiles = row_tiles * ceil(blocks / tile_blocks). Channel blocks are
+A tile is some output rows of some channel blocks: tiles = row_tiles * ceil(blocks / tile_blocks), times the images
+of a batch. Channel blocks are
 the outer loop, so a block's filter stays in registers while the rows' pixels stream by, `PIXELS` at a time. Small
 kernels are unrolled (`DepthwiseSpec.kernel`), by sums of four products where the ISA has them (`depthwise_dot.py`); any
 other kernel size, stride or dilation takes the looped form.
@@ -10,7 +11,7 @@ Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the
     bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), taps x [columns]
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64, intrinsic
@@ -31,23 +32,28 @@ PARAMS = (
     "y_row", "y_pixel", "r_row", "r_pixel", "channels", "blocks", "block_bytes",
 )  # fmt: skip
 
+BATCH = ("block_tiles", "x_image", "y_image", "r_image")
+"""Of a batch of images: ranges of blocks in each, bytes from one to the next."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DepthwiseSpec(ContractionSpec):
     """Which member of the family. `kernel` = (height, width, stride of both) is unrolled, with dilation 1, for at least
-    two output rows; None: loops. Only these take weights in more than one part."""
+    two output rows; None: loops. Only these take weights in more than one part. `batched`: tiles of several images."""
 
     kernel: tuple[int, int, int] | None
+    batched: bool = False
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        return self.name("dwconv", "loop" if self.kernel is None else "{}x{}s{}".format(*self.kernel))
+        kernel = "loop" if self.kernel is None else "{}x{}s{}".format(*self.kernel)
+        return self.name("dwconv", kernel, *["batch"] * self.batched)
 
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        return PARAMS + self.epilogue_params
+        return PARAMS + BATCH * self.batched + self.epilogue_params
 
 
 def build(spec: DepthwiseSpec, isa: Isa) -> object:
@@ -67,33 +73,43 @@ class _Depthwise:
         b = self.b
         with b.tiles() as t:
             first_row = b.let(tirx.truncmod(t, b.param("row_tiles")) * b.param("tile_rows"))
-            first_block = b.let(tirx.truncdiv(t, b.param("row_tiles")) * b.param("tile_blocks"))
+            part = b.let(tirx.truncdiv(t, b.param("row_tiles")))
+            images = dict.fromkeys("xyr", i64(0))
+            if self.spec.batched:
+                image = b.let(tirx.truncdiv(part, b.param("block_tiles")))
+                part = b.let(tirx.truncmod(part, b.param("block_tiles")))
+                images = {k: b.let(image * b.param(f"{k}_image")) for k in images}
+            first_block = b.let(part * b.param("tile_blocks"))
             rows = b.let(tirx.min(b.param("tile_rows"), b.param("out_height") - first_row))
             with b.range(first_block, tirx.min(first_block + b.param("tile_blocks"), b.param("blocks"))) as block:
                 w_block = b.let(block * b.param("block_bytes"))
                 channel = b.let(tirx.max(tirx.min(block * self.columns, b.param("channels") - self.columns), i64(0)))
                 self.epilogue.prepare(self.w, w_block)
-                self.rows(first_row, rows, b.let(channel * self.element), w_block)
+                starts = {k: b.let(begin + channel * self.element) for k, begin in images.items()}
+                self.rows(first_row, rows, starts, w_block)
 
-    def rows(self, first: Value, count: Value, start: Value, w_block: Value) -> None:
-        """`count` output rows of one channel block."""
+    def rows(self, first: Value, count: Value, starts: Mapping[str, Value], w_block: Value) -> None:
+        """`count` output rows of one channel block, which begins at `starts` in the image of each operand."""
         b, spec, isa = self.b, self.spec, self.isa
         if spec.dtype == "int8" and spec.kernel is not None and spec.kernel[0] == 3 and isa.registers >= STREAMED:
             filters = b.let(w_block + header_bytes(spec.dtype, self.columns))
             form = DotTaps if isa.has_dot else WideningTaps
-            self.streamed_rows(form(b, isa, self.x, self.w, filters, spec.kernel[2]), first, count, start, w_block)
+            self.streamed_rows(form(b, isa, self.x, self.w, filters, spec.kernel[2]), first, count, starts, w_block)
             return
         with b.range(first, first + count) as row:
-            origins = {k: b.let(row * b.param(f"{k}_row") + start) for k in "xyr"}
+            origins = {k: b.let(row * b.param(f"{k}_row") + start) for k, start in starts.items()}
             step = 1 if spec.kernel is None else PIXELS
             self.columns_of_pixels(step, lambda px, n: self.pixels(px, n, origins, w_block))
 
-    def streamed_rows(self, taps: StreamedTaps, first: Value, count: Value, start: Value, w_block: Value) -> None:
+    def streamed_rows(
+        self, taps: StreamedTaps, first: Value, count: Value, starts: Mapping[str, Value], w_block: Value
+    ) -> None:
         """`rows` of a 3 x 3 kernel; of rows that are computed together, the last ones overlap with those before."""
         b = self.b
         with b.range(0, tirx.truncdiv(count + (taps.rows - 1), i64(taps.rows))) as i:
             row = b.let(tirx.min(first + i * taps.rows, b.param("out_height") - taps.rows))
-            rows = [{k: b.let((row + r) * b.param(f"{k}_row") + start) for k in "xyr"} for r in range(taps.rows)]
+            numbers = [row + r for r in range(taps.rows)]
+            rows = [{k: b.let(n * b.param(f"{k}_row") + start) for k, start in starts.items()} for n in numbers]
             taps.begin(rows[0]["x"])
             self.columns_of_pixels(taps.pixels, lambda px, n: self.streamed(taps, px, n, rows, w_block))
 

@@ -1,6 +1,6 @@
-"""The halo of a buffer: the border around the [height, width, channels] in the middle of a larger allocation.
+"""The halo of a buffer: the border around the [height, width, channels] in the middle of larger allocations.
 
-A tile is one row of the allocation: tiles = above + height + below.
+A tile is one of the `rows` = above + height + below of an image's allocation: tiles = images * rows.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,9 @@ class FillSpec:
     bytes of a row."""
 
     element: int
-    params: tuple[str, ...] = ("above", "height", "y_row", "left", "inner", "right", "value")
+    params: tuple[str, ...] = (
+        "rows", "above", "height", "y_image", "y_row", "left", "inner", "right", "value",
+    )  # fmt: skip
 
     @property
     def symbol(self) -> str:
@@ -35,8 +37,9 @@ def build(spec: FillSpec, isa: Isa) -> object:
 
 def _body(b: Builder, spec: FillSpec) -> None:
     left, inner, right = (b.param(name) for name in ("left", "inner", "right"))
-    with b.tiles() as row:
-        start = b.let(row * b.param("y_row"))
+    with b.tiles() as t:
+        image, row = (b.let(f(t, b.param("rows"))) for f in (tirx.truncdiv, tirx.truncmod))
+        start = b.let(image * b.param("y_image") + row * b.param("y_row"))
         inside = b.let(tirx.And(row >= b.param("above"), row < b.param("above") + b.param("height")).astype("int64"))
         _run(b, spec, start, b.let(tirx.Select(tirx.NE(inside, i64(0)), left, left + inner + right)))
         with b.when(tirx.NE(inside, i64(0))):

@@ -4,12 +4,11 @@ from math import prod
 
 import numpy as np
 
-from ..ir.extent import always_less, ceil_div, least, most
+from ..ir.extent import always_less, ceil_div, is_symbolic, least, most
 from ..kernels import depthwise as kernels
 from .buffers import View
 from .context import Context
 from .epilogue import Epilogue
-from .iteration import each
 from .pack import int8_parts, pack_depthwise
 from .packing import ConstantKernel, Kernel, Packed
 from .windows import Window
@@ -31,7 +30,7 @@ def depthwise(
     c: Context, x: View, y: View, w: Kernel, window: Window, epilogue: Epilogue, residual: View | None, *,
     barrier: bool = True,
 ) -> None:  # fmt: skip
-    """x [n, h, w, C], weights [C, kh, kw] -> y [n, oh, ow, C]: a step an image."""
+    """x [n, h, w, C], weights [C, kh, kw] -> y [n, oh, ow, C], in one step."""
     images, height, width, channels = y.dims
     columns, dtype = c.target.columns, epilogue.dtype
     packed = _packed(c, w, epilogue)
@@ -39,7 +38,7 @@ def depthwise(
         dtype=dtype, kernel=_unrolled(window, height) if packed.parts == 1 else None, residual=epilogue.residual,
         small_add=epilogue.small_add,
         clamped=epilogue.clamped, full_range=packed.full_range, small=packed.small, narrow=channels < columns,
-        parts=packed.parts,
+        parts=packed.parts, batched=is_symbolic(images) or images > 1,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     groups = ceil_div(packed.blocks, TILE_CHANNELS // columns)
@@ -56,13 +55,15 @@ def depthwise(
         "r_row": residual.row if residual else 0, "r_pixel": residual.pixel if residual else 0,
         "channels": channels, "blocks": packed.blocks, "block_bytes": packed.block_bytes, **epilogue.params,
     }  # fmt: skip
-    tiles = ceil_div(height, tile_rows) * ceil_div(packed.blocks, tile_blocks)
-    for image, present in each(images):
-        operands = {"x": x.at(image, *window.origin), "w": packed.where, "y": y.at(image)}
-        if residual is not None:
-            operands["residual"] = residual.at(image)
-        waits, macs = (barrier or packed.fresh) and image == 0, height * width * prod(w.shape)
-        c.emit(kernels, spec, operands, params, tiles * present, barrier=waits, macs=macs)
+    block_tiles = ceil_div(packed.blocks, tile_blocks)
+    if spec.batched:
+        params |= {"block_tiles": block_tiles, "x_image": x.image, "y_image": y.image}
+        params["r_image"] = residual.image if residual else 0
+    operands = {"x": x.at(0, *window.origin), "w": packed.where, "y": y.at()}
+    if residual is not None:
+        operands["residual"] = residual.at()
+    waits, macs = barrier or packed.fresh, images * height * width * prod(w.shape)
+    c.emit(kernels, spec, operands, params, images * params["row_tiles"] * block_tiles, barrier=waits, macs=macs)
 
 
 def has_depthwise_form(w: Kernel, epilogue: Epilogue) -> bool:

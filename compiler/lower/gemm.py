@@ -9,7 +9,6 @@ from ..kernels import conv
 from .buffers import View
 from .context import Context
 from .epilogue import Epilogue
-from .iteration import each
 from .packing import Kernel, Packed
 from .windows import Window
 
@@ -36,7 +35,7 @@ def dense(
     c: Context, x: View, y: View, w: Kernel, window: Window, epilogue: Epilogue, residual: View | None = None, *,
     barrier: bool = True,
 ) -> None:  # fmt: skip
-    """Every pixel of x [n, h, w, C] under the window times w [O, C, kh, kw] -> y [n, oh, ow, O]: a step an image."""
+    """Every pixel of x [n, h, w, C] under the window times w [O, C, kh, kw] -> y [n, oh, ow, O], in one step."""
     runs = _runs(x, w.shape, window)
     images, height, width, outputs = y.dims
     if height * width == 1:
@@ -46,17 +45,19 @@ def dense(
     if all(view.image == height * step * view.row for view, step in views):
         images, height = 1, images * height  # the images are as far apart as their rows
     pixels = height * width
+    batched = is_symbolic(images) or images > 1
     rows, paired = tile_of(c, epilogue.dtype, pixels, outputs)
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
-        pointwise=runs.y * runs.x == 1, whole=rows > 1 and packed.groups % conv.STEP == 0,
+        pointwise=runs.y * runs.x == 1, whole=rows > 1 and packed.groups % conv.STEP == 0, batched=batched,
         clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range, small=packed.small,
         even=packed.small and epilogue.even, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles = ceil_div(pixels, rows)
-    per_tile = blocks_per_tile(packed, m_tiles, paired=paired)
+    per_tile = blocks_per_tile(packed, m_tiles * images, paired=paired)
+    parts = ceil_div(packed.blocks, per_tile)
     params = {
         "m_begin": 0, "m_end": pixels, "m_tiles": m_tiles, "out_width": width,
         "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
@@ -67,13 +68,15 @@ def dense(
         "channels": outputs, "blocks": packed.blocks, "blocks_per_tile": per_tile, "block_bytes": packed.block_bytes,
         **epilogue.params,
     }  # fmt: skip
-    tiles = m_tiles * ceil_div(packed.blocks, per_tile)
-    for image, present in each(images):
-        operands = {"x": x.at(image, *window.origin), "w": packed.where, "y": y.at(image)}
-        if residual is not None:
-            operands["residual"] = residual.at(image)
-        waits = (barrier or packed.fresh) and image == 0
-        c.emit(conv, spec, operands, params, tiles * present, barrier=waits, macs=pixels * prod(w.shape))
+    if batched:
+        apart = {"x": x.image, "w": 0, "y": y.image, "r": residual.image if residual else 0}
+        params |= {"parts": parts, "batch_1": 1}
+        params |= {f"{name}_{i}": 0 if i else stride for name, stride in apart.items() for i in range(2)}
+    operands = {"x": x.at(0, *window.origin), "w": packed.where, "y": y.at()}
+    if residual is not None:
+        operands["residual"] = residual.at()
+    waits, macs = barrier or packed.fresh, images * pixels * prod(w.shape)
+    c.emit(conv, spec, operands, params, m_tiles * parts * images, barrier=waits, macs=macs)
 
 
 def _runs(x: View, shape: Sequence[int], window: Window) -> _Runs:

@@ -7,12 +7,11 @@ import numpy as np
 from ..ir.extent import most
 from ..kernels import fill
 from .buffers import Fill, Ref
-from .iteration import each
 
 
 def halo_steps(what: Fill) -> Iterator[tuple[fill.FillSpec, Ref, dict[str, int], int]]:
-    """(spec, where, parameters, tiles) of each step that fills a halo, all independent: one an image, whose tiles own
-    a row's stride each, and one for what the last row has beyond its stride."""
+    """(spec, where, parameters, tiles) of each step that fills a halo, all independent: one whose tiles own a row's
+    stride each, and one for what the last row has beyond its stride."""
     view, (top, left, bottom, right) = what.view, what.halo
     n, h, w, _ = view.dims
     # what lies at the right of a row and at the left of the next, where rows are no further apart than that
@@ -20,11 +19,10 @@ def halo_steps(what: Fill) -> Iterator[tuple[fill.FillSpec, Ref, dict[str, int],
     value = int(np.frombuffer(what.element * (4 // len(what.element)), np.int32)[0])
     spec = fill.FillSpec(len(what.element))
     params = {
-        "above": top, "height": h, "y_row": view.row,
+        "rows": top + h + bottom, "above": top, "height": h, "y_image": view.image, "y_row": view.row,
         "left": left * view.pixel, "inner": w * view.pixel, "right": right * view.pixel - shared, "value": value,
     }  # fmt: skip
-    for image, present in each(n):
-        yield spec, view.at(image, -top, -left), params, (top + h + bottom) * present
+    yield spec, view.at(0, -top, -left), params, n * (top + h + bottom)
     if shared:
-        last = {"above": 1, "height": 0, "y_row": 0, "left": shared, "inner": 0, "right": 0, "value": value}
+        last = dict.fromkeys(params, 0) | {"rows": 1, "above": 1, "left": shared, "value": value}
         yield spec, view.at(n - 1, h + bottom, -left), last, 1
