@@ -73,9 +73,9 @@ qemu:
 	@{ command -v qemu-aarch64 && ls /usr/aarch64-linux-gnu/lib/libc.so.6 && \
 		ls /usr/bin/llvm-mca-1[7-9] /usr/bin/llvm-mca-2[0-9] | grep -q .; } >/dev/null 2>&1 || \
 	if [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && apt-get install -qq -y $(ARM_PACKAGES) >/dev/null; \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends $(ARM_PACKAGES) >/dev/null; \
 	else \
-		echo "arm64 code runs here under an emulator; install it with: sudo apt-get install -y $(ARM_PACKAGES)"; exit 1; \
+		echo "arm64 code runs here under an emulator; install it with: sudo apt-get install -y --no-install-recommends $(ARM_PACKAGES)"; exit 1; \
 	fi
 
 clean:

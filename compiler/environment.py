@@ -100,7 +100,8 @@ def _llvm() -> Check:
     try:
         return Check(name, True, f"LLVM {find_llvm().version}", required=False)
     except EdgeError:
-        return Check(name, False, "not found", f"{_sudo()}apt-get install -y llvm-22", required=False)
+        fix = f"{_sudo()}apt-get install -y --no-install-recommends llvm-22"
+        return Check(name, False, "not found", fix, required=False)
 
 
 def _sudo() -> str:

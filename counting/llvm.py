@@ -30,13 +30,13 @@ class Llvm:
 @cache
 def find_llvm() -> Llvm:
     """The newest release installed here; EdgeError where there is none that serves."""
-    for suffix in ("", *(f"-{release}" for release in range(NEWEST, OLDEST - 1, -1))):
+    for suffix in (*(f"-{release}" for release in range(NEWEST, OLDEST - 1, -1)), ""):
         mc, mca = shutil.which(f"llvm-mc{suffix}"), shutil.which(f"llvm-mca{suffix}")
         if mc and mca and int((version := _version(mca)).partition(".")[0]) >= OLDEST:
             return Llvm(mc, mca, version)
     raise EdgeError(
         f"cycles are modelled with llvm-mca of LLVM {OLDEST} or newer, which is not installed; "
-        "install it with: sudo apt-get install -y llvm-22"
+        "install it with: sudo apt-get install -y --no-install-recommends llvm-22"
     )
 
 
