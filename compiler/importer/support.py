@@ -62,7 +62,9 @@ _ADVICE = {
     r"BeamSearch|GreedySearch|\.Sampling": (
         "it runs a model in a loop: compile its decoder alone, and choose the tokens outside"
     ),
-    r"\.(DecoderMasked|Packed|Paged|Longformer|QOrdered)": "only GPUs have it: optimize the model for a CPU",
+    r"\.(DecoderMasked|Packed|Paged|Longformer|QOrdered)": (
+        "it is for GPUs or ONNX Runtime's own generation loops: optimize the model for a CPU, without such loops"
+    ),
 }
 """What to do about ops that a tool made for one machine or one way of running, or that do no work on tensors."""
 

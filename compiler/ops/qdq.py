@@ -123,6 +123,7 @@ def _codes_dtype(node: OnnxNode, index: int, zero: int) -> str:
 
 
 @onnx_op("QuantizeLinear", since=10)
+@onnx_op("QuantizeLinear", domain=MICROSOFT)
 def _quantize_linear(b: Builder, node: OnnxNode) -> Value:
     """A map with a quantized type where that says it all, else arithmetic on plain integers."""
     x, scale, zero = node.input(0), node.input(1), node.optional(2)
@@ -185,6 +186,7 @@ def _spread(b: Builder, node: OnnxNode, x: Value, value: Value) -> Value:
 
 
 @onnx_op("DequantizeLinear", since=10, takes_codes=True)
+@onnx_op("DequantizeLinear", domain=MICROSOFT, takes_codes=True)
 def _dequantize_linear(b: Builder, node: OnnxNode) -> Value:
     x, scale, zero = node.input(0), node.input(1), node.optional(2)
     dtype = _codes_dtype(node, 0, 2)

@@ -28,7 +28,7 @@ Maker = Callable[[Path, Path, str], None]
 
 Level = ort.GraphOptimizationLevel
 
-EXACT, CODES = 1e-4, 4 / 255
+EXACT, CODES, CODES_16 = 1e-4, 4 / 255, 4 / 65535
 """Bounds, of an output's range. A code that lies half way may be rounded to the other neighbour, which moves those that
 are computed from it by a few steps."""
 
@@ -66,6 +66,15 @@ def static(form: str, signed: bool, source: Path, path: Path, name: str) -> None
     quantization.quantize_static(
         str(source), str(path), Reader(name), quant_format=quantization.QuantFormat[form], activation_type=kind,
         weight_type=kind, per_channel=signed and form == "QDQ",
+    )  # fmt: skip
+
+
+def contributed_qdq(activations: str, source: Path, path: Path, name: str) -> None:
+    """QuantizeLinear and DequantizeLinear of com.microsoft, which have had 16 bits before ONNX's."""
+    kinds = quantization.QuantType
+    quantization.quantize_static(
+        str(source), str(path), Reader(name), activation_type=kinds[activations], weight_type=kinds.QInt8,
+        extra_options={"UseQDQContribOps": True},
     )  # fmt: skip
 
 
@@ -115,6 +124,8 @@ CASES: dict[str, tuple[str, tuple[Maker, ...], set[str], float]] = {
     "cnn QDQ": ("cnn", (qdq,), set(), CODES),
     "cnn QDQ, saved": ("cnn", (qdq, extended), {"QLinearSigmoid", "QLinearGlobalAveragePool"}, CODES),
     "cnn signed QDQ, saved": ("cnn", (signed_qdq, extended), {"QLinearLeakyRelu"}, CODES),
+    "cnn QDQ of com.microsoft": ("cnn", (partial(contributed_qdq, "QUInt8"),), {"QuantizeLinear"}, CODES),
+    "cnn QDQ of 16 bits": ("cnn", (partial(contributed_qdq, "QUInt16"),), {"DequantizeLinear"}, CODES_16),
     "bert QDQ, saved": ("bert", (qdq, extended), {"QLinearAdd", "QGemm"}, CODES),
     "bert 4 bits": ("bert", (bits_4,), {"MatMulNBits", "GatherBlockQuantized"}, EXACT),
     "bert fused, 4 bits": ("bert", (fused, bits_4), {"MatMulNBits", "Attention"}, EXACT),
