@@ -38,7 +38,7 @@ def depthwise(
         dtype=dtype, kernel=_unrolled(window, height) if packed.parts == 1 else None, residual=epilogue.residual,
         small_add=epilogue.small_add,
         clamped=epilogue.clamped, full_range=packed.full_range, small=packed.small, narrow=channels < columns,
-        parts=packed.parts, batched=is_symbolic(images) or images > 1,
+        even=packed.small and epilogue.even, parts=packed.parts, batched=is_symbolic(images) or images > 1,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     groups = ceil_div(packed.blocks, TILE_CHANNELS // columns)
