@@ -41,6 +41,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         float_rows=40,
         tiles=(8, 5),
         offset_sums=True,
+        slow_division=True,
     )
 
 

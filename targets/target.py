@@ -28,7 +28,7 @@ class Target:
     `columns`: output channels of a packed weight block (2 * lanes of every variant's ISA). `int8_rows`,
     `float_rows`: output pixels of a scheduling tile. `tiles`: those of the largest register tile of one block and of
     two, where a variant takes two at once. `offset_sums`: conversions between integers and floats are slow,
-    so small sums are kept as `kernels.quantization.OFFSET` says.
+    so small sums are kept as `kernels.quantization.OFFSET` says. `slow_division`: of floats, next to multiplication.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Target:
     float_rows: int
     tiles: tuple[int, int] | None = None
     offset_sums: bool = False
+    slow_division: bool = False
 
     def coder(self, variant: Variant, family: str) -> Variant:
         """The variant whose code `variant` runs for the kernels of `family`."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .builder import Builder, Value, bitcast, cast, const, shuffle, splat
-from .floating import fenced
+from .floating import fenced, llvm_float
 from .isa import Isa
 from .tir import tirx
 
@@ -18,11 +18,35 @@ def splat_float(b: Builder, isa: Isa, name: str) -> Value:
     return b.let(splat(b.param_float(name), isa.lanes))
 
 
-def quantize(b: Builder, isa: Isa, name: str, values: tuple[Value, Value]) -> Value:
-    """saturate(rne(x / scale) + zero_point): two float32 vectors -> int8 x 2*lanes; NaN gives the zero point."""
+def quantize(b: Builder, isa: Isa, name: str, values: tuple[Value, Value], *, refined: bool = False) -> Value:
+    """saturate(rne(x / scale) + zero_point): two float32 vectors -> int8 x 2*lanes; NaN gives the zero point.
+
+    `refined`: without divisions, for a scale in `REFINED`.
+    """
     scale = splat_float(b, isa, f"{name}_scale")
-    low, high = (isa.round_real(b.let(value / scale)) for value in values)
+    quotients = [_refined(b, isa, value, scale) if refined else value / scale for value in values]
+    low, high = (isa.round_real(b.let(quotient)) for quotient in quotients)
     return isa.narrow8(isa.add16(isa.narrow16(low, high), splat16(b, isa, f"{name}_zero_point")))
+
+
+REFINED = (2.0**-100, 2.0**100)
+"""Scales whose reciprocals, and the remainders of what is divided by them, are normal numbers."""
+
+
+def _refined(b: Builder, isa: Isa, x: Value, scale: Value) -> Value:
+    """x / scale, correctly rounded where it is less than 1024, and beyond (infinite x too) at least 1024.
+
+    The reciprocal is correctly rounded; so is then the quotient after two corrections by its remainder, which fma gives
+    exactly (Markstein, "Computation of elementary functions on the IBM RISC System/6000 processor", 1990).
+    """
+    limit = b.let(scale * const(1024.0, "float32", isa.lanes))
+    reciprocal = b.let(const(1.0, "float32", isa.lanes) / scale)
+    x = b.let(llvm_float("maximum", isa.lanes, llvm_float("minimum", isa.lanes, x, limit), -limit))
+    quotient = b.let(x * reciprocal)
+    for _ in range(2):
+        remainder = b.let(llvm_float("fma", isa.lanes, -quotient, scale, x))
+        quotient = b.let(llvm_float("fma", isa.lanes, remainder, reciprocal, quotient))
+    return quotient
 
 
 def dequantize(b: Builder, isa: Isa, name: str, codes: Value) -> tuple[Value, Value]:

@@ -16,15 +16,21 @@ OPERANDS = ("x", "y")
 
 @dataclass(frozen=True)
 class QuantizeIoSpec:
-    """float32: q(x, y_scale, y_zero_point); uint8: the zero point moves by 128, so the code does too."""
+    """float32: q(x, y_scale, y_zero_point), `refined` as in `quantization.quantize`; uint8: the zero point moves by
+    128, so the code does too."""
 
     dtype: str
     channels: int
+    refined: bool = False
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        return {"float32": "f32_qs8", "uint8": "u8_s8"}[self.dtype] + f"_interleave{self.channels}"
+        return (
+            {"float32": "f32_qs8", "uint8": "u8_s8"}[self.dtype]
+            + f"_interleave{self.channels}"
+            + "_refined" * self.refined
+        )
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -66,7 +72,7 @@ def _codes(b: Builder, spec: QuantizeIoSpec, isa: Isa, offset: Value) -> Value:
     if spec.dtype == "uint8":
         return x.load(offset, "int8", 2 * lanes) ^ const(-128, "int8", 2 * lanes)
     low, high = (x.load(offset + half * 4 * lanes, "float32", lanes) for half in range(2))
-    return quantize(b, isa, "y", (low, high))
+    return quantize(b, isa, "y", (low, high), refined=spec.refined)
 
 
 def _single(b: Builder, spec: QuantizeIoSpec, isa: Isa, offset: Value) -> Value:
@@ -75,5 +81,5 @@ def _single(b: Builder, spec: QuantizeIoSpec, isa: Isa, offset: Value) -> Value:
     if spec.dtype == "uint8":
         return x.load(offset, "int8") ^ const(-128, "int8")
     scratch, value = b.stack(2 * lanes), b.let(splat(x.load(offset, "float32"), lanes))
-    scratch.store(i64(0), quantize(b, isa, "y", (value, value)), "int8", 2 * lanes)
+    scratch.store(i64(0), quantize(b, isa, "y", (value, value), refined=spec.refined), "int8", 2 * lanes)
     return scratch.load(i64(0), "int8")

@@ -7,6 +7,7 @@ from ..ir.expr import In
 from ..ir.graph import Graph, Node
 from ..ir.types import TensorType
 from ..kernels import quantize_io
+from ..kernels.quantization import REFINED
 from ..ops import quantized
 from .context import Context
 from .iteration import each
@@ -48,13 +49,15 @@ def lower_picture(c: Context, quantize: Node, transpose: Node) -> bool:
     x, y = c.input(quantize, 0), c.output(transpose)
     if y.pixel != y.dims[3] * y.element:
         return False
-    spec = quantize_io.QuantizeIoSpec(x.type.dtype, y.dims[3])
+    refined = False
     # a planar picture's view calls its channels rows and its rows pixels
     params = {"width": y.dims[2], "x_plane": x.row, "x_row": x.pixel, "y_row": y.row}
     if x.type.dtype == "float32":
         assert y.type.quant is not None
         scale, zero = quantized.scalar(y.type.quant)
+        refined = c.target.slow_division and REFINED[0] < scale < REFINED[1]
         params |= {"y_scale": float_bits(scale), "y_zero_point": zero}
+    spec = quantize_io.QuantizeIoSpec(x.type.dtype, y.dims[3], refined)
     for image, present in each(y.dims[0]):
         c.emit(quantize_io, spec, {"x": x.at(image), "y": y.at(image)}, params, y.dims[1] * present, barrier=image == 0)
     return True

@@ -32,3 +32,24 @@ def test_picture(machine: Machine, dtype: str, channels: int, height: int, width
     params |= {"width": width, "x_plane": x.strides[0], "x_row": x.strides[1], "y_row": y.strides[0]}
     got = run_kernel(quantize_io, QuantizeIoSpec(dtype, channels), machine, {"x": x, "y": y}, params, height)["y"]
     np.testing.assert_array_equal(got, expected.transpose(1, 2, 0))
+
+
+@on_machines
+@examples
+@given(scale=st.floats(2.0**-60, 2.0**60, width=32), zero=st.integers(-128, 127))
+def test_refined_quotients(machine: Machine, scale: float, zero: int) -> None:
+    """Numbers in the middle between codes and their neighbours, and the ends of float32, give what a division gives."""
+    quant = Quant.per_tensor(scale, zero)
+    middles = ((np.arange(-300, 300) + 0.5) * scale).astype(np.float32)
+    ends = np.array([np.inf, np.nan, 0, np.finfo(np.float32).max, np.finfo(np.float32).tiny, 1e-45], np.float32)
+    numbers = [np.nextafter(middles, np.float32(sign * np.inf)) for sign in (-1, 1)]
+    numbers += [np.nextafter(n, np.float32(sign * np.inf)) for n, sign in zip(numbers, (-1, 1), strict=True)]
+    x: Array = np.stack([np.concatenate([middles, *numbers, ends, -ends])] * 2)[:, None]
+    y = image(np.zeros((1, x.shape[2], 2), np.int8), (1, 2, 1, 3))
+    params: dict[str, int | float] = {
+        "width": x.shape[2], "x_plane": x.strides[0], "x_row": x.strides[1], "y_row": y.strides[0],
+        "y_scale": quant.scale[0], "y_zero_point": zero,
+    }  # fmt: skip
+    spec = QuantizeIoSpec("float32", 2, refined=True)
+    got = run_kernel(quantize_io, spec, machine, {"x": x, "y": y}, params, 1)["y"]
+    np.testing.assert_array_equal(got, quantized.quantize(x, quant).transpose(1, 2, 0))
