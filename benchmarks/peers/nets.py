@@ -21,18 +21,19 @@ def _conv(c_in: int, c_out: int, kernel: int = 1, stride: int = 1) -> nn.Sequent
 
 
 class SplitBlock(nn.Module):
-    """Half of the channels go through bottlenecks, and all that arises on the way is joined (C2f of YOLOv8)."""
+    """Half of the channels go through bottlenecks, and all that arises on the way is joined (C2f of YOLOv8, with its first
+    convolution as one for each half)."""
 
     def __init__(self, c_in: int, c_out: int, depth: int, residual: bool = False) -> None:
         super().__init__()
         half = c_out // 2
-        self.first, self.last = _conv(c_in, c_out), _conv((2 + depth) * half, c_out)
+        self.left, self.right, self.last = _conv(c_in, half), _conv(c_in, half), _conv((2 + depth) * half, c_out)
         self.blocks = nn.ModuleList(nn.Sequential(_conv(half, half, 3), _conv(half, half, 3)) for _ in range(depth))
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H, W]."""
-        parts = list(self.first(x).chunk(2, 1))
+        parts = [self.left(x), self.right(x)]
         for block in self.blocks:
             y = block(parts[-1])
             parts.append(parts[-1] + y if self.residual else y)
