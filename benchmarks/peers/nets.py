@@ -21,8 +21,8 @@ def _conv(c_in: int, c_out: int, kernel: int = 1, stride: int = 1) -> nn.Sequent
 
 
 class SplitBlock(nn.Module):
-    """Half of the channels go through bottlenecks, and all that arises on the way is joined (C2f of YOLOv8, with its first
-    convolution as one for each half)."""
+    """Half of the channels go through bottlenecks, and all that arises on the way is joined (C2f of YOLOv8, with its
+    first convolution as one for each half)."""
 
     def __init__(self, c_in: int, c_out: int, depth: int, residual: bool = False) -> None:
         super().__init__()
