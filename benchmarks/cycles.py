@@ -89,7 +89,7 @@ def table(rows: Sequence[Row]) -> Table:
     made = Table(box=None, title="one inference, one thread", title_justify="left")
     for column in ("model", "precision", "core"):
         made.add_column(column)
-    for column in ("M instr. (counted)", "M cycles (modelled)", "MACs per cycle", "of peak", "dense layers of peak"):
+    for column in ("M instr. (counted)", "M cycles (modelled)", "MACs per cycle", "of peak", "dense of peak"):
         made.add_column(column, justify="right")
     for r in rows:
         figures = (f"{r.instructions / 1e6:.2f}", f"{r.cycles / 1e6:.2f}", f"{r.macs_per_cycle:.2f}")

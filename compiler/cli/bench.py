@@ -1,7 +1,6 @@
 """`edgec bench`: what an inference of a bundle costs, measured here or counted under emulation."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,12 +80,10 @@ def _bench_measured(bundle: "Bundle", device: str, threads: int, repeat: int, pr
         "device": device,
         "variant": done[0].variant,
         "threads": done[0].threads,
-        "latency_ns": asdict(latency),
+        "kinds": {"latency_ns": latency.kind, "ns": latency.kind},
+        "latency_ns": {"min": latency.min, "median": latency.median, "p90": latency.p90, "max": latency.max},
         "memory_bytes": done[0].memory,
-        "steps": [
-            {"name": s.name, "kernel": s.kernel, "macs": s.macs, "ns": s.ns // max(1, s.runs), "kind": latency.kind}
-            for s in steps
-        ],
+        "steps": [{"name": s.name, "kernel": s.kernel, "macs": s.macs, "ns": s.ns // max(1, s.runs)} for s in steps],
     }
     emit(data, lambda: _render_measured(device, done[0], steps, manifest.macs))
 
