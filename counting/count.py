@@ -42,7 +42,8 @@ def count(bundle: Bundle, core: Core) -> tuple[Counts, RunReport]:
     manifest = bundle.manifest
     if manifest.target.arch != "aarch64":
         raise EdgeError(f"{bundle.path} is for {manifest.target.arch}, but only aarch64 instructions are counted")
-    options = RunOptions(warmup=1, mark=True, timeout=TIMEOUT_S)
+    variant = core.variant if any(v.name == core.variant for v in manifest.target.variants) else None
+    options = RunOptions(warmup=1, mark=True, timeout=TIMEOUT_S, variant=variant)
 
     def run(device: CountingDevice) -> RunReport:
         return device.run(bundle.path, manifest.inputs, manifest.outputs, {}, options=options)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle
 from ..compiler.kernels.isa import Isa, Tile
-from .neon_inorder import InOrderDotTile, InOrderWideningTile
+from .neon_inorder import InOrderDotTile, InOrderFloatTile, InOrderWideningTile
 from .neon_tiles import ARM, DotTile, FloatTile, WideningTile
 
 
@@ -49,7 +49,9 @@ class Neon(Isa):
 
     def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """fmla by lane."""
-        return FloatTile(5, 2) if paired else FloatTile(min(rows, 8), 1)
+        if not paired:
+            return FloatTile(min(rows, 8), 1)
+        return InOrderFloatTile(5) if self._in_order else FloatTile(5, 2)
 
     def round_to_int(self, value: Value) -> Value:
         """fcvtns, which saturates by itself."""

@@ -11,7 +11,7 @@ from itertools import product
 
 from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
 from ..compiler.kernels.tir import tirx
-from .neon_tiles import DotTile, WideningTile
+from .neon_tiles import DotTile, FloatTile, WideningTile
 
 _LOAD = """
 define <{lanes} x i8> @{name}({before}ptr %place) {{
@@ -61,6 +61,13 @@ INSTRUCTIONS = "".join([
         )
         for lane in range(2)
     ),
+    *(
+        _pure(
+            f"edge_fmla{lane}", f"fmla $0.4s, $2.4s, $3.s[{lane}]", "<4 x float>", "<4 x float>", "<16 x i8>",
+            "<16 x i8>", tie=True,
+        )
+        for lane in range(2)
+    ),
     _pure("edge_smull", "smull $0.8h, $1.8b, $2.8b", "<8 x i16>", "<8 x i8>", "<8 x i8>"),
     _pure("edge_smlal", "smlal $0.8h, $2.8b, $3.8b", "<8 x i16>", "<8 x i16>", "<8 x i8>", "<8 x i8>", tie=True),
     _pure("edge_sadalp", "sadalp $0.4s, $2.8h", "<4 x i32>", "<4 x i32>", "<8 x i16>", tie=True),
@@ -75,8 +82,51 @@ def _address(p: Pointer, offset: Value) -> Register:
     return Register("int64", 1, tirx.reinterpret("int64", tirx.address_of(p.buffer[offset])))
 
 
+def _run_pair(
+    b: Builder, multiply: str, sums: Sequence[Sequence[Register]], x: Pointer, row_offsets: Sequence[Value],
+    w: Pointer, w_offsets: Sequence[Value], steps: Value,
+) -> None:  # fmt: skip
+    """Steps of four words of a row by a pair of blocks. `multiply` adds a word times the four of a column to `sums`,
+    four registers a row.
+
+    It goes column after column of a group, whose registers are free behind the last row. The first block's are loaded
+    for the next group then, the second one's for the same group, while the first column is multiplied. The words of a
+    row are loaded in pairs."""
+    rows, places = [_address(x, o) for o in row_offsets], [_address(w, o) for o in w_offsets]
+    at = Register("int64", 1, i64(0))
+    words = [Register("int8", 16) for _ in rows]
+    weights = [Register("int8", 16) for _ in range(4)]
+
+    def load_weights(*columns: int) -> Iterator[None]:
+        for j in columns:
+            place = places[j // 2].address
+            weights[j].set(_call("int8x16", "low", place))
+            yield
+            weights[j].set(_call("int8x16", "high", weights[j].get(), place))
+            yield
+
+    def load_word(r: int) -> None:
+        words[r].set(_call("int8x16", "pair", rows[r].get(), at.get()))
+
+    list(load_weights(0, 1))
+    for r in range(len(rows)):
+        load_word(r)
+    at.set(at.get() + 8)
+    with b.range(0, steps):
+        for g, j in product(range(4), range(4)):
+            loads = load_weights(*[(2, 3), (0,), (1,), ()][j])
+            for r, row in enumerate(sums):
+                operands = row[j].get(), weights[j].get(), words[r].get()
+                row[j].set(_call(f"{row[j].dtype}x4", f"{multiply}{g % 2}", *operands))
+                next(loads, None)
+                if g % 2 and j == 3:
+                    load_word(r)
+            if g % 2 and j == 3:
+                at.set(at.get() + 8)
+
+
 class InOrderDotTile(DotTile):
-    """sdot by lane for a pair of blocks, column after column of a group; the words of a row are loaded in pairs."""
+    """sdot by lane for a pair of blocks."""
 
     instructions = INSTRUCTIONS
 
@@ -86,38 +136,23 @@ class InOrderDotTile(DotTile):
     def run(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
-        """A column's registers are free behind its last row. The first block's are loaded for the next group then, the
-        second one's for the same group, while the first column is multiplied."""
-        rows, places = [_address(x, o) for o in row_offsets], [_address(w, o) for o in w_offsets]
-        at = Register("int64", 1, i64(0))
-        words = [Register("int8", 16) for _ in rows]
-        weights = [Register("int8", 16) for _ in range(4)]
+        """Accumulate steps."""
+        _run_pair(b, "sdot", self._sums, x, row_offsets, w, w_offsets, steps)
 
-        def load_weights(*columns: int) -> Iterator[None]:
-            for j in columns:
-                place = places[j // 2].address
-                weights[j].set(_call("int8x16", "low", place))
-                yield
-                weights[j].set(_call("int8x16", "high", weights[j].get(), place))
-                yield
 
-        def load_word(r: int) -> None:
-            words[r].set(_call("int8x16", "pair", rows[r].get(), at.get()))
+class InOrderFloatTile(FloatTile):
+    """fmla by lane for a pair of blocks."""
 
-        list(load_weights(0, 1))
-        for r in range(self.rows):
-            load_word(r)
-        at.set(at.get() + 8)
-        with b.range(0, steps):
-            for g, j in product(range(self.groups_per_step), range(4)):
-                loads = load_weights(*[(2, 3), (0,), (1,), ()][j])
-                for r, sums in enumerate(self._sums):
-                    sums[j].set(_call("int32x4", f"sdot{g % 2}", sums[j].get(), weights[j].get(), words[r].get()))
-                    next(loads, None)
-                    if g % 2 and j == 3:
-                        load_word(r)
-                if g % 2 and j == 3:
-                    at.set(at.get() + 8)
+    instructions = INSTRUCTIONS
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(rows, 2)
+
+    def run(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """Accumulate steps."""
+        _run_pair(b, "fmla", [chain for (chain,) in self._sums], x, row_offsets, w, w_offsets, steps)
 
 
 class InOrderWideningTile(WideningTile):
