@@ -6,28 +6,29 @@ as functions in LLVM's language that the kernels call and LLVM inlines. The next
 soon as these have been used for the last time, so up to 16 bytes behind weights and rows are read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
 from ..compiler.kernels.tir import tirx
 from .neon_tiles import DotTile, FloatTile, WideningTile
 
-_LOAD = """
-define <{lanes} x i8> @{name}({before}ptr %place) {{
+
+def _load(name: str, text: str, lanes: int, *operands: str) -> str:
+    """A load that moves the pointer in `place` on. Of its operands the first, a vector, becomes the result."""
+    names = "".join(f"{kind} %v{i}, " for i, kind in enumerate(operands))
+    ties = "".join(",r" if kind == "i64" else ",0" for kind in operands)
+    both = f"{{ <{lanes} x i8>, i64 }}"
+    return f"""
+define <{lanes} x i8> @{name}({names}ptr %place) {{
   %p = load i64, ptr %place
-  %both = call {{ <{lanes} x i8>, i64 }} asm sideeffect "{text}", "=w,=r{ties}"({given}i64 %p)
-  %after = extractvalue {{ <{lanes} x i8>, i64 }} %both, 1
+  %both = call {both} asm sideeffect "{text}", "=w,=r{ties},1"({names}i64 %p)
+  %after = extractvalue {both} %both, 1
   store i64 %after, ptr %place
-  %result = extractvalue {{ <{lanes} x i8>, i64 }} %both, 0
+  %result = extractvalue {both} %both, 0
   ret <{lanes} x i8> %result
 }}
 """
-
-
-def _load(name: str, text: str, lanes: int) -> str:
-    """A load that moves the pointer in `place` on."""
-    return _LOAD.format(name=name, text=text, lanes=lanes, before="", ties=",1", given="")
 
 
 def _pure(name: str, text: str, result: str, *operands: str, tie: bool = False) -> str:
@@ -44,11 +45,8 @@ define {result} @{name}({joined}) {{
 
 
 INSTRUCTIONS = "".join([
-    _load("edge_low", "ldr ${0:d}, [$1], #8", 16),
-    _LOAD.format(
-        name="edge_high", text="ld1 {$0.d}[1], [$1], #8", lanes=16, before="<16 x i8> %v, ", ties=",0,1",
-        given="<16 x i8> %v, ",
-    ),
+    _load("edge_low", "ldr ${0:d}, [$1], #16", 16),
+    _load("edge_high", "ld1 {$0.d}[1], [$1], $3", 16, "<16 x i8>", "i64"),
     _load("edge_word", "ld1r {$0.2s}, [$1], #4", 8),
     _pure("edge_pair", "ldr ${0:d}, [$1, $2]", "<16 x i8>", "i64", "i64"),
     *(
@@ -92,37 +90,45 @@ def _run_pair(
     It goes column after column of a group, whose registers are free behind the last row. The first block's are loaded
     for the next group then, the second one's for the same group, while the first column is multiplied. The words of a
     row are loaded in pairs."""
-    rows, places = [_address(x, o) for o in row_offsets], [_address(w, o) for o in w_offsets]
-    at = Register("int64", 1, i64(0))
+    rows = [_address(x, o) for o in row_offsets]
+    places = [[_address(w, o + half) for half in (0, 8)] for o in w_offsets]
+    at, step = Register("int64", 1, i64(0)), Register("int64", 1, i64(16))
     words = [Register("int8", 16) for _ in rows]
     weights = [Register("int8", 16) for _ in range(4)]
 
-    def load_weights(*columns: int) -> Iterator[None]:
-        for j in columns:
-            place = places[j // 2].address
-            weights[j].set(_call("int8x16", "low", place))
-            yield
-            weights[j].set(_call("int8x16", "high", weights[j].get(), place))
-            yield
+    def load_half(j: int, half: int) -> None:
+        place = places[j // 2][half].address
+        more = (weights[j].get(), step.get()) if half else ()
+        weights[j].set(_call("int8x16", "high" if half else "low", *more, place))
 
     def load_word(r: int) -> None:
         words[r].set(_call("int8x16", "pair", rows[r].get(), at.get()))
 
-    list(load_weights(0, 1))
+    for half, j in product(range(2), range(2)):
+        load_half(j, half)
     for r in range(len(rows)):
         load_word(r)
     at.set(at.get() + 8)
     with b.range(0, steps):
         for g, j in product(range(4), range(4)):
-            loads = load_weights(*[(2, 3), (0,), (1,), ()][j])
             for r, row in enumerate(sums):
                 operands = row[j].get(), weights[j].get(), words[r].get()
                 row[j].set(_call(f"{row[j].dtype}x4", f"{multiply}{g % 2}", *operands))
-                next(loads, None)
+                for column, half in _LOADS.get((j, r), ()):
+                    load_half(column, half)
                 if g % 2 and j == 3:
                     load_word(r)
             if g % 2 and j == 3:
                 at.set(at.get() + 8)
+
+
+_LOADS = {
+    (0, 0): [(2, 0)], (0, 1): [(3, 0)], (0, 3): [(2, 1)], (0, 4): [(3, 1)],
+    (1, 0): [(0, 0)], (1, 3): [(0, 1)],
+    (2, 0): [(1, 0)], (2, 3): [(1, 1)],
+}  # fmt: skip
+"""Behind the multiplication of (column, row): which half of which column's weights is loaded. The upper half waits for
+the lower one, three cycles."""
 
 
 class InOrderDotTile(DotTile):
