@@ -1,10 +1,9 @@
 """Depthwise convolution: one filter a channel, channels in vector lanes.
 
-A tile is some output rows of some channel blocks: tiles = row_tiles * ceil(blocks / tile_blocks), times the images
-of a batch. Channel blocks are
-the outer loop, so a block's filter stays in registers while the rows' pixels stream by, `PIXELS` at a time. Small
-kernels are unrolled (`DepthwiseSpec.kernel`), by sums of four products where the ISA has them (`depthwise_dot.py`); any
-other kernel size, stride or dilation takes the looped form.
+A tile is some output rows of some channel blocks: tiles = row_tiles * ceil(blocks / tile_blocks), times the images of a
+batch. Channel blocks are the outer loop, so a block's filter stays in registers while the rows' pixels stream by,
+`PIXELS` at a time. Small kernels are unrolled (`DepthwiseSpec.kernel`), int8 ones streamed where there are registers
+enough (`depthwise_stream.py`); any other kernel size, stride or dilation takes the looped form.
 
 Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the last block overlapping as in conv.py:
 
@@ -14,9 +13,10 @@ Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64, intrinsic
+from .builder import BITS, Builder, Pointer, Value, define, i64
 from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
-from .depthwise_stream import DotTaps, StreamedTaps, WideningTaps
+from .depthwise_stream import DotTaps, LargeDotTaps, StreamedTaps, WideningTaps
+from .depthwise_sums import FloatSums, Int8Sums
 from .isa import Isa
 from .tir import tirx
 
@@ -61,6 +61,15 @@ def build(spec: DepthwiseSpec, isa: Isa) -> object:
     return define(spec.symbol, OPERANDS, spec.params, lambda b: _Depthwise(b, spec, isa).body())
 
 
+def _streamed(spec: DepthwiseSpec, isa: Isa) -> type[StreamedTaps] | None:
+    """How the taps are streamed; None: they are not."""
+    if spec.dtype != "int8" or spec.kernel is None or isa.registers < STREAMED:
+        return None
+    if spec.kernel[0] == 3:
+        return DotTaps if isa.has_dot else WideningTaps
+    return LargeDotTaps if isa.has_dot else None
+
+
 class _Depthwise:
     def __init__(self, b: Builder, spec: DepthwiseSpec, isa: Isa) -> None:
         self.b, self.spec, self.isa = b, spec, isa
@@ -91,9 +100,10 @@ class _Depthwise:
     def rows(self, first: Value, count: Value, starts: Mapping[str, Value], w_block: Value) -> None:
         """`count` output rows of one channel block, which begins at `starts` in the image of each operand."""
         b, spec, isa = self.b, self.spec, self.isa
-        if spec.dtype == "int8" and spec.kernel is not None and spec.kernel[0] == 3 and isa.registers >= STREAMED:
+        form = _streamed(spec, isa)
+        if form is not None:
+            assert spec.kernel is not None
             filters = b.let(w_block + header_bytes(spec.dtype, self.columns))
-            form = DotTaps if isa.has_dot else WideningTaps
             self.streamed_rows(form(b, isa, self.x, self.w, filters, spec.kernel[2]), first, count, starts, w_block)
             return
         with b.range(first, first + count) as row:
@@ -119,7 +129,7 @@ class _Depthwise:
         """`count` neighbouring output pixels, each of all rows."""
         b = self.b
         for px in (b.let(first + i) for i in range(count)):
-            sums = [self.accumulator(w_block) for _ in rows]
+            sums = [self.int8_sums(w_block) for _ in rows]
             taps.add(sums, b.let(px * b.param("x_pixel")))
             for total, row in zip(sums, rows, strict=True):
                 self.store([(total.result(), px)], row)
@@ -146,14 +156,20 @@ class _Depthwise:
             self.unrolled_taps(sums, origin, filters)
         self.store([(total.result(), first + i) for i, total in enumerate(sums)], rows)
 
-    def accumulator(self, w_block: Value) -> "_Int8Sums | _FloatSums":
+    def accumulator(self, w_block: Value) -> Int8Sums | FloatSums:
         """The sums of one pixel, starting from the bias."""
-        isa = self.isa
-        dtype = "int32" if self.spec.dtype == "int8" else self.spec.dtype
-        bias = [self.w.load(w_block + h * isa.lanes * 4, dtype, isa.lanes) for h in range(2)]
         if self.spec.dtype == "int8":
-            return _Int8Sums(isa, bias, paired=not self.spec.full_range)
-        return _FloatSums(isa, bias)
+            return self.int8_sums(w_block)
+        return FloatSums(self.isa, self.bias(w_block, self.spec.dtype))
+
+    def int8_sums(self, w_block: Value) -> Int8Sums:
+        """`accumulator` of int8."""
+        return Int8Sums(self.isa, self.bias(w_block, "int32"), paired=not self.spec.full_range)
+
+    def bias(self, w_block: Value, dtype: str) -> list[Value]:
+        """The block's, in two vectors."""
+        lanes = self.isa.lanes
+        return [self.w.load(w_block + h * lanes * 4, dtype, lanes) for h in range(2)]
 
     def store(self, results: Sequence[tuple[tuple[Value, Value], Value]], rows: dict[str, Value]) -> None:
         """Epilogue and store of (sums, pixel number) of one row."""
@@ -175,7 +191,7 @@ class _Depthwise:
             return [p.load(offset, "int8", self.columns)]
         return [p.load(offset + h * self.isa.lanes * 4, "float32", self.isa.lanes) for h in range(2)]
 
-    def looped_taps(self, sums: "_Int8Sums | _FloatSums", origin: Value, filters: Value) -> None:
+    def looped_taps(self, sums: Int8Sums | FloatSums, origin: Value, filters: Value) -> None:
         b = self.b
         with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
             x = [b.let(v) for v in self.load(self.x, origin + ty * b.param("tap_y") + tx * b.param("tap_x"))]
@@ -183,7 +199,7 @@ class _Depthwise:
             size = self.columns * self.element
             sums.add([(x, self.load(self.w, filters + (tap + i) * size)) for i in range(self.spec.parts)])
 
-    def unrolled_taps(self, sums: "Sequence[_Int8Sums | _FloatSums]", origin: Value, filters: Value) -> None:
+    def unrolled_taps(self, sums: Sequence[Int8Sums | FloatSums], origin: Value, filters: Value) -> None:
         """All taps of a small kernel; a column that several pixels need is loaded once."""
         b = self.b
         assert self.spec.kernel is not None
@@ -202,54 +218,3 @@ class _Depthwise:
             weights = [[b.let(v) for v in self.load(self.w, filters + (first + i) * size)] for i in range(len(pair))]
             for p, total in enumerate(sums):
                 total.add([(x[ty, p * stride + tx], w) for (ty, tx), w in zip(pair, weights, strict=True)])
-
-
-class _Int8Sums:
-    """int32 sums of one pixel. Two products fit int16 while weights are in [-127, 127] (`paired`)."""
-
-    def __init__(self, isa: Isa, bias: Sequence[Value], *, paired: bool) -> None:
-        self._isa, self._paired = isa, paired
-        self._halves = [Register("int32", isa.lanes, b) for b in bias]
-
-    def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
-        """Add up to two taps' products."""
-        products = [self._isa.multiply8(x[0], w[0]) for x, w in taps]
-        if self._paired and len(products) == 2:
-            products = [products[0] + products[1]]
-        for product in products:
-            for half, wide in zip(self._halves, self._isa.widen32(product), strict=True):
-                half.set(half.get() + wide)
-
-    def dot(self, x: Sequence[Value], w: Sequence[Value]) -> None:
-        """Add four taps' products at once; both sides interleaved."""
-        for half, a, f in zip(self._halves, x, w, strict=True):
-            half.set(self._isa.dot4(half.get(), a, f))
-
-    def result(self) -> tuple[Value, Value]:
-        """The sums, bias included."""
-        low, high = self._halves
-        return low.get(), high.get()
-
-
-class _FloatSums:
-    """float32 sums of one pixel; the bias is added last, for a large one would cost the sums their low bits."""
-
-    def __init__(self, isa: Isa, bias: Sequence[Value]) -> None:
-        self._name, self._lanes = f"llvm.fma.v{isa.lanes}f32", isa.lanes
-        self._bias = bias
-        self._halves = [Register("float32", isa.lanes, const(0.0, "float32", isa.lanes)) for _ in bias]
-
-    def dot(self, x: Sequence[Value], w: Sequence[Value]) -> None:
-        """Not for floats."""
-        raise AssertionError("no dot product of floats")
-
-    def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
-        """Add the taps' products."""
-        for x, w in taps:
-            for half, a, f in zip(self._halves, x, w, strict=True):
-                half.set(intrinsic(self._name, "float32", self._lanes, a, f, half.get()))
-
-    def result(self) -> tuple[Value, Value]:
-        """The sums, bias included."""
-        low, high = (half.get() + bias for half, bias in zip(self._halves, self._bias, strict=True))
-        return low, high

@@ -1,38 +1,26 @@
-"""The taps of int8 3 x 3 depthwise kernels, pixel by pixel of a row: columns of the input that the next pixel sees too
-stay in registers, which takes 32 of them.
+"""The taps of int8 3 x 3 and 5 x 5 depthwise kernels, pixel by pixel of a row: columns of the input that the next pixel
+sees too stay in registers, which takes 32 of them.
 
-`DotTaps` sums four products at once. Four input rows of a column, interleaved, are a *quad*. With stride 1 one quad of
-a column serves two output rows: the filter's column is (f0, f1, f2, 0) for the upper and (0, f0, f1, f2) for the lower
-one. With stride 2 each of them has a quad of its own.
+With dot products, four input rows of a column, interleaved, are a *quad*, whose products are summed at once.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from .builder import Builder, Pointer, Register, Value, const
+from .depthwise_sums import Int8Sums
 from .isa import Isa
 
 Column = list[Value]
 """What is known of a column of the input: vectors."""
 
 
-class Sums(Protocol):
-    """The sums of one output pixel."""
-
-    def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
-        """Add up to two taps' products of inputs and weights."""
-        ...
-
-    def dot(self, x: Sequence[Value], w: Sequence[Value]) -> None:
-        """Add four taps' products at once; both sides interleaved."""
-        ...
-
-
 class StreamedTaps(ABC):
-    """Emits the sums of `rows` output rows of one channel block, whose filter begins at byte `first` of w. It pays to
-    emit `pixels` pixels one after the other."""
+    """Emits the sums of `rows` output rows of one channel block, whose filter of `size` x `size` taps begins at byte
+    `first` of w. It pays to emit `pixels` pixels one after the other."""
 
+    size: ClassVar[int]
     rows: ClassVar[int]
     pixels: ClassVar[int]
 
@@ -43,15 +31,15 @@ class StreamedTaps(ABC):
     def begin(self, origin: Value) -> None:
         """Start a row of pixels, whose first output sees the element at byte `origin` first."""
         b = self._b
-        height = 3 + (self.rows - 1) * self._stride
+        height = self.size + (self.rows - 1) * self._stride
         self._lines = [b.let(origin + ty * b.param("tap_y")) for ty in range(height)]
-        columns = [self._column(tx, 0) for tx in range(3 - self._stride)]
+        columns = [self._column(tx, 0) for tx in range(self.size - self._stride)]
         self._kept = [[Register("int8", self._width, v) for v in column] for column in columns]
 
-    def add(self, sums: Sequence[Sums], offset: Value) -> None:
+    def add(self, sums: Sequence[Int8Sums], offset: Value) -> None:
         """Add all taps to the sums of a pixel of each output row, which lies `offset` bytes from the row's first."""
         columns = [[register.get() for register in kept] for kept in self._kept]
-        for tx in range(3):
+        for tx in range(self.size):
             if tx == len(columns):
                 columns.append(self._column(tx, offset))
             self._multiply(sums, tx, columns[tx])
@@ -76,13 +64,14 @@ class StreamedTaps(ABC):
         """Load a column, `number` columns from the pixel's first."""
 
     @abstractmethod
-    def _multiply(self, sums: Sequence[Sums], tx: int, column: Column) -> None:
+    def _multiply(self, sums: Sequence[Int8Sums], tx: int, column: Column) -> None:
         """Add the products of a column; they come in order."""
 
 
 class WideningTaps(StreamedTaps):
     """Tap by tap, by the products that `Sums.add` makes. A column is its three elements."""
 
+    size = 3
     rows = 1
     pixels = 2  # a pixel's sums wait for each other
 
@@ -98,25 +87,38 @@ class WideningTaps(StreamedTaps):
     def _column(self, number: int, offset: Value) -> Column:
         return [self._b.let(self._x.load(self._at(y, offset, number), "int8", self._lanes)) for y in self._lines]
 
-    def _multiply(self, sums: Sequence[Sums], tx: int, column: Column) -> None:
+    def _multiply(self, sums: Sequence[Int8Sums], tx: int, column: Column) -> None:
         self._left += [([x], [self._filter[ty * 3 + tx]]) for ty, x in enumerate(column)]
         while len(self._left) > 1 or (self._left and tx == 2):
             sums[0].add(self._left[:2])
             del self._left[:2]
 
 
-class DotTaps(StreamedTaps):
-    """Two output rows by quads. A column is one or two of them, each its lower and upper channels."""
+class QuadTaps(StreamedTaps):
+    """By quads; a column is one or two of them, each its lower and upper channels."""
 
-    rows = 2
     pixels = 1
 
     @property
     def _width(self) -> int:
         return 2 * self._lanes
 
+    @property
+    def _zero(self) -> Value:
+        return const(0, "int8", self._width)
+
+    def _quad(self, vectors: Sequence[Value]) -> list[Value]:
+        return [self._b.let(v) for v in self._isa.interleave4(vectors)]
+
+
+class DotTaps(QuadTaps):
+    """Two output rows of a 3 x 3 kernel. With stride 1 one quad of a column serves both: the filter's column is
+    (f0, f1, f2, 0) for the upper and (0, f0, f1, f2) for the lower one. With stride 2 each has a quad of its own."""
+
+    size = 3
+    rows = 2
+
     def _prepare(self, w: Pointer, first: Value) -> None:
-        self._zero = const(0, "int8", self._width)
         self._filter: list[list[list[Value]]] = []
         for tx in range(3):
             taps = [self._b.let(self._isa.load_half(w, first + (ty * 3 + tx) * self._lanes)) for ty in range(3)]
@@ -127,9 +129,38 @@ class DotTaps(StreamedTaps):
         x = [self._b.let(self._isa.load_half(self._x, self._at(y, offset, number))) for y in self._lines]
         return self._quad(x) if self._stride == 1 else [*self._quad(x[:4]), *self._quad([*x[2:], self._zero])]
 
-    def _quad(self, vectors: Sequence[Value]) -> list[Value]:
-        return [self._b.let(v) for v in self._isa.interleave4(vectors)]
-
-    def _multiply(self, sums: Sequence[Sums], tx: int, column: Column) -> None:
+    def _multiply(self, sums: Sequence[Int8Sums], tx: int, column: Column) -> None:
         for total, quad, w in zip(sums, (column[:2], column[-2:]), self._filter[tx], strict=True):
             total.dot(quad, w)
+
+
+class LargeDotTaps(QuadTaps):
+    """An output row of a 5 x 5 kernel: four rows in quads of their columns, four taps of the last row in a quad of that
+    row, and the last tap by itself."""
+
+    size = 5
+    rows = 1
+
+    def _prepare(self, w: Pointer, first: Value) -> None:
+        def tap(ty: int, tx: int) -> Value:
+            return self._b.let(self._isa.load_half(w, first + (ty * 5 + tx) * self._lanes))
+
+        self._filter = [self._quad([tap(ty, tx) for ty in range(4)]) for tx in range(5)]
+        self._last_filter = self._quad([tap(4, tx) for tx in range(4)])
+        self._last_tap = self._b.let(w.load(first + 24 * self._lanes, "int8", self._lanes))
+
+    def add(self, sums: Sequence[Int8Sums], offset: Value) -> None:
+        """The last row's taps, then those of columns."""
+        *places, last = (self._at(self._lines[4], offset, tx) for tx in range(5))
+        sums[0].dot(self._loaded(places), self._last_filter)
+        sums[0].add([([self._b.let(self._x.load(last, "int8", self._lanes))], [self._last_tap])])
+        super().add(sums, offset)
+
+    def _column(self, number: int, offset: Value) -> Column:
+        return self._loaded([self._at(y, offset, number) for y in self._lines[:4]])
+
+    def _loaded(self, places: Sequence[Value]) -> list[Value]:
+        return self._quad([self._b.let(self._isa.load_half(self._x, at)) for at in places])
+
+    def _multiply(self, sums: Sequence[Int8Sums], tx: int, column: Column) -> None:
+        sums[0].dot(column, self._filter[tx])

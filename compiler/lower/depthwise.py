@@ -34,11 +34,12 @@ def depthwise(
     images, height, width, channels = y.dims
     columns, dtype = c.target.columns, epilogue.dtype
     packed = _packed(c, w, epilogue)
+    even = packed.small and epilogue.even and window.taps == (3, 3)  # with more taps it is not worth code of its own
     spec = kernels.DepthwiseSpec(
         dtype=dtype, kernel=_unrolled(window, height) if packed.parts == 1 else None, residual=epilogue.residual,
         small_add=epilogue.small_add,
         clamped=epilogue.clamped, full_range=packed.full_range, small=packed.small, narrow=channels < columns,
-        even=packed.small and epilogue.even, parts=packed.parts, batched=is_symbolic(images) or images > 1,
+        even=even, parts=packed.parts, batched=is_symbolic(images) or images > 1,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     groups = ceil_div(packed.blocks, TILE_CHANNELS // columns)
