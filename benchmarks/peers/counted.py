@@ -1,5 +1,6 @@
 """What an inference of each engine executes on an arm64 core, counted under emulation, and what that costs there."""
 
+import gzip
 import hashlib
 import json
 import tempfile
@@ -12,9 +13,9 @@ import numpy as np
 
 from ...compiler.bundle.reader import open_bundle
 from ...counting import count as counting
-from ...counting.cores import CORES
+from ...counting.cores import CORES, Core
 from ...counting.costs import price
-from ...counting.counts import OUTSIDE
+from ...counting.counts import OUTSIDE, Block, Counts, Runs
 from ...counting.report import report
 from ...runtimes.devices import open_device
 from ..zoo import Feeds
@@ -37,17 +38,19 @@ class Counted:
 
 
 def counted(form: Form, model: Path, core: str, feeds: Feeds, want: Sequence[Array], folder: Path) -> Counted:
-    """Of the second or third inference of the form's file `model`. What other engines gave is kept in `folder`, until
-    they or what counts changes. EdgeError where an engine fails."""
+    """Of the second or third inference of the form's file `model`. What other engines execute is kept in `folder`,
+    until they or what counts changes; what it costs is not. EdgeError where an engine fails."""
     if form.engine == "edgec":
         return _ours(form, model, core, feeds, want)
-    kept = folder / "counts" / f"{model.parent.name}-{core}-{_version()}.json"
+    kept = folder / "counts" / f"{model.parent.name}-{core}-{_version(CORES[core])}.gz"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         made = kept.with_suffix(".making")
-        made.write_text(json.dumps(asdict(_theirs(form, model, core, feeds, want, folder))))
+        counts, similar = _theirs(form, model, core, feeds, want, folder)
+        made.write_bytes(gzip.compress(json.dumps([asdict(counts), similar]).encode(), 6))
         made.rename(kept)
-    return Counted(**json.loads(kept.read_text()))
+    counts, similar = _read(kept)
+    return Counted(form.label, counts.instructions, price(counts, CORES[core], 0)[OUTSIDE].cycles, similar)
 
 
 def _ours(form: Form, model: Path, core: str, feeds: Feeds, want: Sequence[Array]) -> Counted:
@@ -58,7 +61,10 @@ def _ours(form: Form, model: Path, core: str, feeds: Feeds, want: Sequence[Array
     return Counted(form.label, total.instructions, total.cycles, cosine(list(outputs.values()), want))
 
 
-def _theirs(form: Form, model: Path, core: str, feeds: Feeds, want: Sequence[Array], folder: Path) -> Counted:
+def _theirs(
+    form: Form, model: Path, core: str, feeds: Feeds, want: Sequence[Array], folder: Path
+) -> tuple[Counts, float]:
+    """And the cosine of its outputs."""
     machine = arm64(folder)
     with tempfile.TemporaryDirectory() as temporary:
         given, found = Path(temporary) / "feeds.npz", Path(temporary) / "outputs.npz"
@@ -66,15 +72,18 @@ def _theirs(form: Form, model: Path, core: str, feeds: Feeds, want: Sequence[Arr
         command = machine.command(core, DRIVER, [form.engine, model, given, found, "1", "mark"])
         counts = counting.count_marked(CORES[core], command, machine.environment)
         with np.load(found) as file:
-            outputs = [file[name] for name in file.files]
-    cost = price(counts, CORES[core], 0)[OUTSIDE]
-    return Counted(form.label, counts.instructions, cost.cycles, cosine(outputs, want))
+            return counts, cosine([file[name] for name in file.files], want)
 
 
-def _version() -> str:
-    """Of the engines, and of what counts and prices: all but what shows it."""
-    digest = hashlib.sha256("\n".join(ENGINES).encode() + DRIVER.read_bytes())
-    for path in sorted(Path(counting.__file__).parent.glob("*.[cp]*")):
-        if path.name not in ("report.py", "count.py", "plugin.py", "image.py") and path.is_file():
-            digest.update(path.read_bytes())
+def _read(kept: Path) -> tuple[Counts, float]:
+    data, similar = json.loads(gzip.decompress(kept.read_bytes()))
+    blocks = {b["id"]: Block(b["id"], b["address"], tuple(b["words"])) for b in data["blocks"].values()}
+    return Counts(blocks, tuple(Runs(**r) for r in data["runs"]), data["edges"]), similar
+
+
+def _version(core: Core) -> str:
+    """Of the engines, of what they run on, and of what counts."""
+    digest = hashlib.sha256(repr((ENGINES, core.l1, core.l2)).encode())
+    for path in (DRIVER, Path(__file__).with_name("arm64.py"), Path(counting.__file__).with_name("plugin.c")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:8]

@@ -1,9 +1,13 @@
 """The tables of counted engines, and the machines that engines are made to see."""
 
 from edgec.benchmarks.compare_cores import Row, markdown
+from edgec.benchmarks.peers import counted
 from edgec.benchmarks.peers.arm64 import FEATURES, Arm64
 from edgec.benchmarks.peers.counted import Counted
+from edgec.benchmarks.peers.forms import Form
 from edgec.counting.cores import CORES
+from edgec.counting.costs import price
+from edgec.counting.counts import OUTSIDE, Block, Counts, Runs
 
 
 def test_tables_have_the_best_form_that_is_right_for_each_core() -> None:
@@ -21,6 +25,27 @@ def test_tables_have_the_best_form_that_is_right_for_each_core() -> None:
     text = markdown(rows).splitlines()
     assert text.count(line) == 2 and text.count("**cortex-a76**") == 1
     assert text[-1] == "- not measured: m int8, ncnn: no quantizer"
+
+
+def test_what_an_engine_executes_is_kept(tmp_path, monkeypatch) -> None:
+    """Four instructions ten times, with two misses: counted once, priced each time."""
+    words = (0x8B020020,) * 4  # add x0, x1, x2
+    executed = Counts({3: Block(3, 4096, words)}, (Runs(OUTSIDE, None, 3, 10, 2, 1),), 5)
+    asked = []
+
+    def theirs(form, *rest):
+        asked.append(form)
+        return executed, 0.5
+
+    monkeypatch.setattr(counted, "_theirs", theirs)
+    form, model = Form("mnn", "w8", "model.mnn", lambda folder, case: None), tmp_path / "m-mnn-w8" / "model.mnn"
+    found = [counted.counted(form, model, "cortex-a55", {}, [], tmp_path) for _ in range(2)]
+    assert len(asked) == 1 and found[0] == found[1]
+    core = CORES["cortex-a55"]
+    assert (found[0].label, found[0].instructions, found[0].cosine) == ("mnn w8", 45, 0.5)
+    assert found[0].cycles == price(executed, core, 0)[OUTSIDE].cycles
+    counted.counted(form, model, "cortex-a76", {}, [], tmp_path)
+    assert len(asked) == 2  # another core has other caches
 
 
 def test_every_core_is_a_machine_with_its_own_features(tmp_path) -> None:
