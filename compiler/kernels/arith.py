@@ -49,6 +49,9 @@ class ArithSpec:
 
 _Y = Stream("y", "int8")
 
+MAX_VECTORS = 4
+"""The most vectors of the ISA in one that rows are walked by."""
+
 _WIDE = 16
 """Vectors of a row, from which on it is walked by wide ones: the last one of a row computes some elements twice."""
 

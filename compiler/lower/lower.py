@@ -89,8 +89,8 @@ def _emitted(graph: Graph, target: Target, interface: Interface, refused: list[R
     context = Context(target, Layout(), symbols=input_symbols(graph))
     context.refused = refused
     try:
-        sharing = plan_sharing(graph, target.columns, {new for _, new in interface.states})
-        in_place = replaceable(graph, sharing, target.columns, interface.states)
+        sharing = plan_sharing(graph, target.lanes, {new for _, new in interface.states})
+        in_place = replaceable(graph, sharing, target.lanes, interface.states)
         replaced = {new for _, new in interface.states} - in_place
         placed = {v: place for v, place in interface.outputs[::-1] if v not in replaced}
         context.layout = plan_layout(graph, sharing, placed | dict(interface.inputs))

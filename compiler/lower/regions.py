@@ -35,7 +35,7 @@ def lower_if(c: Context, node: Node) -> None:
     c.control(Control.BRANCH, otherwise, c.view(node.inputs[0]).at())
     for region, after in zip(node.regions, (otherwise, end), strict=True):
         views = dict(zip(region.inputs, captured, strict=True)) | dict(zip(region.outputs, outputs, strict=True))
-        _region(c, region, plan_sharing(region, c.target.columns), views)
+        _region(c, region, plan_sharing(region, c.target.lanes), views)
         c.name = name
         for value, target in zip(region.outputs, outputs, strict=True):
             copied(c, c.view(value), target)
@@ -64,8 +64,8 @@ def lower_loop(c: Context, node: Node) -> None:
     c.control(Control.BRANCH, end, c.view(flag).at())
     c.place(body)
     since = c.phase
-    sharing = plan_sharing(region, c.target.columns, set(results))
-    kept = replaceable(region, sharing, c.target.columns, list(zip(states, results, strict=True)))
+    sharing = plan_sharing(region, c.target.lanes, set(results))
+    kept = replaceable(region, sharing, c.target.lanes, list(zip(states, results, strict=True)))
     views |= {new: place for new, place in zip(results, places, strict=True) if new in kept}
     _region(c, region, sharing, views | {index: c.view(turn)})
     c.name = name

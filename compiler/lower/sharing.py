@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from ..ir.attributes import int_attr, ints_attr
 from ..ir.graph import Graph, Node, Value
+from ..kernels import arith, map, table
+from ..ops.map import integer_form
 from .buffers import element_size, image_dims
 from .demands import writes_strided
 
@@ -50,7 +52,7 @@ class Sharing:
 
 
 def plan_sharing(graph: Graph, lanes: int, states: AbstractSet[Value] = frozenset()) -> Sharing:
-    """Who shares memory in `graph`, for kernels that compute `lanes` elements at once, or twice as many single bytes.
+    """Who shares memory in `graph`, for kernels with vectors of `lanes` 32-bit elements.
 
     Inputs and outputs of the graph are never placed inside others: their memory is the user's. Outputs among `states`
     may be computed where an input lies that others still read: no map or reshape writes there early.
@@ -84,7 +86,15 @@ def has_whole_vectors(node: Node, lanes: int, row: int) -> bool:
     y = node.output
     # other operands, repeated or with gaps between their pixels, may end a row with every pixel
     elements = row if len(node.inputs) == 1 else image_dims(y.type.shape)[3]
-    return elements % (2 * lanes if element_size(y.type) == 1 else lanes) == 0
+    return elements % (_vectors(node) * lanes) == 0
+
+
+def _vectors(node: Node) -> int:
+    """Vectors of the ISA in the widest one that the kernel of a map walks rows by."""
+    form = integer_form(node)
+    if form is None:
+        return map.VECTORS
+    return table.VECTORS if form.kind == "table" else arith.MAX_VECTORS
 
 
 def sliced_channels(node: Node) -> int | None:
