@@ -71,10 +71,9 @@ class ConvSpec(ContractionSpec):
         return isa.float_tile(self.tile_rows, paired=self.paired)
 
     def seen_by(self, isa: Isa) -> "ConvSpec":
-        """The member that serves this one too. Where no register tile takes a pair of blocks, speed is not worth as
-        much code: the most general one."""
-        pairs = replace(self, paired=True).tile(isa).blocks == 2
-        return self if pairs else replace(self, paired=False, whole=False, even=False)
+        """The member that serves this one too: the most general one, unless a register tile takes pairs of blocks.
+        Others are rare, or run on cores where speed is not worth as much code."""
+        return self if self.tile(isa).blocks == 2 else replace(self, paired=False, whole=False, even=False)
 
 
 STEP = 4
