@@ -85,13 +85,20 @@ def header_bytes(dtype: str, columns: int) -> int:
 def store_partial(
     b: Builder, y: Pointer, offsets: Sequence[Value], rows: Sequence[Store], row_bytes: int, element: int
 ) -> None:
-    """Write only the channels that exist: rows go to the stack, from there element by element."""
+    """Write only the channels that exist: rows go to the stack, from there element by element. A single byte, which
+    the results of many networks have, is written at once."""
     stored = b.let(tirx.min(b.param("channels") * element, i64(row_bytes)))
-    scratch, targets = b.stack(len(rows) * row_bytes), b.stack(len(rows) * 8)
-    for r, (offset, store) in enumerate(zip(offsets, rows, strict=True)):
-        store(scratch, i64(r * row_bytes))
-        targets.store(i64(r * 8), offset, "int64")
-    with b.range(0, len(rows)) as r:
-        target = b.let(targets.load(r * 8, "int64"))
-        with b.range(0, stored) as i:
-            y.store(target + i, scratch.load(r * row_bytes + i, "int8"), "int8")
+    with b.when(tirx.EQ(stored, i64(1))):
+        for offset, store in zip(offsets, rows, strict=True):
+            row = b.stack(row_bytes)
+            store(row, i64(0))
+            y.store(offset, row.load(i64(0), "int8"), "int8")
+    with b.when(stored > 1):
+        scratch, targets = b.stack(len(rows) * row_bytes), b.stack(len(rows) * 8)
+        for r, (offset, store) in enumerate(zip(offsets, rows, strict=True)):
+            store(scratch, i64(r * row_bytes))
+            targets.store(i64(r * 8), offset, "int64")
+        with b.range(0, len(rows)) as r:
+            target = b.let(targets.load(r * 8, "int64"))
+            with b.range(0, stored) as i:
+                y.store(target + i, scratch.load(r * row_bytes + i, "int8"), "int8")
