@@ -32,7 +32,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"dotprod"}),
                 _llvm(triple, "+dotprod"),
                 lambda: Neon(dotprod=True, in_order=False),
-                frozenset({"conv", "depthwise"}),
+                frozenset({"conv", "depthwise", "table"}),
             ),
             Variant("base", frozenset(), _llvm(triple), lambda: Neon(dotprod=False, in_order=True)),
         ),

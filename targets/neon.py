@@ -99,9 +99,15 @@ class Neon(Isa):
         return [Register("int8", 16, table.load(offset + 16 * i, "int8", 16)) for i in range(16)]
 
     def lookup(self, table: Sequence[Value], index: Value) -> Value:
-        """tbl of four registers, then three times tbx."""
+        """tbl of four registers, then three times tbx; out of order four times tbl, which do not wait for another."""
         chunks = [[t.get() for t in table[i : i + 4]] for i in range(0, 16, 4)]
         position = index ^ const(-128, "int8", 16)
+        if not self._in_order:  # positions outside a chunk give 0
+            positions = [position, *(index - const(first, "int8", 16) for first in (-64, 0, 64))]
+            a, b, c, d = (
+                intrinsic(ARM + "tbl4.v16i8", "int8", 16, *chunk, p) for chunk, p in zip(chunks, positions, strict=True)
+            )
+            return (a | b) | (c | d)
         result = intrinsic(ARM + "tbl4.v16i8", "int8", 16, *chunks[0], position)
         for i in range(1, 4):  # positions outside a chunk leave the result as it is
             position = position - const(64, "int8", 16)

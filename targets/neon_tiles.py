@@ -107,6 +107,7 @@ class FloatTile(Tile):
 
     def start(self, bias: Sequence[Value]) -> None:
         """Sums := bias."""
+
         def zeros() -> list[Register]:
             return [Register("float32", 4, const(0.0, "float32", 4)) for _ in bias]
 
