@@ -8,7 +8,7 @@ LLVM selects well. Each docstring here is the operation's meaning: instances agr
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from .builder import BITS, Builder, Pointer, Value
+from .builder import BITS, Builder, Pointer, Register, Value, i64
 
 
 def added(values: Sequence[Value]) -> Value:
@@ -48,9 +48,11 @@ class Tile(ABC):
     ) -> None:
         """Accumulate so many times `groups_per_step` groups."""
         x_bytes = self.groups_per_step * self.group * BITS[self.dtype] // 8
-        with b.range(0, steps) as k:
-            at, w_at = k * x_bytes, k * (x_bytes * self.columns)
-            self.step(x, [o + at for o in row_offsets], w, [o + w_at for o in w_offsets], self.groups_per_step)
+        at, end = Register("int64", 1, i64(0)), b.let(steps * x_bytes)
+        with b.loop(at.get() < end):
+            x_at, w_at = at.get(), at.get() * self.columns
+            self.step(x, [o + x_at for o in row_offsets], w, [o + w_at for o in w_offsets], self.groups_per_step)
+            at.set(at.get() + x_bytes)
 
     @abstractmethod
     def row(self, r: int) -> Sequence[Value]:
