@@ -124,9 +124,11 @@ def is_quantized(graph: Graph) -> bool:
 
 def _compile_kernels(lowered: Lowered, target: Target, progress: Progress) -> dict[tuple[str, str], KernelObject]:
     """(kernel, variant) -> object, each compiled or taken from the cache."""
-    kernels = lowered.kernels.values()
+    kernels, shares = lowered.kernels.values(), lowered.plan.shares()
     try:
-        return compile_kernels(kernels, target, cache_dir(), lambda done, total: progress("kernels", done, total))
+        return compile_kernels(
+            kernels, target, cache_dir(), lambda done, total: progress("kernels", done, total), shares
+        )
     except NoCode as error:
         node = next(step.name for step in lowered.plan.steps if step.kernel == error.symbol)
         raise EdgeError(f"node {node!r} cannot be compiled: {error}; cast its inputs") from None

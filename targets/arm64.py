@@ -26,6 +26,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 _llvm(triple, "+dotprod"),
                 lambda: Neon(dotprod=True, in_order=True),
                 frozenset({"conv", "depthwise"}),
+                least=0.02,
             ),
             Variant(
                 "dotprod",
@@ -33,6 +34,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 _llvm(triple, "+dotprod"),
                 lambda: Neon(dotprod=True, in_order=False),
                 frozenset({"conv", "depthwise", "table"}),
+                least=0.001,
             ),
             Variant("base", frozenset(), _llvm(triple), lambda: Neon(dotprod=False, in_order=True)),
         ),

@@ -19,6 +19,7 @@ _X86_64 = Target(
             {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "cascadelake"},
             lambda: Avx2(vnni=True),
             frozenset({"conv"}),
+            least=0.02,
         ),
         Variant(
             "avx2",

@@ -11,13 +11,15 @@ from ..compiler.kernels.isa import Isa
 class Variant:
     """Code for one level of CPU features, chosen when the model is opened. `families`: the kernel families (modules of
     `compiler/kernels/`) with members that gain by these features; all others are the plainest variant's code, and
-    members of them that are written the same in a plainer variant are that one's. None: all families."""
+    members of them that are written the same in a plainer variant are that one's. None: all families. `least`: the
+    share of a model's multiply-accumulates below which a dense convolution gains too little to be worth own code."""
 
     name: str
     features: frozenset[str]
     llvm: Mapping[str, Any]
     isa: Callable[[], Isa]
     families: frozenset[str] | None = None
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,15 @@ class Target:
     offset_sums: bool = False
     slow_division: bool = False
 
-    def coder(self, variant: Variant, family: str) -> Variant:
-        """The variant whose code `variant` runs for the kernels of `family`."""
-        own = variant.families is None or family in variant.families
-        return variant if own else self.variants[-1]
+    def coder(self, variant: Variant, family: str, share: float = 1.0) -> Variant:
+        """The variant whose code `variant` runs for a kernel of `family` that does `share` of all
+        multiply-accumulates."""
+        if variant.families is not None and family not in variant.families:
+            return self.variants[-1]
+        if family == "conv" and share < variant.least:
+            plainer = next(v for v in self.variants if v.features < variant.features)
+            return self.coder(plainer, family, share)
+        return variant
 
     @property
     def lanes(self) -> int:

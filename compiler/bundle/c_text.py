@@ -40,3 +40,13 @@ def array(kind: str, name: str, entries: Sequence[str]) -> str:
         return f"#define {name} 0"
     lines = "".join(f"\n    {entry}," for entry in entries)
     return f"static const {kind} {name}[] = {{{lines}\n}};"
+
+
+def distances(name: str, symbols: Sequence[str]) -> str:
+    """A constant table of int32_t: how far from each entry its symbol lies. C has no such constants; pointers would
+    need relocations, of 24 bytes each."""
+    if not symbols:
+        return f"#define {name} 0"
+    lines = "".join(f'\n    ".long {symbol} - .\\n"' for symbol in symbols)
+    head = f'".pushsection .rodata.{name}, \\"a\\", %progbits\\n.p2align 2\\n{name}:\\n"'
+    return f'extern const int32_t {name}[];\n__asm__({head}{lines}\n    ".popsection\\n");'

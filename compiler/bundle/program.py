@@ -10,15 +10,16 @@ from ...errors import EdgeError
 from ..ir.extent import is_symbolic
 from ..ir.types import DTYPES
 from ..lower.plan import MAX_OPERANDS, Control, Operand, Plan, Port, Space, Step
-from .c_text import array, c_identifier, c_string, int32, utf8
+from .c_text import array, c_identifier, c_string, distances, int32, utf8
 from .checks import check_plan, space_size
 from .extents import Extents, Place
 from .variants import FEATURES, Variant, check_variants
 
 WEIGHTS_ALIGNMENT = 64
 WEIGHTS_TRAILER = 64
-STEP_BYTES = 72
+STEP_BYTES = 64
 """Of an `edge_step` (LP64)."""
+_MOST_MACS = 2**56 - 1
 _MAGIC = b"EDGEWTS1"
 
 _SPACES = {
@@ -77,23 +78,18 @@ def program_source(plan: Plan, variants: Sequence[Variant], io_alignment: int | 
     tables = _Tables(plan)
     tables.extents.check()
     check_variants(variants, tables.kernels)
-    symbols = sorted({variant.symbols[kernel] for variant in variants for kernel in tables.kernels})
     name = c_identifier(plan.name)
     digest = hashlib.sha256(plan.weights).digest()
     counts = [len(plan.inputs), len(plan.outputs), len(tables.kernels), len(plan.steps), len(variants)]
     parts = [
         '#include "program.h"',
-        *(
-            f"void {symbol}(void *, void *, void *, void *, void *, const int32_t *, int32_t, int32_t);"
-            for symbol in symbols
-        ),
         *_ports("input", plan.inputs, io_alignment),
         *_ports("output", plan.outputs, io_alignment),
         *_states(plan),
         *tables.source(),
         *(tables.extents.tables(len(tables.params)) if plan.symbols else ()),
         *(
-            array("edge_kernel", f"kernels_{i}", [variant.symbols[kernel] for kernel in tables.kernels])
+            distances(f"kernels_{i}", [variant.symbols[kernel] for kernel in tables.kernels])
             for i, variant in enumerate(variants)
         ),
         array("edge_variant", "variants", [_variant(i, variant) for i, variant in enumerate(variants)]),
@@ -149,8 +145,9 @@ class _Tables:
         self.extents.fix(Place.TILES, index, step.tiles, (0, 2**31 - 1), f"the number of tiles of {where}")
         code = step.target if step.control else self._kernel_at[step.kernel]
         params = self._text_of(step.action) if step.control else self._params_of(step.params, where)
-        numbers = [f"{int(step.macs)}u", code, params, self._text_of(step.name), 0 if step.control else int(step.tiles)]
-        numbers += [int(step.barrier or step.control != Control.NONE), step.control.value]
+        barrier = int(step.barrier or step.control != Control.NONE)
+        numbers = [f"{min(int(step.macs), _MOST_MACS)}u", barrier, step.control.value, code, params]
+        numbers += [self._text_of(step.name), 0 if step.control else int(step.tiles)]
         return f"{{{{{operands}}}, {', '.join(map(str, numbers))}}}"
 
     def _operands(self, index: int, step: Step, where: str) -> list[Operand]:

@@ -8,15 +8,16 @@ import hashlib
 import importlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from ...targets.target import Target, Variant
-from ..kernels.spec import Kernel, SharedSpec
+from ..kernels.spec import Kernel
+from .serving import serving
 
 _SOURCES = (Path(__file__).parents[1] / "kernels", Path(__file__).parents[2] / "targets", Path(__file__).parent)
 _FUNCTIONS = tuple(Path(__file__).parents[1] / "ir" / name for name in ("expr.py", "elementary.py", "vectors.py"))
@@ -43,11 +44,16 @@ class NoCode(ValueError):
 
 
 def compile_kernels(
-    kernels: Iterable[Kernel], target: Target, cache_folder: Path, progress: Progress = lambda done, total: None
+    kernels: Iterable[Kernel],
+    target: Target,
+    cache_folder: Path,
+    progress: Progress = lambda done, total: None,
+    shares: Mapping[str, float] | None = None,
 ) -> dict[tuple[str, str], KernelObject]:
-    """(kernel, variant) -> object, for all variants of `target`. NoCode where a template has none."""
-    wanted, variants = list(kernels), target.variants
-    served = {(k.spec.symbol, v.name): _serving(k, target.coder(v, _family(k))) for v in variants for k in wanted}
+    """(kernel, variant) -> object, for all variants of `target`. NoCode where a template has none. `shares`: of all
+    multiply-accumulates, by kernel; those that do little share code (`serving`)."""
+    variants = target.variants
+    served = serving(kernels, target, shares or {})
     jobs = {(k.spec.symbol, v.name): (name, k, v) for (name, _), (k, v) in served.items()}
 
     def compiled(job: tuple[str, Kernel, Variant]) -> KernelObject:
@@ -66,16 +72,6 @@ def compile_kernels(
             objects[key] = shared.setdefault(found.symbol, found)
     progress(len(jobs), len(jobs))
     return {key: objects[kernel.spec.symbol, variant.name] for key, (kernel, variant) in served.items()}
-
-
-def _family(kernel: Kernel) -> str:
-    return kernel.family.rpartition(".")[2]
-
-
-def _serving(kernel: Kernel, variant: Variant) -> tuple[Kernel, Variant]:
-    """The kernel whose code serves `kernel` in `variant`."""
-    spec = kernel.spec
-    return (replace(kernel, spec=spec.seen_by(variant.isa())) if isinstance(spec, SharedSpec) else kernel), variant
 
 
 def _compile_kernel(kernel: Kernel, variant: Variant, plainer: Sequence[Variant], cache_folder: Path) -> KernelObject:

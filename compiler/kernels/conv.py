@@ -75,6 +75,11 @@ class ConvSpec(ContractionSpec):
         Others are rare, or run on cores where speed is not worth as much code."""
         return self if self.tile(isa).blocks == 2 else replace(self, paired=False, whole=False, even=False)
 
+    @property
+    def general(self) -> "ConvSpec":
+        """The member that serves this one too: any number of groups and any zero point."""
+        return replace(self, whole=False, even=False)
+
 
 STEP = 4
 """Groups in a `whole` step: a multiple of every register tile's `groups_per_step`."""

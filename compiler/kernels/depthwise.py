@@ -11,7 +11,7 @@ Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .builder import BITS, Builder, Pointer, Value, define, i64
 from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
@@ -54,6 +54,15 @@ class DepthwiseSpec(ContractionSpec):
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
         return PARAMS + BATCH * self.batched + self.epilogue_params
+
+    def seen_by(self, isa: Isa) -> "DepthwiseSpec":
+        """This member: every ISA has code of its own for it."""
+        return self
+
+    @property
+    def general(self) -> "DepthwiseSpec":
+        """The member that serves this one too: any zero point."""
+        return replace(self, even=False)
 
 
 def build(spec: DepthwiseSpec, isa: Isa) -> object:

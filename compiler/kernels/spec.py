@@ -28,6 +28,11 @@ class SharedSpec(KernelSpec, Protocol):
         """The spec whose code serves this one too; it has the same parameters."""
         ...
 
+    @property
+    def general(self) -> KernelSpec:
+        """The spec whose code serves this one too, and others with the same parameters, a little slower."""
+        ...
+
 
 @dataclass(frozen=True)
 class Kernel:

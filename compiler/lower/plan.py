@@ -109,3 +109,12 @@ class Plan:
     weights: bytes = b""
     symbols: list[Symbol] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
+
+    def shares(self) -> dict[str, float]:
+        """Kernel -> its share of all multiply-accumulates."""
+        total = sum(int(step.macs) for step in self.steps) or 1
+        shares: dict[str, float] = {}
+        for step in self.steps:
+            if not step.control:
+                shares[step.kernel] = shares.get(step.kernel, 0.0) + int(step.macs) / total
+        return shares

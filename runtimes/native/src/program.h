@@ -51,13 +51,13 @@ enum {
 
 typedef struct edge_step {
     edge_operand operands[EDGE_OPERANDS];
-    uint64_t macs;
-    uint32_t kernel;  /* index into the variant's table; of a control step: its target */
-    uint32_t params;  /* index into the parameter pool; of a control step: what it does, in the text pool */
-    uint32_t name;    /* offset into the text pool */
-    int32_t tiles;    /* 0: nothing to compute, as in control steps */
-    uint32_t barrier; /* 1: starts when all earlier steps have finished; 0: may overlap with the step before */
-    uint32_t control; /* 0: none */
+    uint64_t macs : 56;
+    uint64_t barrier : 1; /* starts when all earlier steps have finished; 0: may overlap with the step before */
+    uint64_t control : 7; /* 0: none */
+    uint32_t kernel;      /* index into the variant's table; of a control step: its target */
+    uint32_t params;      /* index into the parameter pool; of a control step: what it does, in the text pool */
+    uint32_t name;        /* offset into the text pool */
+    int32_t tiles;        /* 0: nothing to compute, as in control steps */
 } edge_step;
 
 /* A number of a run: between `low` and `high`, that of an input's extent in steps of `step`. */
@@ -117,7 +117,7 @@ typedef struct edge_state {
 typedef struct edge_variant {
     const char *name;
     uint64_t features;
-    const edge_kernel *kernels;
+    const int32_t *kernels; /* bytes from each entry to its kernel: a pointer and its relocation would be 32 */
 } edge_variant;
 
 struct edge_program {

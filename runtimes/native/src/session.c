@@ -155,9 +155,10 @@ static inline void *resolve(const edge_session *session, edge_operand at) {
 
 static inline void call(const edge_session *session, const edge_step *step, int32_t begin, int32_t end) {
     const edge_operand *at = step->operands;
-    session->model->variant->kernels[step->kernel](
-        resolve(session, at[0]), resolve(session, at[1]), resolve(session, at[2]), resolve(session, at[3]),
-        resolve(session, at[4]), session->params + step->params, begin, end);
+    const int32_t *entry = &session->model->variant->kernels[step->kernel];
+    edge_kernel kernel = (edge_kernel)((uintptr_t)entry + (uintptr_t)(intptr_t)*entry);
+    kernel(resolve(session, at[0]), resolve(session, at[1]), resolve(session, at[2]), resolve(session, at[3]),
+           resolve(session, at[4]), session->params + step->params, begin, end);
 }
 
 void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end) {

@@ -1,0 +1,65 @@
+"""Which kernels share code: those that do little of a model's work."""
+
+import pytest
+
+from edgec.compiler.codegen.serving import LITTLE, serving
+from edgec.compiler.kernels import conv, depthwise
+from edgec.compiler.kernels.conv import ConvSpec
+from edgec.compiler.kernels.depthwise import DepthwiseSpec
+from edgec.compiler.kernels.spec import Kernel
+from edgec.targets.registry import find
+
+ARM64 = find("arm64-neon")
+
+
+def convolution(*, whole: bool = False, even: bool = False) -> Kernel:
+    spec = ConvSpec(dtype="int8", tile_rows=40, clamped=False, paired=True, small=True, whole=whole, even=even)
+    return Kernel(conv.__name__, spec)
+
+
+EVEN, WHOLE, GENERAL = convolution(whole=True, even=True), convolution(whole=True), convolution()
+
+
+def served(kernels: list[Kernel], shares: dict[Kernel, float], variant: str = "dotprod") -> list[tuple[str, str]]:
+    """The symbols and variants whose code runs for `kernels` in `variant`."""
+    found = serving(kernels, ARM64, {kernel.spec.symbol: share for kernel, share in shares.items()})
+    codes = [found[kernel.spec.symbol, variant] for kernel in kernels]
+    return [(kernel.spec.symbol, of.name) for kernel, of in codes]
+
+
+def code(kernel: Kernel, variant: str = "dotprod") -> tuple[str, str]:
+    return kernel.spec.symbol, variant
+
+
+def test_kernels_that_do_little_share_a_general_one() -> None:
+    little = {EVEN: 0.01, WHOLE: 0.02}
+    assert served([EVEN, WHOLE], little) == [code(GENERAL)] * 2
+    assert served([EVEN, WHOLE], {EVEN: 0.01, WHOLE: LITTLE}) == [code(EVEN), code(WHOLE)]
+    assert served([EVEN, WHOLE], {}) == [code(EVEN), code(WHOLE)], "nothing is known of their work"
+
+
+def test_a_general_kernel_that_does_much_serves_those_that_do_little() -> None:
+    assert served([EVEN, WHOLE, GENERAL], {EVEN: 0.01, WHOLE: 0.5, GENERAL: 0.4}) == [
+        code(GENERAL), code(WHOLE), code(GENERAL),
+    ]  # fmt: skip
+
+
+def test_a_kernel_that_shares_with_none_is_as_it_is() -> None:
+    assert served([EVEN], {EVEN: 0.01}) == [code(EVEN)]
+
+
+def test_depthwise_kernels_share_what_takes_any_zero_point() -> None:
+    even, small = (
+        Kernel(depthwise.__name__, DepthwiseSpec(dtype="int8", kernel=(3, 3, 1), small=True, even=even))
+        for even in (True, False)
+    )
+    for variant in ("dotprod_inorder", "dotprod"):
+        assert {name for name, _ in served([even, small], {even: 0.01, small: 0.4}, variant)} == {small.spec.symbol}
+
+
+@pytest.mark.parametrize(
+    ("share", "coders"),
+    [(0.03, ["dotprod_inorder", "dotprod", "base"]), (0.01, ["dotprod", "dotprod", "base"]), (0.0, ["base"] * 3)],
+)
+def test_a_variant_has_code_of_its_own_for_what_matters(share: float, coders: list[str]) -> None:
+    assert [served([EVEN], {EVEN: share}, variant.name)[0][1] for variant in ARM64.variants] == coders
