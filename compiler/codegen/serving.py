@@ -7,7 +7,7 @@ from dataclasses import replace
 from ...targets.target import Target, Variant
 from ..kernels.spec import Kernel, SharedSpec
 
-LITTLE = 0.03
+LITTLE = 0.05
 """The share of a model's multiply-accumulates below which a kernel is computed by a more general one, if that serves
 others as well: kernels of this size are a few percent slower then, the model a thousandth."""
 
