@@ -42,6 +42,7 @@ from ..compiler.ops.reference import run_node
 from ..passes import fuse_epilogue
 from ..passes.patterns import is_dequantize, is_quantize
 from ..passes.pipeline import FLOAT, LATE, run_pipeline
+from .options import add_models
 from .oracle import onnx_runtime
 from .zoo import MODELS, Feeds, Shapes, quantized
 
@@ -176,10 +177,8 @@ def main(arguments: Sequence[str]) -> int:
     """Print the table, or with --json what it is made of, for the models named, all of the zoo without any."""
     parser = argparse.ArgumentParser(prog="python -m edgec.benchmarks.agreement", description=main.__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(MODELS))
+    add_models(parser, MODELS)
     options = parser.parse_args(arguments)
-    if unknown := set(options.models) - set(MODELS):
-        parser.error(f"the zoo has no model {min(unknown)!r}; it has {', '.join(MODELS)}")
     reports = {}
     for name in options.models or MODELS:
         model = MODELS[name]

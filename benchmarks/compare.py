@@ -11,30 +11,28 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import get_args
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import EdgeError
+from .options import add_models
 from .oracle import onnx_runtime
 from .peers.cases import CASES, HELD_OUT, Case
+from .peers.compared import FOLDER, Compared, files_of, reasons
 from .peers.contest import Measured, measure
-from .peers.forms import Form, Forms, Precision
+from .peers.forms import Forms, Precision
 
-FOLDER = Path("build/peers")
 PEERS = ("onnxruntime", "openvino", "litert", "ncnn", "mnn")
-LEAST_COSINE = {"float32": 0.999, "int8": 0.95}
-"""Below this an engine's answer is wrong, and its time counts for nothing."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One model in one precision on so many threads: all engines, and by label why some were not measured."""
+class Row(Compared[Measured]):
+    """A model on so many threads."""
 
     model: str
     precision: Precision
@@ -42,28 +40,10 @@ class Row:
     engines: Sequence[Measured]
     missing: dict[str, str]
 
-    @property
-    def ours(self) -> Measured:
-        """What edgec took."""
-        return next(e for e in self.engines if e.label == "edgec")
-
-    @property
-    def best(self) -> Measured | None:
-        """The fastest of the others that is right."""
-        return min((e for e in self.engines if e.label != "edgec" and self.right(e)), key=_median, default=None)
-
-    @property
-    def ratio(self) -> float | None:
-        """edgec's median to the best other's, if both are right: below 1 edgec is ahead."""
-        return self.ours.median_ms / self.best.median_ms if self.best and self.right(self.ours) else None
-
-    def right(self, engine: Measured) -> bool:
-        """Whether its outputs are close enough to the float model's."""
-        return engine.cosine >= LEAST_COSINE[self.precision]
-
-
-def _median(engine: Measured) -> float:
-    return engine.median_ms
+    @staticmethod
+    def cost(engine: Measured) -> float:
+        """Its median, in milliseconds."""
+        return engine.median_ms
 
 
 def rows(
@@ -85,20 +65,6 @@ def rows(
                 yield Row(case.name, precision, count, found, missing | dead)
 
 
-def files_of(
-    forms: Forms, case: Case, precision: Precision, engines: Sequence[str]
-) -> tuple[dict[Form, Path], dict[str, str]]:
-    """Every engine's file, and by label why there is none."""
-    files, missing = {}, {}
-    for form in forms.of(precision):
-        if form.engine in ("edgec", *engines):
-            try:
-                files[form] = forms.path(form, case)
-            except EdgeError as error:
-                missing[form.label] = str(error)
-    return files, missing
-
-
 def table(rows: Sequence[Row]) -> Table:
     """One line a measurement of an engine."""
     made = Table(box=None, title=f"measured here ({len(os.sched_getaffinity(0))} CPUs)", title_justify="left")
@@ -118,28 +84,6 @@ def table(rows: Sequence[Row]) -> Table:
     return made
 
 
-class Compared(Protocol):
-    """A row of any comparison."""
-
-    @property
-    def model(self) -> str:
-        """Its name."""
-
-    @property
-    def precision(self) -> str:
-        """float32 or int8."""
-
-    @property
-    def missing(self) -> Mapping[str, str]:
-        """Reasons by label."""
-
-
-def reasons(rows: Sequence[Compared]) -> list[str]:
-    """Why what is not there was not measured, each once."""
-    said = (f"{row.model} {row.precision}, {label}: {why}" for row in rows for label, why in row.missing.items())
-    return [f"- not measured: {reason}" for reason in dict.fromkeys(said)]
-
-
 def markdown(rows: Sequence[Row]) -> str:
     """README's table: medians in milliseconds, of each engine its best form that is right."""
     lines = ["| model | precision | threads | edgec | " + " | ".join(PEERS) + " | edgec / best |"]
@@ -154,11 +98,11 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def _cell(row: Row, engine: str) -> str:
-    forms = [e for e in row.engines if e.label.split()[0] == engine]
+    forms = row.forms(engine)
     if right := [e for e in forms if row.right(e)]:
-        best = min(right, key=_median)
+        best = min(right, key=row.cost)
         return f"{best.median_ms:.2f}{best.label.removeprefix(engine)}"
-    return f"{min(map(_median, forms)):.2f} (wrong)" if forms else "-"
+    return f"{min(map(row.cost, forms)):.2f} (wrong)" if forms else "-"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -171,10 +115,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="default 1 2")
     parser.add_argument("--precision", choices=get_args(Precision), nargs="+", default=get_args(Precision))
     parser.add_argument("--engines", choices=PEERS, nargs="+", default=PEERS)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(CASES))
+    add_models(parser, CASES)
     options = parser.parse_args(arguments)
-    if unknown := set(options.models) - set(CASES):
-        parser.error(f"there is no model {min(unknown)!r}; there are {', '.join(CASES)}")
     logging.disable(logging.WARNING)  # of quantizers and converters
     cases = [CASES[name] for name in options.models or CASES]
     done = []

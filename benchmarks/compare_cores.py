@@ -21,10 +21,11 @@ from rich.table import Table
 
 from ..counting.cores import CORES
 from ..errors import EdgeError
-from .compare import FOLDER, LEAST_COSINE, files_of, reasons
+from .options import add_models
 from .oracle import onnx_runtime
 from .peers.arm64 import arm64
 from .peers.cases import CASES, HELD_OUT, Case
+from .peers.compared import FOLDER, Compared, files_of, reasons
 from .peers.counted import Array, Counted, counted
 from .peers.forms import Form, Forms, Precision
 from .zoo import Feeds
@@ -33,8 +34,8 @@ PEERS = ("onnxruntime", "litert", "ncnn", "mnn")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One model in one precision on one core: all engines, and by label why some were not counted."""
+class Row(Compared[Counted]):
+    """A model on a core."""
 
     model: str
     precision: Precision
@@ -42,28 +43,10 @@ class Row:
     engines: Sequence[Counted]
     missing: dict[str, str]
 
-    @property
-    def ours(self) -> Counted:
-        """What edgec takes."""
-        return next(e for e in self.engines if e.label == "edgec")
-
-    @property
-    def best(self) -> Counted | None:
-        """The one of the others that takes the fewest cycles and is right."""
-        return min((e for e in self.engines if e.label != "edgec" and self.right(e)), key=_cycles, default=None)
-
-    @property
-    def ratio(self) -> float | None:
-        """edgec's cycles to the best other's, if both are right: below 1 edgec is ahead."""
-        return self.ours.cycles / self.best.cycles if self.best and self.right(self.ours) else None
-
-    def right(self, engine: Counted) -> bool:
-        """Whether its outputs are close enough to the float model's."""
-        return engine.cosine >= LEAST_COSINE[self.precision]
-
-
-def _cycles(engine: Counted) -> float:
-    return engine.cycles
+    @staticmethod
+    def cost(engine: Counted) -> float:
+        """Its cycles."""
+        return engine.cycles
 
 
 def rows(
@@ -122,21 +105,17 @@ def markdown(rows: Sequence[Row]) -> str:
         lines.append("|---|---" + "|---:" * (len(PEERS) + 2) + "|")
         for row in rows:
             if row.core == core:
-                cells = [_figures(row, [row.ours]), *(_cell(row, engine) for engine in PEERS)]
+                cells = [_figures(row, [row.ours]), *(_figures(row, row.forms(engine)) for engine in PEERS)]
                 lines.append(f"| {row.model} | {row.precision} | {' | '.join(cells)} | {_ratios(row)} |")
         lines.append("")
     return "\n".join([*lines, *reasons(rows)])
 
 
-def _cell(row: Row, engine: str) -> str:
-    return _figures(row, [e for e in row.engines if e.label.split()[0] == engine])
-
-
 def _figures(row: Row, forms: Sequence[Counted]) -> str:
     if not forms:
         return "-"
-    best = min((e for e in forms if row.right(e)), key=_cycles, default=None)
-    shown = best or min(forms, key=_cycles)
+    best = min((e for e in forms if row.right(e)), key=row.cost, default=None)
+    shown = best or min(forms, key=row.cost)
     kind = shown.label.partition(" ")[2]
     text = f"{shown.instructions / 1e6:.1f} / {shown.cycles / 1e6:.1f}{kind and f' {kind}'}"
     return text if best else f"{text} (wrong)"
@@ -157,10 +136,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--precision", choices=get_args(Precision), nargs="+", default=get_args(Precision))
     parser.add_argument("--engines", choices=PEERS, nargs="+", default=PEERS)
     parser.add_argument("--jobs", type=int, default=1, help="engines that are counted at the same time (default 1)")
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(CASES))
+    add_models(parser, CASES)
     options = parser.parse_args(arguments)
-    if unknown := set(options.models) - set(CASES):
-        parser.error(f"there is no model {min(unknown)!r}; there are {', '.join(CASES)}")
     logging.disable(logging.WARNING)  # of quantizers and converters
     cases = [CASES[name] for name in options.models or CASES]
     done = []

@@ -20,6 +20,7 @@ from ..compiler.driver import compile_model
 from ..counting.cores import CORES
 from ..counting.report import Figures, Report, added, report
 from .latency import CALIBRATION_SAMPLES, DEFAULT
+from .options import add_models
 from .zoo import MODELS, Model, write_samples
 
 _TILE = re.compile(r"(.*?)(_(?:m\d+|small|[0-9a-f]{8})(?:_.*)?)?$")
@@ -153,10 +154,8 @@ def main(arguments: Sequence[str]) -> int:
     form.add_argument("--pages", action="store_true", help="print where the cycles go, in markdown")
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     parser.add_argument("--core", nargs="+", choices=list(CORES), default=list(CORES))
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(MODELS))
+    add_models(parser, MODELS)
     options = parser.parse_args(arguments)
-    if unknown := set(options.models) - set(MODELS):
-        parser.error(f"the zoo has no model {min(unknown)!r}; it has {', '.join(MODELS)}")
     found = list(reports(options.models or DEFAULT, options.precision, options.core))
     if options.pages:
         print("\n\n".join(page(name, cores) for name, cores in found))

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from ..compiler.bundle.load import load
 from ..compiler.driver import compile_model
+from .options import add_models
 from .oracle import onnx_runtime
 from .zoo import MODELS, Model, quantized, write_samples
 
@@ -94,10 +95,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--runs", type=int, default=30, help="timed runs of each engine (default 30)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="default 1 2")
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(MODELS))
+    add_models(parser, MODELS)
     options = parser.parse_args(arguments)
-    if unknown := set(options.models) - set(MODELS):
-        parser.error(f"the zoo has no model {min(unknown)!r}; it has {', '.join(MODELS)}")
     rows = [
         measure(MODELS[name], int8, threads, options.runs)
         for name in options.models or DEFAULT

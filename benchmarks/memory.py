@@ -22,9 +22,11 @@ from rich.table import Table
 from ..compiler.bundle.reader import open_bundle
 from ..compiler.driver import build_graph
 from ..compiler.ir.cost import live_bytes
-from .compare import FOLDER, PEERS, Row, files_of
+from .compare import PEERS, Row
+from .options import add_models
 from .oracle import onnx_runtime
 from .peers.cases import CASES, HELD_OUT, Case
+from .peers.compared import FOLDER, files_of
 from .peers.contest import Measured, measure
 from .peers.forms import Forms, Precision
 from .zoo import write_samples
@@ -118,10 +120,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--precision", choices=get_args(Precision), nargs="+", default=get_args(Precision))
     parser.add_argument("--engines", choices=PEERS, nargs="+", default=PEERS)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(CASES))
+    add_models(parser, CASES)
     options = parser.parse_args(arguments)
-    if unknown := set(options.models) - set(CASES):
-        parser.error(f"there is no model {min(unknown)!r}; there are {', '.join(CASES)}")
     logging.disable(logging.WARNING)  # of quantizers and converters
     done = list(rows([CASES[name] for name in options.models or CASES], options.precision, options.engines))
     if options.json:

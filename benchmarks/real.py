@@ -22,6 +22,7 @@ from ..compiler.driver import compile_model
 from ..runtimes.devices import open_device
 from .fetch import cached, source_key, wheel_file
 from .images import PHOTOS, normalized, rendered_line, skimage_picture
+from .options import add_models
 from .oracle import onnx_runtime
 
 Array = np.ndarray[Any, Any]
@@ -261,10 +262,8 @@ def main(arguments: Sequence[str]) -> int:
     """Print how far each model's outputs are from ONNX Runtime's, in shares of their range."""
     parser = argparse.ArgumentParser(prog="python -m edgec.benchmarks.real", description=main.__doc__)
     parser.add_argument("--device", action="append", help="local (default), or as in 'edgec run'; may be repeated")
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(MODELS))
+    add_models(parser, MODELS)
     options = parser.parse_args(arguments)
-    if unknown := set(options.models) - set(MODELS):
-        parser.error(f"there is no model {min(unknown)!r}; there are {', '.join(MODELS)}")
     table = Table("model", "device", "largest error", "code bytes", box=None)
     for name in options.models or MODELS:
         for device in options.device or ["local"]:
