@@ -120,15 +120,15 @@ def _where(b: Builder, node: OnnxNode) -> Value:
 
 @onnx_op("Cast", "CastLike", since=6)
 def _cast(b: Builder, node: OnnxNode) -> Value:
+    """float16 is computed in float32, so a cast to it loses nothing yet; what casts the result on rounds it first, to
+    the nearest float16 (half to even, infinite beyond 65504)."""
     x = node.input(0)
-    dtype = node.input(1).type.dtype if node.op_type == "CastLike" else dtype_of(node.integer("to"), "it casts to")
     if node.op_type == "Cast" and node.integer("to") == FLOAT16:
-        return b.map(half_rounded(In(0), x.type.dtype), x)
+        single = b.map(call("cast", In(0), dtype="float32"), x)
+        b.unrounded.add(single)
+        return single
+    dtype = node.input(1).type.dtype if node.op_type == "CastLike" else dtype_of(node.integer("to"), "it casts to")
+    if x in b.unrounded:
+        half = call("cast", In(0), dtype="float16")
+        return b.map(call("cast", half, dtype=dtype), x)
     return x if dtype == x.type.dtype else b.map(call("cast", In(0), dtype=dtype), x)
-
-
-def half_rounded(x: Expr, dtype: str) -> Expr:
-    """`x` of `dtype` as the nearest float16 (half to even, infinite beyond 65504), in the float32 that it is computed
-    with. float64 is rounded to float32 before."""
-    single = x if dtype == "float32" else call("cast", x, dtype="float32")
-    return call("cast", call("cast", single, dtype="float16"), dtype="float32")

@@ -30,12 +30,14 @@ _NOT_FOLDED = frozenset({"conv2d", "conv_transpose2d", "matmul", "if", "loop"})
 @dataclass
 class _Shared:
     """What the builders of a graph and of its regions have in common: names that are taken, the last number given out
-    for each name, the bytes that were folded, and between which numbers inputs of regions are."""
+    for each name, the bytes that were folded, between which numbers inputs of regions are, and the values that are
+    float16 in the model, but not yet rounded to it."""
 
     taken: set[str]
     numbers: dict[str, int] = field(default_factory=dict)
     folded_bytes: int = 0
     intervals: dict[Value, Interval] = field(default_factory=dict)
+    unrounded: set[Value] = field(default_factory=set)
 
 
 class Builder:
@@ -90,6 +92,11 @@ class Builder:
     def intervals(self) -> Mapping[Value, Interval]:
         """Between which numbers inputs of regions are, where that is known."""
         return self._shared.intervals
+
+    @property
+    def unrounded(self) -> set[Value]:
+        """What was cast to float16 and keeps the precision of float32 until it is cast on."""
+        return self._shared.unrounded
 
     def capture(self, value: Value) -> Value:
         """`value`, as nodes of this graph read it."""
