@@ -41,6 +41,7 @@ quick: $(VENV)/.dev
 
 lint: $(VENV)/.dev build/package/edgec
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

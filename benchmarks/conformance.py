@@ -141,9 +141,7 @@ def _compare(found: Array, want: Array, case: Case) -> None:
         raise AssertionError("; ".join(lines[:5])) from None
 
 
-def run_cases(
-    cases: Sequence[Case], device: str, jobs: int, sample: int | None = None
-) -> Iterator[Outcome]:
+def run_cases(cases: Sequence[Case], device: str, jobs: int, sample: int | None = None) -> Iterator[Outcome]:
     """The outcomes of `cases`; of a `sample` drawn with a seed, those of the first so many that are supported."""
     order = list(range(len(cases)))
     if sample is not None:

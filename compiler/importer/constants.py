@@ -50,8 +50,7 @@ def _checked(declared: onnx.ValueInfoProto, given: Constant, symbols: dict[str, 
         dtype = onnx.helper.tensor_dtype_to_np_dtype(elem_type)
     except KeyError:
         raise EdgeError(
-            f"the model's input {declared.name!r} has no known element type; "
-            "declare one in the model"
+            f"the model's input {declared.name!r} has no known element type; declare one in the model"
         ) from None
     array = given if isinstance(given, np.ndarray) else _of_numbers(given, dtype, dims)
     if array is None or array.dtype != dtype:

@@ -32,8 +32,7 @@ def import_onnx(
         return _Conversion(model).run(shapes or {})
     except MemoryError:
         raise EdgeError(
-            "the model needs more memory to compile than this machine has; "
-            "use a machine with more, or smaller inputs"
+            "the model needs more memory to compile than this machine has; use a machine with more, or smaller inputs"
         ) from None
 
 

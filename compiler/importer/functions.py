@@ -34,9 +34,7 @@ def key_of(node: NodeProto) -> Key:
     return _plain(node.domain), node.op_type, node.overload
 
 
-def standard_body(
-    node: NodeProto, domain: str, opset: int, inputs: Sequence[Value | None]
-) -> FunctionProto | None:
+def standard_body(node: NodeProto, domain: str, opset: int, inputs: Sequence[Value | None]) -> FunctionProto | None:
     """The body that the standard, or `contrib`, gives an op for these inputs; None where it has none."""
     if (contributed := contrib_body(domain, node, inputs)) is not None:
         return contributed

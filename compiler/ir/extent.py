@@ -120,8 +120,7 @@ class Extent(int):
         low, high = bounds(self.poly)
         if low <= 0 <= high:
             raise Undecided(
-                f"whether {self} is 0 changes from run to run; "
-                "compile a range without that, or fix the shape"
+                f"whether {self} is 0 changes from run to run; compile a range without that, or fix the shape"
             )
         return True
 

@@ -174,8 +174,7 @@ def divide(p: Poly, q: Poly) -> Poly:
     least, largest = bounds(q)
     if least <= 0 <= largest:
         raise Undecided(
-            f"it divides by {to_term(q)}, which may be 0; "
-            "compile a range of shapes without that, or fix the shape"
+            f"it divides by {to_term(q)}, which may be 0; compile a range of shapes without that, or fix the shape"
         )
     return _atom("div", p, q)
 

@@ -183,9 +183,7 @@ class Builder:
             yield tile
 
 
-def define(
-    name: str, operands: Sequence[str], params: Sequence[str], body: Any, instructions: str = ""
-) -> Any:
+def define(name: str, operands: Sequence[str], params: Sequence[str], body: Any, instructions: str = "") -> Any:
     """A TIR function called `name` whose code `body(builder)` emits. `operands` and `params` are named in order.
     `instructions`: functions in LLVM's language that it may call."""
     with ir_builder.IRBuilder() as ib, tb.prim_func(s_tir=True):

@@ -165,9 +165,7 @@ def _rows(
                 store(y, offset)
 
 
-def pixel_offsets(
-    b: Builder, first: Value, count: int, places: Sequence[tuple[Value, str, str]]
-) -> list[list[Value]]:
+def pixel_offsets(b: Builder, first: Value, count: int, places: Sequence[tuple[Value, str, str]]) -> list[list[Value]]:
     """Byte offsets of `count` consecutive output pixels from number `first`, for each (base, row and pixel stride).
 
     Pixels beyond `m_end` repeat the last one: they are computed again, to the same bytes. One division a tile.

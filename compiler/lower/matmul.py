@@ -114,9 +114,7 @@ def _row_sums(c: Context, node: Node, w_zero: int, x_zero: int) -> _Operand:
     return _Operand(sums.at(), _over(x.type.shape[:-1], 4, shape))
 
 
-def _products(
-    c: Context, node: Node, packed: Packed, epilogue: Epilogue, operands: Mapping[str, _Operand]
-) -> None:
+def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operands: Mapping[str, _Operand]) -> None:
     """Steps that compute all products: one, unless there are more batch dimensions than a kernel walks."""
     outputs, depth = node.output.type.shape[-1], node.inputs[op.X].type.shape[-1]
     space = collapse(node.output.type.shape[:-1], [o.strides for o in operands.values()])

@@ -40,5 +40,3 @@ def _overwrites(node: Node, old: Value, sharing: Sharing, lanes: int) -> bool:
         node.inputs[i].type.shape == y.shape and element_size(node.inputs[i].type) == element_size(y) for i in readers
     )
     return same and (y.size == 1 or has_whole_vectors(node, lanes, y.shape[-1] if y.rank else 1))
-
-

@@ -45,14 +45,12 @@ def _range(b: Builder, node: OnnxNode) -> Value:
     )
     if step == 0 or not np.isfinite([start, limit, step]).all():
         raise ValueError(
-            f"a range from {start} to {limit} by {step} does not end; "
-            "its numbers must be finite and its delta not 0"
+            f"a range from {start} to {limit} by {step} does not end; its numbers must be finite and its delta not 0"
         )
     count = max(int(np.ceil((float(limit) - float(start)) / float(step))), 0)
     if count * start.dtype.itemsize > MAX_TENSOR_BYTES // 16:
         raise ValueError(
-            f"its range has {count} elements; "
-            f"at most {MAX_TENSOR_BYTES // 16 // start.dtype.itemsize} are supported"
+            f"its range has {count} elements; at most {MAX_TENSOR_BYTES // 16 // start.dtype.itemsize} are supported"
         )
     return b.constant((start + np.arange(count) * step).astype(start.dtype))
 

@@ -26,8 +26,7 @@ def _if(b: Builder, node: OnnxNode) -> Sequence[Value]:
         results = [branch.emit(region, []) for branch, region in zip(branches, regions, strict=True)]
     except EdgeError as e:
         raise ValueError(
-            "one of its branches cannot be compiled; "
-            f"choose with {options_that_fix(condition)} ({e})"
+            f"one of its branches cannot be compiled; choose with {options_that_fix(condition)} ({e})"
         ) from None
     types = [[v.type for v in values] for values in results]
     if types[0] != types[1]:

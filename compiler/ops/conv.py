@@ -78,9 +78,7 @@ def biased(b: Builder, op: str, operands: Sequence[Value], bias: Value | None, *
     return b.map(call("add", In(0), In(1)), y, b.reshape(bias, (bias.type.size, 1, 1)))
 
 
-def emit_conv(
-    b: Builder, node: OnnxNode, x: Value, w: Value, bias: Value | None, quant: Quant | None = None
-) -> Value:
+def emit_conv(b: Builder, node: OnnxNode, x: Value, w: Value, bias: Value | None, quant: Quant | None = None) -> Value:
     """The convolution of `x` with weights `w` that the attributes of `node` say."""
     require_spatial(x, w)
     if "kernel_shape" in node.attrs and node.integers("kernel_shape") != w.type.shape[2:]:

@@ -136,11 +136,7 @@ class OnnxNode:
     def integers(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...]:
         """A list of integers; required when `default` is None."""
         value = self._get(name, default)
-        if (
-            not isinstance(value, Sequence)
-            or isinstance(value, str)
-            or not all(isinstance(v, int) for v in value)
-        ):
+        if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(v, int) for v in value):
             raise ValueError(f"attribute {name!r} must be a list of integers")
         return tuple(v for v in value if isinstance(v, int))
 

@@ -40,9 +40,7 @@ def _max_reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (from_nchw(node, best),)
 
 
-MAX_POOL2D = register(
-    OpDef("max_pool2d", (1, 1), _WINDOW, _infer_max, _max_reference, doc=__doc__)
-)
+MAX_POOL2D = register(OpDef("max_pool2d", (1, 1), _WINDOW, _infer_max, _max_reference, doc=__doc__))
 
 
 def _infer_avg(node: Node) -> tuple[TensorType, ...]:

@@ -169,8 +169,7 @@ def _emit_average(b: Builder, node: OnnxNode, x: Value, quant: Quant | None = No
         # Padding that ceil_mode adds is not counted, the model's own is: so the latter becomes part of the plane.
         if x.type.quant is not None:
             raise ValueError(
-                "it has ceil_mode and count_include_pad, and is quantized; "
-                "two of these are supported together"
+                "it has ceil_mode and count_include_pad, and is quantized; two of these are supported together"
             )
         x, include = _padded(b, x, own), False
         w = w._replace(pads=(*[0] * dims, *(p - o for p, o in zip(w.pads[dims:], own[dims:], strict=True))))

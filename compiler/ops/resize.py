@@ -201,8 +201,7 @@ def _keep_aspect_ratio(sizes: Array, before: Sequence[int], policy: str) -> tupl
     """(scales, sizes) with the one scale with which no size is larger, or smaller, than asked for."""
     if policy not in ("not_larger", "not_smaller"):
         raise ValueError(
-            f"its keep_aspect_ratio_policy {policy!r} is unknown; "
-            "stretch, not_larger and not_smaller are supported"
+            f"its keep_aspect_ratio_policy {policy!r} is unknown; stretch, not_larger and not_smaller are supported"
         )
     if any(is_symbolic(v) for v in (*sizes, *before)):
         raise ValueError(f"its keep_aspect_ratio_policy is {policy!r}, but a run decides its sizes: give it fixed ones")
@@ -229,8 +228,7 @@ def _emit(b: Builder, x: Value, rule: Rule, scales: Array | None, sizes: Array |
     before = x.type.shape
     if scales is not None and not np.all(np.isfinite(scales) & (scales > 0) & (scales < 2**20)):
         raise ValueError(
-            f"its scales {scales.tolist()} are not sensible factors; "
-            f"positive ones below {2**20} are supported"
+            f"its scales {scales.tolist()} are not sensible factors; positive ones below {2**20} are supported"
         )
     if sizes is not None:
         after = tuple(sizes)

@@ -41,8 +41,7 @@ def trimmed(b: Builder, padded: Value, count: Value) -> Value:
         return emit_slice(b, padded, [Span(0, int(count.data[0])), *map(whole, padded.type.shape[1:])])
     if isinstance(b, RegionBuilder):
         raise ValueError(
-            "the size of its output depends on data; "
-            "that is supported outside of branches and loops only: move it out"
+            "the size of its output depends on data; that is supported outside of branches and loops only: move it out"
         )
     extent = symbol(padded.name, 0, largest(padded.type.shape[0]))
     return b.emit("trim", padded, count, extent=extent)

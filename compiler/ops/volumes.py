@@ -33,9 +33,7 @@ def conv3d(b: Builder, x: Value, w: Value, window: Window, groups: int, conv: Co
     return _by_planes(b, b.transpose(x, _DEPTH_SECOND), depth, groups, lambda x: conv(x, flat, plane))
 
 
-def conv_transpose3d(
-    b: Builder, x: Value, w: Value, window: Window, more: int, groups: int, conv: Conv2d
-) -> Value:
+def conv_transpose3d(b: Builder, x: Value, w: Value, window: Window, more: int, groups: int, conv: Conv2d) -> Value:
     """x [N, C, D, H, W] times w [C, O/g, kd, kh, kw], the result `window.pads` smaller, and `more` slices deeper.
 
     Along the depth it is a convolution of the slices, stride - 1 empty ones between them, with the kernel reversed.

@@ -26,9 +26,7 @@ def _compile(folder: Path, cache: Path, samples: Path, seed: str) -> dict[str, b
     return {p.name: p.read_bytes() for p in sorted((folder / "m.edge").iterdir())}
 
 
-def test_two_machines_would_write_the_same_bytes(
-    tmp_path: Path, record_property: Callable[[str, Any], None]
-) -> None:
+def test_two_machines_would_write_the_same_bytes(tmp_path: Path, record_property: Callable[[str, Any], None]) -> None:
     samples = zoo.write_samples(zoo.MODELS["ppocr_cls"].samples(4), tmp_path / "samples")
     times, bundles = [], []
     for i, cache in enumerate(("one", "two", "two")):

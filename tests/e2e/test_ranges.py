@@ -118,9 +118,7 @@ def test_int8_gives_the_bytes_of_the_static_model(case: Ranged, tmp_path: Path) 
 def compiled(case: Ranged, target: str, folder: Path, samples: Path | None = None) -> Bundle:
     path = folder / f"{target}-{'int8' if samples else 'float'}.edge"
     shapes = {case.name: case.range}
-    compile_model(
-        case.model.load(), target=target, shapes=shapes, output=path, int8=bool(samples), calibrate=samples
-    )
+    compile_model(case.model.load(), target=target, shapes=shapes, output=path, int8=bool(samples), calibrate=samples)
     return open_bundle(path)
 
 

@@ -127,9 +127,7 @@ def test_profile_names_each_step_and_accounts_for_the_time(case: Cases) -> None:
     assert 0.5 * report.latency.min < total < report.latency.max
 
 
-def test_an_application_gets_the_bytes_that_python_gets(
-    built: Callable[[str, str], Built], tmp_path: Path
-) -> None:
+def test_an_application_gets_the_bytes_that_python_gets(built: Callable[[str, str], Built], tmp_path: Path) -> None:
     """The README's program, which here reads its input and writes its output."""
     model = built("mobilenet_v2", "int8")
     (code,) = re.findall(r"```c\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)

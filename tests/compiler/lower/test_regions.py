@@ -106,9 +106,12 @@ def test_what_is_read_in_every_turn_keeps_its_memory(tmp_path):
           %c: float32[64] = map(%a, %b) {expr=sub(%0, %1)}
           %e: float32[64] = map(%c, %b) {expr=add(%0, tanh(%1))}
         }
-    }""".replace("          %b:", """          %a1: float32[24] = slice(%a) {starts=(0,), steps=(1,)}
+    }""".replace(
+        "          %b:",
+        """          %a1: float32[24] = slice(%a) {starts=(0,), steps=(1,)}
           %a2: float32[40] = slice(%a) {starts=(24,), steps=(1,)}
-          %b:""")
+          %b:""",
+    )
     run(text, [{"n": np.array(n, np.int64), "x": normal(64) / 4} for n in (1, 2, 7)], tmp_path)
 
 

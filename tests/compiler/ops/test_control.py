@@ -274,11 +274,14 @@ def test_scan_along_other_axes(check):
 
 
 def test_scan_of_opset_8_goes_through_a_batch(check):
-    proto = model("""
+    proto = model(
+        """
         g (float[2,4] s, float[2,5,4] p) => (float[2,4] t, float[2,5,4] u) {
             t, u = Scan<num_scan_inputs = 1, body = b (float[4] s, float[4] p) => (float[4] t, float[4] u) {
                 t = Add(s, p) u = Tanh(t) }>(, s, p)
-        }""", opset=8)
+        }""",
+        opset=8,
+    )
     rng = np.random.default_rng(1)
     check(proto, {"s": rng.standard_normal((2, 4)).astype(np.float32),
                   "p": rng.standard_normal((2, 5, 4)).astype(np.float32)})  # fmt: skip

@@ -14,9 +14,7 @@ from edgec.compiler.ops.reference import run_graph
 def test_deform_conv(rng, groups, offset_groups, attrs, masked):
     plane, kernel = (5, 4), (3, 2)
     pads, strides, dilations = attrs.get("pads", [0] * 4), attrs.get("strides", [1, 1]), attrs.get("dilations", [1, 1])
-    out = [
-        (plane[i] + pads[i] + pads[i + 2] - (kernel[i] - 1) * dilations[i] - 1) // strides[i] + 1 for i in range(2)
-    ]
+    out = [(plane[i] + pads[i] + pads[i + 2] - (kernel[i] - 1) * dilations[i] - 1) // strides[i] + 1 for i in range(2)]
     arrays = {
         "x": rng.normal(size=(2, 4, *plane)),
         "w": rng.normal(size=(8, 4 // groups, *kernel)),

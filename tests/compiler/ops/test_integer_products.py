@@ -74,7 +74,11 @@ def test_fused_matmul(against_ort, rng, transposed, batches):
 @pytest.mark.parametrize(
     ("activation", "params"),
     [
-        ("Relu", []), ("Tanh", []), ("Sigmoid", []), ("LeakyRelu", [0.2]), ("Clip", [-0.5, 1.0]),
+        ("Relu", []),
+        ("Tanh", []),
+        ("Sigmoid", []),
+        ("LeakyRelu", [0.2]),
+        ("Clip", [-0.5, 1.0]),
         ("HardSigmoid", [0.3, 0.4]),
     ],
 )
