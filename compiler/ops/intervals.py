@@ -73,6 +73,15 @@ def _mapped(expr: Expr, operands: Sequence[tuple[str, Interval]]) -> Interval:
     return _within(_called(expr, [_mapped(a, operands) for a in expr.args]), dtype)
 
 
+_EXACT = {"float16": 2**11, "float32": 2**24, "float64": 2**53}
+"""Up to where a type of floats has all integers: others are rounded, perhaps out of their bounds."""
+
+
+def _is_exact(bounds: Interval, dtype: str) -> bool:
+    limit = _EXACT.get(dtype)
+    return limit is None or (-limit <= bounds_of(bounds.low)[0] and bounds_of(bounds.high)[1] <= limit)
+
+
 def _called(expr: Call, args: Sequence[Interval]) -> Interval:
     match expr.fn, args:
         case "add", (a, b):
@@ -90,6 +99,6 @@ def _called(expr: Call, args: Sequence[Interval]) -> Interval:
             return Interval(most(a.low, b.low), most(a.high, b.high))
         case "where", (_, a, b):
             return _union([a, b])
-        case "cast", (a,) if expr.dtype != "float16":  # which rounds integers
+        case "cast", (a,) if _is_exact(a, expr.dtype):
             return a
     return _all_of("")
