@@ -81,5 +81,9 @@ def test_a_quantized_output_is_uint8_where_it_is_declared_or_inferred():
     graph = helper.make_graph(nodes, "g", *ports, tensors)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     assert import_onnx(made).outputs[0].type.dtype == "uint8"
+    made.graph.node[0].domain = "com.microsoft"  # of which ONNX infers nothing
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    with pytest.raises(EdgeError, match="'y' is quantized, but declared without an element type"):
+        import_onnx(made)
     made.graph.output[0].type.tensor_type.elem_type = TensorProto.UINT8
     assert import_onnx(made).outputs[0].type.dtype == "uint8"
