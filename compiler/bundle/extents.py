@@ -96,8 +96,8 @@ class Extents:
         """Numbers of values and of inputs' dimensions."""
         return len(self._symbols) + len(self._nodes), len(self.inputs)
 
-    def tables(self, params: int) -> list[str]:
-        """The tables as C, the last of which is `shapes`; `params` is the size of the parameter pool."""
+    def tables(self) -> list[str]:
+        """The tables as C, the last of which is `shapes`."""
         first = len(self._symbols)
         order = sorted(range(len(self._nodes)), key=lambda i: self._mask(first + i) != 0)
         renumbered = {first + old: first + new for new, old in enumerate(order)}
@@ -116,7 +116,7 @@ class Extents:
             return [f"{{{dim.port}, {dim.axis}, {value(dim.value)}}}" for dim in of]
 
         fixups = sorted(self._fixups, key=lambda fixup: self._mask(fixup.value) != 0)
-        counts = [first, len(order), len(fixups), len(self.inputs), len(self.outputs), params]
+        counts = [first, len(order), len(fixups), len(self.inputs), len(self.outputs)]
         counts.append(sum(self._mask(first + index) == 0 for index in order))
         counts.append(sum(self._mask(fixup.value) == 0 for fixup in fixups))
         symbols = [

@@ -13,6 +13,7 @@ from ..lower.plan import MAX_OPERANDS, Control, Operand, Plan, Port, Space, Step
 from .c_text import array, c_identifier, c_string, distances, int32, utf8
 from .checks import check_plan, space_size
 from .extents import Extents, Place
+from .numbers import front_coded, signed, unsigned
 from .variants import FEATURES, Variant, check_variants
 
 WEIGHTS_ALIGNMENT = 64
@@ -21,14 +22,6 @@ STEP_BYTES = 64
 """Of an `edge_step` (LP64)."""
 _MOST_MACS = 2**56 - 1
 _MAGIC = b"EDGEWTS1"
-
-_SPACES = {
-    Space.NONE: "EDGE_NONE",
-    Space.ARENA: "EDGE_ARENA",
-    Space.WEIGHTS: "EDGE_WEIGHTS",
-    Space.INPUT: "EDGE_INPUT",
-    Space.OUTPUT: "EDGE_OUTPUT",
-}
 
 
 def weights_file(weights: bytes) -> bytes:
@@ -51,18 +44,18 @@ def check_weights_file(data: bytes) -> str:
 def runtime_memory(plan: Plan, threads: int = 1) -> int:
     """Bytes that a session of `threads` threads takes beside the arena and the weights: `edge_memory.runtime`.
 
-    It follows the layout in `session.c`, `shapes.c` and `pool.c` (LP64); a test compares the two.
+    It follows the layout in `model.c`, `session.c`, `shapes.c` and `pool.c` (LP64); a test compares the two.
     """
-    model, session, pool, ticket, thread, stack, slack = 40, 424, 192, 64, 48, 128 << 10, 64 + 128
-    ports = len(plan.inputs) + len(plan.outputs)
+    model, session, pool, ticket, thread, stack, slack = 72, 424, 192, 64, 48, 128 << 10, 64 + 128
+    ports, tables = len(plan.inputs) + len(plan.outputs), _Tables(plan)
     block = _align(session) + 8 * ports
     if plan.symbols:
-        tables, shapes = _Tables(plan), 64
+        shapes = 64
         words = sum(tables.extents.counts) + ports + (len(tables.params) + 1) // 2
         block += shapes + 8 * words + STEP_BYTES * len(plan.steps)
     if threads > 1:
         block = _align(block) + pool + ticket * threads * len(plan.steps) + thread * threads
-    return model + _align(block) + slack + stack * (threads - 1)
+    return model + tables.size + _align(block) + slack + stack * (threads - 1)
 
 
 def _align(nbytes: int) -> int:
@@ -81,21 +74,22 @@ def program_source(plan: Plan, variants: Sequence[Variant], io_alignment: int | 
     name = c_identifier(plan.name)
     digest = hashlib.sha256(plan.weights).digest()
     counts = [len(plan.inputs), len(plan.outputs), len(tables.kernels), len(plan.steps), len(variants)]
+    counts += [len(plan.states), len(tables.params), tables.text_size]
     parts = [
         '#include "program.h"',
         *_ports("input", plan.inputs, io_alignment),
         *_ports("output", plan.outputs, io_alignment),
         *_states(plan),
         *tables.source(),
-        *(tables.extents.tables(len(tables.params)) if plan.symbols else ()),
+        *(tables.extents.tables() if plan.symbols else ()),
         *(
             distances(f"kernels_{i}", [variant.symbols[kernel] for kernel in tables.kernels])
             for i, variant in enumerate(variants)
         ),
         array("edge_variant", "variants", [_variant(i, variant) for i, variant in enumerate(variants)]),
         "static const edge_program program = {",
-        f"    EDGE_PROGRAM_VERSION, {', '.join(map(str, counts))}, {len(plan.states)},",
-        f"    {c_string(plan.name)}, inputs, outputs, steps, variants, params, text, kernel_names,",
+        f"    EDGE_PROGRAM_VERSION, {', '.join(map(str, counts))},",
+        f"    {c_string(plan.name)}, inputs, outputs, variants, numbers, texts, kernel_names,",
         f"    {'&shapes' if plan.symbols else '0'}, states, {plan.arena_size}u, {len(plan.weights)}u,",
         f"    {{{', '.join(str(byte) for byte in digest)}}},",
         "};",
@@ -120,35 +114,42 @@ class _Tables:
         self.extents = Extents(plan)
         self.params: list[int] = []
         self._text: list[str] = []
-        self._text_size = 0
+        self.text_size = 0
         self._param_at: dict[tuple[tuple[int, int | None], ...], int] = {}
         self._text_at: dict[str, int] = {}
         self._kernel_at = {kernel: index for index, kernel in enumerate(self.kernels)}
-        self._steps = [self._step(index, step) for index, step in enumerate(plan.steps)]
+        self._params_before = self._name_before = 0
+        self._steps = b"".join(self._step(index, step) for index, step in enumerate(plan.steps))
+        self._kernel_names = [self._text_of(kernel) for kernel in self.kernels]
+
+    @property
+    def size(self) -> int:
+        """Bytes that steps, parameters and texts take in the runtime's memory."""
+        return STEP_BYTES * len(self.plan.steps) + 4 * len(self.params) + self.text_size
 
     def source(self) -> list[str]:
         """The tables as C."""
-        kernel_names = [str(self._text_of(kernel)) for kernel in self.kernels]
+        numbers = self._steps + b"".join(map(signed, self.params))
         return [
-            array("edge_step", "steps", self._steps),
-            array("int32_t", "params", [int32(value) for value in self.params]),
-            array("uint32_t", "kernel_names", kernel_names),
-            'static const char text[] = ""',
-            *(f"    {c_string(entry)} {c_string(chr(0))}" for entry in self._text),
-            "    ;",
+            array("uint8_t", "numbers", list(map(str, numbers))),
+            array("uint8_t", "texts", list(map(str, front_coded(self._text)))),
+            array("uint32_t", "kernel_names", list(map(str, self._kernel_names))),
         ]
 
-    def _step(self, index: int, step: Step) -> str:
-        """A control step has its target where others have their kernel, and the name of what it does for parameters."""
+    def _step(self, index: int, step: Step) -> bytes:
+        """An `edge_step` as `unpack.c` reads it. A control step has its target where others have their kernel, and the
+        name of what it does for parameters."""
         where = f"step {step.name!r} ({step.action})"
-        operands = ", ".join(map(_at, self._operands(index, step, where)))
+        operands = b"".join(map(_at, self._operands(index, step, where)))
         self.extents.fix(Place.TILES, index, step.tiles, (0, 2**31 - 1), f"the number of tiles of {where}")
         code = step.target if step.control else self._kernel_at[step.kernel]
         params = self._text_of(step.action) if step.control else self._params_of(step.params, where)
         barrier = int(step.barrier or step.control != Control.NONE)
-        numbers = [f"{min(int(step.macs), _MOST_MACS)}u", barrier, step.control.value, code, params]
-        numbers += [self._text_of(step.name), 0 if step.control else int(step.tiles)]
-        return f"{{{{{operands}}}, {', '.join(map(str, numbers))}}}"
+        name, tiles = self._text_of(step.name), 0 if step.control else int(step.tiles)
+        places = signed(params - self._params_before) + signed(name - self._name_before)
+        self._params_before, self._name_before = params, name
+        numbers = map(unsigned, (min(int(step.macs), _MOST_MACS), step.control << 1 | barrier, code))
+        return operands + b"".join(numbers) + places + unsigned(tiles)
 
     def _operands(self, index: int, step: Step, where: str) -> list[Operand]:
         for number, operand in enumerate(step.operands):
@@ -170,15 +171,16 @@ class _Tables:
     def _text_of(self, text: str) -> int:
         text = text.replace("\0", " ")
         if text not in self._text_at:
-            self._text_at[text] = self._text_size
-            self._text_size += len(utf8(text)) + 1
+            self._text_at[text] = self.text_size
+            self.text_size += len(utf8(text)) + 1
             self._text.append(text)
         return self._text_at[text]
 
 
-def _at(operand: Operand) -> str:
+def _at(operand: Operand) -> bytes:
+    """An `edge_operand` turned by four bits, so that the space is lowest and the number small."""
     offset = 0 if is_symbolic(operand.offset) else operand.offset
-    return f"EDGE_AT({_SPACES[operand.space]}, {operand.index}, {offset})"
+    return unsigned(operand.index << 52 | offset << 4 | operand.space)
 
 
 def _variant(index: int, variant: Variant) -> str:

@@ -31,7 +31,20 @@ from ...errors import EdgeError
 NATIVE = Path(__file__).parents[2] / "runtimes" / "native"
 PAGE_SIZE = 16384
 
-_COMMON = ("affinity", "cpu", "introspect", "model", "pool", "ports", "report", "session", "shapes", "states", "text")
+_COMMON = (
+    "affinity",
+    "cpu",
+    "introspect",
+    "model",
+    "pool",
+    "ports",
+    "report",
+    "session",
+    "shapes",
+    "states",
+    "text",
+    "unpack",
+)
 _RUNNER = ("arguments", "main", "output", "report", "start", "tensors")
 _EMULATIONS = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}
 _CFLAGS = (

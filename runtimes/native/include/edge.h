@@ -207,7 +207,8 @@ EDGE_API edge_status edge_session_state(edge_session *session, const char *name,
 /* Makes all states zeros, as they are in a new session. */
 EDGE_API edge_status edge_session_reset_state(edge_session *session);
 
-/* Writes up to `capacity` rows, one a step, and the number of steps to *count. Needs EDGE_SESSION_PROFILE. */
+/* Writes up to `capacity` rows, one a step, and the number of steps to *count. Needs EDGE_SESSION_PROFILE. Names are
+ * valid while the session is open. */
 EDGE_API edge_status edge_session_profile(edge_session *session, edge_step_profile *rows, uint32_t capacity,
                                           uint32_t *count);
 EDGE_API edge_status edge_session_memory(const edge_session *session, edge_memory *memory);

@@ -6,6 +6,7 @@
 #include "platform.h"
 #include "program.h"
 #include "text.h"
+#include "unpack.h"
 
 #define EDGE_ALIGNMENT 64u
 #define EDGE_SLACK_BEFORE 64u /* bytes beside the arena that kernels may read, but not write */
@@ -17,6 +18,8 @@ static inline size_t edge_align(size_t nbytes) { return (nbytes + EDGE_ALIGNMENT
 struct edge_model {
     const edge_program *program;
     const edge_variant *variant;
+    edge_tables tables;
+    size_t nbytes; /* of this and the tables behind it */
     const uint8_t *weights;
     size_t weights_nbytes;
     bool mapped;           /* weights came from edge_os_map_file */

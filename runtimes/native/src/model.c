@@ -69,10 +69,13 @@ static edge_status open_model(edge_model *draft, const edge_model_options *optio
     edge_status status = check_weights(draft, error);
     if (status == EDGE_OK) status = choose_variant(draft, options != NULL ? options->variant : NULL, error);
     if (status != EDGE_OK) return status;
-    edge_model *opened = edge_os_alloc(sizeof *opened);
+    size_t nbytes = sizeof *draft + edge_tables_size(draft->program);
+    edge_model *opened = edge_os_alloc(nbytes);
     if (opened == NULL) return edge_fail(error, EDGE_ERR_MEMORY, "no memory to open %s", draft->program->name);
     opened->program = draft->program;
     opened->variant = draft->variant;
+    opened->tables = edge_tables_unpack(draft->program, opened + 1);
+    opened->nbytes = nbytes;
     opened->weights = draft->weights;
     opened->weights_nbytes = draft->weights_nbytes;
     opened->mapped = draft->mapped;
@@ -125,7 +128,7 @@ void edge_model_retain(edge_model *model) { atomic_fetch_add_explicit(&model->re
 void edge_model_release(edge_model *model) {
     if (atomic_fetch_sub_explicit(&model->refs, 1, memory_order_acq_rel) != 1) return;
     if (model->mapped) unmap(model);
-    edge_os_free(model, sizeof *model);
+    edge_os_free(model, model->nbytes);
 }
 
 edge_status edge_model_close(edge_model *model) {

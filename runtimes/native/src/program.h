@@ -1,14 +1,15 @@
 /* program.h: the compiled plan, as constant tables that compiler/bundle/program.py writes.
  *
  * Trusted data, compiled into the same library as the code: it is checked when it is written, not here.
- * Names and parameters are offsets into pools, so that the tables need no relocations and stay small.
+ * Names and parameters are offsets into pools, so that the tables need no relocations. Steps, parameters and texts are
+ * packed, and unpacked when a model is opened (unpack.c): they would be a fifth of a library.
  */
 #ifndef EDGE_PROGRAM_H
 #define EDGE_PROGRAM_H
 
 #include "edge.h"
 
-#define EDGE_PROGRAM_VERSION 2u
+#define EDGE_PROGRAM_VERSION 3u
 #define EDGE_OPERANDS 5
 
 /* Computes tiles [begin, end). Any of the pointers may be the output; unused ones are null. */
@@ -95,7 +96,7 @@ typedef struct edge_dim {
 /* What differs from run to run. Terms and fix-ups that depend on measured symbols come last. */
 typedef struct edge_shape_table {
     const struct edge_shape_calls *calls; /* so that only programs with such a table hold the code for it: shapes.h */
-    uint32_t symbol_count, term_count, fixup_count, input_dim_count, output_dim_count, param_count;
+    uint32_t symbol_count, term_count, fixup_count, input_dim_count, output_dim_count;
     uint32_t measured_terms; /* the first that depends on a measured symbol */
     uint32_t measured_fixups;
     const edge_symbol *symbols;
@@ -128,14 +129,15 @@ struct edge_program {
     uint32_t step_count;
     uint32_t variant_count;
     uint32_t state_count;
+    uint32_t param_count;
+    uint32_t text_size;
     const char *name;
     const edge_port *inputs;
     const edge_port *outputs;
-    const edge_step *steps;
     const edge_variant *variants; /* best first */
-    const int32_t *params;
-    const char *text;
-    const uint32_t *kernel_names; /* offsets into `text` */
+    const uint8_t *numbers;       /* steps, then parameters: unpack.c */
+    const uint8_t *texts;         /* the text pool, packed likewise */
+    const uint32_t *kernel_names; /* offsets into the text pool */
     const edge_shape_table *shapes; /* NULL: every run is like the other */
     const edge_state *states;
     uint64_t arena_size;

@@ -7,11 +7,12 @@ edge_status edge_session_profile(edge_session *session, edge_step_profile *rows,
         return edge_fail(&session->error, EDGE_ERR_ARGUMENT, "this session was created without EDGE_SESSION_PROFILE");
     }
     const edge_program *program = session->model->program;
+    const edge_tables *tables = &session->model->tables;
     *count = program->step_count;
     for (uint32_t i = 0; i < program->step_count && i < capacity; i++) {
-        const edge_step *step = &program->steps[i];
-        rows[i].name = program->text + step->name;
-        rows[i].kernel = program->text + (step->control ? step->params : program->kernel_names[step->kernel]);
+        const edge_step *step = &tables->steps[i];
+        rows[i].name = tables->text + step->name;
+        rows[i].kernel = tables->text + (step->control ? step->params : program->kernel_names[step->kernel]);
         rows[i].runs = session->runs;
         rows[i].ns = atomic_load_explicit(&session->step_ns[i], memory_order_relaxed);
         rows[i].macs = step->macs;
@@ -23,7 +24,7 @@ edge_status edge_session_memory(const edge_session *session, edge_memory *memory
     if (session == NULL || memory == NULL) return EDGE_ERR_ARGUMENT;
     memory->arena = session->model->program->arena_size;
     memory->weights = session->model->weights_nbytes;
-    memory->runtime = sizeof(edge_model) + session->nbytes - memory->arena +
+    memory->runtime = session->model->nbytes + session->nbytes - memory->arena +
                       (session->threads - 1) * (uint64_t)EDGE_THREAD_STACK;
     return EDGE_OK;
 }

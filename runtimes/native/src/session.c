@@ -22,9 +22,9 @@ static layout lay_out(const edge_program *program, const edge_session_options *o
 
 static void build(edge_session *session, uint8_t *block, const layout *at, edge_model *model, uint32_t flags) {
     session->model = model;
-    session->shapes = edge_shapes_build(model->program, block + at->shapes);
-    session->steps = session->shapes != NULL ? session->shapes->steps : model->program->steps;
-    session->params = session->shapes != NULL ? session->shapes->params : model->program->params;
+    session->shapes = edge_shapes_build(model, block + at->shapes);
+    session->steps = session->shapes != NULL ? session->shapes->steps : model->tables.steps;
+    session->params = session->shapes != NULL ? session->shapes->params : model->tables.params;
     session->arena = block + at->arena;
     session->inputs = (uintptr_t *)(void *)(block + at->inputs);
     session->outputs = (uintptr_t *)(void *)(block + at->outputs);
@@ -162,13 +162,9 @@ static inline void call(const edge_session *session, const edge_step *step, int3
 }
 
 void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end) {
-    const edge_step *steps = session->steps;
-    if (session->step_ns == NULL) {
-        call(session, &steps[step], begin, end);
-        return;
-    }
-    uint64_t start = edge_os_now_ns();
-    call(session, &steps[step], begin, end);
+    uint64_t start = session->step_ns != NULL ? edge_os_now_ns() : 0;
+    call(session, &session->steps[step], begin, end);
+    if (session->step_ns == NULL) return;
     atomic_fetch_add_explicit(&session->step_ns[step], edge_os_now_ns() - start, memory_order_relaxed);
 }
 
@@ -263,7 +259,7 @@ uint32_t edge_session_next(edge_session *session, uint32_t step) {
         } else if (at->control == EDGE_REQUIRE && *operand == 0) {
             return end_early(session, EDGE_ERR_DATA,
                              "the slice \"%s\" has another size with these inputs than the model is compiled for",
-                             program->text + at->name);
+                             session->model->tables.text + at->name);
         }
     }
     if (step < program->step_count) return end_early(session, EDGE_ERR_CANCELLED, "the run was cancelled", NULL);

@@ -8,7 +8,7 @@
 
 struct edge_session {
     edge_model *model;
-    const edge_step *steps; /* the program's, or of this session's shapes */
+    const edge_step *steps; /* the model's, or of this session's shapes */
     const int32_t *params;
     edge_shapes *shapes; /* NULL: they are fixed */
     uint8_t *arena;

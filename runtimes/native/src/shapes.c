@@ -11,11 +11,12 @@
 static size_t size(const edge_program *program) {
     const edge_shape_table *t = program->shapes;
     size_t words = (size_t)t->symbol_count + t->term_count + t->input_dim_count;
-    words += program->input_count + program->output_count + (t->param_count + 1) / 2;
+    words += program->input_count + program->output_count + (program->param_count + 1) / 2;
     return sizeof(edge_shapes) + words * 8 + program->step_count * sizeof(edge_step);
 }
 
-static edge_shapes *build(const edge_program *program, void *memory) {
+static edge_shapes *build(const edge_model *model, void *memory) {
+    const edge_program *program = model->program;
     const edge_shape_table *table = program->shapes;
     edge_shapes *shapes = memory;
     shapes->program = program;
@@ -25,8 +26,8 @@ static edge_shapes *build(const edge_program *program, void *memory) {
     shapes->bound = (uint64_t *)(void *)(shapes->dims + table->input_dim_count);
     shapes->steps = (edge_step *)(void *)(shapes->bound + program->input_count + program->output_count);
     shapes->params = (int32_t *)(void *)(shapes->steps + program->step_count);
-    for (uint32_t i = 0; i < program->step_count; i++) shapes->steps[i] = program->steps[i];
-    for (uint32_t i = 0; i < table->param_count; i++) shapes->params[i] = program->params[i];
+    for (uint32_t i = 0; i < program->step_count; i++) shapes->steps[i] = model->tables.steps[i];
+    for (uint32_t i = 0; i < program->param_count; i++) shapes->params[i] = model->tables.params[i];
     for (uint32_t i = 0; i < table->input_dim_count; i++) {
         shapes->dims[i] = table->symbols[table->input_dims[i].value].high;
     }

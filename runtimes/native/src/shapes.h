@@ -22,7 +22,7 @@ typedef struct edge_shapes {
 
 struct edge_shape_calls {
     size_t (*size)(const edge_program *program);
-    edge_shapes *(*build)(const edge_program *program, void *memory);
+    edge_shapes *(*build)(const edge_model *model, void *memory);
     edge_status (*settle)(edge_shapes *shapes, edge_error *error);
     void (*measure)(edge_shapes *shapes, uint32_t symbol, int64_t value);
     bool (*vary)(const edge_shapes *shapes, bool output, uint32_t index);
@@ -38,8 +38,8 @@ static inline size_t edge_shapes_size(const edge_program *program) {
 }
 
 /* Builds it in zeroed memory, for the largest shapes. */
-static inline edge_shapes *edge_shapes_build(const edge_program *program, void *memory) {
-    return program->shapes == NULL ? NULL : program->shapes->calls->build(program, memory);
+static inline edge_shapes *edge_shapes_build(const edge_model *model, void *memory) {
+    return model->program->shapes == NULL ? NULL : model->program->shapes->calls->build(model, memory);
 }
 
 /* Makes steps and parameters those of the shapes that are set. */
