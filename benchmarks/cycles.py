@@ -15,13 +15,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ..compiler.bundle.reader import Bundle, open_bundle
-from ..compiler.driver import compile_model
+from ..compiler.bundle.reader import open_bundle
 from ..counting.cores import CORES
 from ..counting.report import Figures, Report, added, report
-from .latency import CALIBRATION_SAMPLES, DEFAULT
 from .options import add_models
-from .zoo import MODELS, Model, write_samples
+from .peers.cases import CASES, compiled
 
 _TILE = re.compile(r"(.*?)(_(?:m\d+|small|[0-9a-f]{8})(?:_.*)?)?$")
 MOST_EXPENSIVE = 8
@@ -31,14 +29,6 @@ DENSE = re.compile(r"_(conv|gemm)_")
 """Kernels of convolutions that are not depthwise, and of products of matrices."""
 
 
-def compiled(model: Model, int8: bool, folder: Path) -> Bundle:
-    """A bundle of the model for arm64, in a folder of its own."""
-    samples = write_samples(model.samples(CALIBRATION_SAMPLES), folder / "samples") if int8 else None
-    path = folder / f"{model.name}.edge"
-    compile_model(model.load(), target="arm64-neon", int8=int8, calibrate=samples, shapes=model.shapes, output=path)
-    return open_bundle(path)
-
-
 def reports(
     models: Sequence[str], precisions: Sequence[str], cores: Sequence[str]
 ) -> Iterator[tuple[str, list[Report]]]:
@@ -46,7 +36,7 @@ def reports(
     for name in models:
         for precision in precisions:
             with tempfile.TemporaryDirectory() as folder:
-                bundle = compiled(MODELS[name], precision == "int8", Path(folder))
+                bundle = open_bundle(compiled(CASES[name], "arm64-neon", precision == "int8", Path(folder)))
                 yield name, [report(bundle, CORES[core]) for core in cores]
 
 
@@ -147,16 +137,16 @@ def _cells(report: Report, figures: Figures) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Count and model models of the zoo on Arm's cores."""
+    """Count and model what an inference costs on Arm's cores."""
     parser = argparse.ArgumentParser(prog="python -m edgec.benchmarks.cycles", description=main.__doc__)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--pages", action="store_true", help="print where the cycles go, in markdown")
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     parser.add_argument("--core", nargs="+", choices=list(CORES), default=list(CORES))
-    add_models(parser, MODELS)
+    add_models(parser, CASES)
     options = parser.parse_args(arguments)
-    found = list(reports(options.models or DEFAULT, options.precision, options.core))
+    found = list(reports(options.models or list(CASES), options.precision, options.core))
     if options.pages:
         print("\n\n".join(page(name, cores) for name, cores in found))
         return 0

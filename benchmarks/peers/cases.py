@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from ...compiler.driver import compile_model
 from .. import real, zoo
 from ..fetch import cached, source_key
 from ..images import IMAGENET_MEAN, IMAGENET_STD, PHOTOS, Array, center_crop, normalized, skimage_picture
@@ -86,6 +87,15 @@ CASES: Mapping[str, Case] = {
     )
 }
 """Every case, by name."""
+
+
+def compiled(case: Case, target: str, int8: bool, folder: Path) -> Path:
+    """edgec's bundle of the model for `target`, in `folder`."""
+    samples = zoo.write_samples(case.calibration(), folder / "samples") if int8 else None
+    shapes = {name: array.shape for name, array in case.feeds(0).items()}
+    path = folder / "model.edge"
+    compile_model(case.load(), target=target, int8=int8, calibrate=samples, shapes=shapes, output=path)
+    return path
 
 
 def write_float(case: Case, path: Path) -> None:

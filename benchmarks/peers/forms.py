@@ -14,12 +14,10 @@ from typing import Literal
 import numpy as np
 import onnx
 
-from ...compiler.driver import compile_model
 from ...errors import EdgeError
 from ..fetch import source_key
 from ..qdq import Codes
-from ..zoo import write_samples
-from .cases import Case, write_float, write_qdq
+from .cases import Case, compiled, write_float, write_qdq
 from .environment import converters_python, engines_python
 from .rewrite import rewrite
 
@@ -91,11 +89,7 @@ class Forms:
         return final / form.file
 
     def _edgec(self, int8: bool, folder: Path, case: Case) -> None:
-        samples = write_samples(case.calibration(), folder / "samples") if int8 else None
-        shapes = {name: array.shape for name, array in case.feeds(0).items()}
-        compile_model(
-            case.load(), target=self.target, int8=int8, calibrate=samples, shapes=shapes, output=folder / "model.edge"
-        )
+        compiled(case, self.target, int8, folder)
 
     def _tflite(self, folder: Path, case: Case) -> None:
         plain = folder / "plain.onnx"

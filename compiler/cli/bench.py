@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..bundle.reader import Bundle
 
 WARM_UP_RUNS = 3
+STARTS = 5
 
 
 def bench_command(
@@ -65,12 +67,17 @@ def bench_command(
 
 
 def _bench_measured(bundle: "Bundle", device: str, threads: int, repeat: int, profile: bool) -> None:
-    """The profile is of a run of its own: reading the clock around each step takes time."""
+    """The profile is of a run of its own: reading the clock around each step takes time. A start is
+    cold once in a process: it is the median of several."""
     from ...runtimes.devices import RunOptions, open_device
 
     place, manifest = open_device(device), bundle.manifest
     done = []
     with progress() as report:
+        report(f"starting on {device}", 0, 0)
+        options = RunOptions(threads=threads)
+        starts = [place.run(bundle.path, manifest.inputs, manifest.outputs, {}, options=options) for _ in range(STARTS)]
+        cold = int(median(start.latency.cold for start in starts))
         for profiled in (False, True)[: 1 + profile]:
             report(f"running on {device}", 0, 0)
             options = RunOptions(threads=threads, repeat=repeat, warmup=WARM_UP_RUNS, profile=profiled)
@@ -81,20 +88,32 @@ def _bench_measured(bundle: "Bundle", device: str, threads: int, repeat: int, pr
         "variant": done[0].variant,
         "threads": done[0].threads,
         "kinds": {"latency_ns": latency.kind, "ns": latency.kind},
-        "latency_ns": {"min": latency.min, "median": latency.median, "p90": latency.p90, "max": latency.max},
+        "latency_ns": {
+            "cold": cold,
+            "min": latency.min,
+            "median": latency.median,
+            "p90": latency.p90,
+            "max": latency.max,
+        },
         "memory_bytes": done[0].memory,
         "steps": [{"name": s.name, "kernel": s.kernel, "macs": s.macs, "ns": s.ns // max(1, s.runs)} for s in steps],
     }
-    emit(data, lambda: _render_measured(device, done[0], steps, manifest.macs))
+    emit(data, lambda: _render_measured(device, done[0], cold, steps, manifest.macs))
 
 
-def _render_measured(device: str, done: "RunReport", steps: "Sequence[StepTime]", macs: int) -> RenderableType:
+def _render_measured(
+    device: str, done: "RunReport", cold: int, steps: "Sequence[StepTime]", macs: int
+) -> RenderableType:
     latency = done.latency
     summary = facts(
         ("device", f"{device}, variant {done.variant}, {done.threads} thread(s)"),
         (
             f"latency ({latency.kind})",
             f"median {latency.median / 1e6:.3f} ms, min {latency.min / 1e6:.3f}, p90 {latency.p90 / 1e6:.3f}",
+        ),
+        (
+            "cold start",
+            f"{cold / 1e6:.3f} ms to open the model and run once, {cold / latency.median:.2f} of the median",
         ),
         ("MACs", f"{macs / 1e6:.1f} M, {macs / max(1, latency.median):.1f} a nanosecond"),
         ("memory", size(sum(done.memory.values()))),

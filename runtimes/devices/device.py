@@ -50,8 +50,10 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Latency:
-    """Nanoseconds per inference; nine of ten take at most `p90`. "emulated" times say nothing about a real device."""
+    """Nanoseconds per inference; nine of ten take at most `p90`. `cold`: to open the model and a session and to run the
+    first one. "emulated" times say nothing about a real device."""
 
+    cold: int
     min: int
     median: int
     p90: int

@@ -141,7 +141,7 @@ def _parse(device: str, done: Completed) -> dict[str, Any]:
 
 
 def _report(figures: dict[str, Any], results: dict[str, Array], kind: Literal["measured", "emulated"]) -> RunReport:
-    if "p90" not in figures["latency_ns"]:
+    if "cold" not in figures["latency_ns"]:
         raise EdgeError("the bundle was made by an older edgec; compile the model again")
     return RunReport(
         outputs=results,

@@ -53,7 +53,8 @@ int run_write_outputs(const run_options *options, const edge_model *model, edge_
 /* "DIR/<index>-<name>.bin", with all but letters, digits, '.', '_' and '-' of the name made '_'. */
 void run_output_path(const run_options *options, uint32_t index, const edge_port *port, char *path, size_t capacity);
 
-/* report.c */
-int run_report(const run_options *options, const edge_model *model, edge_session *session, uint64_t *ns);
+/* report.c; `cold`: nanoseconds of opening and the first inference, `ns`: of those that were timed */
+int run_report(const run_options *options, const edge_model *model, edge_session *session, uint64_t cold,
+               uint64_t *ns);
 
 #endif

@@ -26,7 +26,8 @@ typedef struct edge_thread {
     unsigned long handle; /* posix */
 } edge_thread;
 
-/* Zeroed, page-aligned memory, or NULL. */
+/* Zeroed, page-aligned memory, or NULL. All its pages exist from the start: a fault for each, in the first inference,
+ * would take longer than all of them at once. */
 void *edge_os_alloc(size_t nbytes);
 void edge_os_free(void *memory, size_t nbytes);
 

@@ -36,7 +36,7 @@ static void *map(size_t nbytes, int protection, int flags, int file) {
 }
 
 void *edge_os_alloc(size_t nbytes) {
-    return map(nbytes, PROT_READ_ | PROT_WRITE_, MAP_PRIVATE_ | MAP_ANONYMOUS_, -1);
+    return map(nbytes, PROT_READ_ | PROT_WRITE_, MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_POPULATE_, -1);
 }
 
 void edge_os_free(void *memory, size_t nbytes) { munmap(memory, nbytes); }
