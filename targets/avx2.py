@@ -10,11 +10,11 @@ from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, 
 from ..compiler.kernels.isa import Isa, Tile, added
 
 _X86 = "llvm.x86.avx2."
-_BELOW_2_31 = 2147483520.0  # the largest float32 under 2^31; vcvtps2dq turns anything above into INT_MIN
+BELOW_2_31 = 2147483520.0  # the largest float32 under 2^31; vcvtps2dq turns anything above into INT_MIN
 
 
 class _SignTile(Tile):
-    """|x| and sign(w, x) in place of x and w: what is unsigned times what is signed is what the instructions multiply.
+    """|x| and sign(w, x) in place of x and w: vpmaddubsw multiplies what is unsigned by what is signed.
     vpsignb, vpmaddubsw, vpmaddwd, vpaddd: four for 32 products."""
 
     dtype, columns, group = "int8", 16, 4
@@ -36,23 +36,13 @@ class _SignTile(Tile):
                 magnitude = Register("int8", 32, _absolute(elements.get()))
                 for acc, weight in zip(sums, weights, strict=True):
                     signed = intrinsic(_X86 + "psign.b", "int8", 32, weight.get(), elements.get())
-                    acc.set(self._sum(acc.get(), magnitude.get(), signed))
-
-    def _sum(self, acc: Value, magnitude: Value, signed: Value) -> Value:
-        """acc + the sums of four products a lane."""
-        pairs = intrinsic(_X86 + "pmadd.ub.sw", "int16", 16, magnitude, signed)
-        return acc + intrinsic(_X86 + "pmadd.wd", "int32", 8, pairs, const(1, "int16", 16))
+                    pairs = intrinsic(_X86 + "pmadd.ub.sw", "int16", 16, magnitude.get(), signed)
+                    quads = intrinsic(_X86 + "pmadd.wd", "int32", 8, pairs, const(1, "int16", 16))
+                    acc.set(acc.get() + quads)
 
     def row(self, r: int) -> tuple[Value, Value]:
         low, high = self._sums[r]
         return low.get(), high.get()
-
-
-class _VnniTile(_SignTile):
-    """vpsignb, vpdpbusd: two for 32 products."""
-
-    def _sum(self, acc: Value, magnitude: Value, signed: Value) -> Value:
-        return intrinsic("llvm.x86.avx512.vpdpbusd.256", "int32", 8, acc, magnitude, signed)
 
 
 class _WideTile(Tile):
@@ -133,26 +123,22 @@ def _absolute(v: Value) -> Value:
 class Avx2(Isa):
     """256-bit vectors."""
 
+    name = "avx2"
     lanes = 8
     registers = 16
-
-    def __init__(self, *, vnni: bool) -> None:
-        self._vnni = vnni
-        self.name = "vnni" if vnni else "avx2"
+    second_bias = True
 
     def int8_tile(self, rows: int, *, paired: bool, full_range: bool) -> Tile:
-        """vpsignb and vpdpbusd or vpmaddubsw, or vpmaddwd of widened elements."""
-        if full_range:
-            return _WideTile(min(rows, 4))
-        return _VnniTile(rows) if self._vnni else _SignTile(min(rows, 4))
+        """vpsignb and vpmaddubsw, or vpmaddwd of widened elements."""
+        return _WideTile(min(rows, 4)) if full_range else _SignTile(min(rows, 4))
 
     def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """vfmadd231ps of broadcast elements."""
-        return _FloatTile(rows)
+        return _FloatTile(min(rows, 4))
 
     def round_to_int(self, value: Value) -> Value:
         """vcvtps2dq, which gives INT_MIN above 2^31: hence vminps."""
-        bounded = intrinsic("llvm.x86.avx.min.ps.256", "float32", 8, value, const(_BELOW_2_31, "float32", 8))
+        bounded = intrinsic("llvm.x86.avx.min.ps.256", "float32", 8, value, const(BELOW_2_31, "float32", 8))
         return intrinsic("llvm.x86.avx.cvt.ps2dq.256", "int32", 8, bounded)
 
     def round_real(self, value: Value) -> Value:
@@ -160,9 +146,9 @@ class Avx2(Isa):
         ordered = intrinsic("llvm.x86.avx.cmp.ps.256", "float32", 8, value, value, const(7, "int8"))
         return bitcast(ordered, "int32", 8) & self.round_to_int(value)
 
-    def narrow16(self, low: Value, high: Value) -> Value:
+    def narrow16(self, *values: Value) -> Value:
         """vpackssdw and vpermq."""
-        packed = bitcast(intrinsic(_X86 + "packssdw", "int16", 16, low, high), "int64", 4)
+        packed = bitcast(intrinsic(_X86 + "packssdw", "int16", 16, *values), "int64", 4)
         return bitcast(shuffle([packed], [0, 2, 1, 3]), "int16", 16)  # vpackssdw works on 128-bit halves
 
     def narrow8(self, value: Value) -> Value:

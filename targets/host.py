@@ -5,6 +5,7 @@ import platform
 from ..errors import EdgeError
 from .arm64 import arm64
 from .avx2 import Avx2
+from .avx512 import Avx512
 from .target import Target, Variant
 
 _X86_64 = Target(
@@ -17,7 +18,7 @@ _X86_64 = Target(
             "vnni",
             frozenset({"avx2", "fma", "avx512", "avx512vnni"}),
             {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "cascadelake"},
-            lambda: Avx2(vnni=True),
+            Avx512,
             frozenset({"conv"}),
             least=0.02,
         ),
@@ -25,12 +26,14 @@ _X86_64 = Target(
             "avx2",
             frozenset({"avx2", "fma"}),
             {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "haswell"},
-            lambda: Avx2(vnni=False),
+            Avx2,
         ),
     ),
     columns=16,
     int8_rows=8,
-    float_rows=4,
+    float_rows=8,
+    tiles=(8, 8),
+    second_bias=True,
 )
 
 

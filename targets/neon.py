@@ -61,9 +61,9 @@ class Neon(Isa):
         """fcvtns: NaN gives 0."""
         return self.round_to_int(value)
 
-    def narrow16(self, low: Value, high: Value) -> Value:
+    def narrow16(self, *values: Value) -> Value:
         """sqxtn, sqxtn2."""
-        halves = [intrinsic(ARM + "sqxtn.v4i16", "int16", 4, v) for v in (low, high)]
+        halves = [intrinsic(ARM + "sqxtn.v4i16", "int16", 4, v) for v in values]
         return shuffle(halves, range(8))
 
     def narrow8(self, value: Value) -> Value:

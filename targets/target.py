@@ -27,10 +27,11 @@ class Target:
     """`variants` best first; the last needs nothing beyond the architecture's baseline. `systems`: those that a bundle
     has a library for, "linux" always among them.
 
-    `columns`: output channels of a packed weight block (2 * lanes of every variant's ISA). `int8_rows`,
+    `columns`: output channels of a packed weight block (of every variant's ISA). `int8_rows`,
     `float_rows`: output pixels of a scheduling tile. `tiles`: those of the largest register tile of one block and of
     two, where a variant takes two at once. `offset_sums`: conversions between integers and floats are slow,
     so small sums are kept as `kernels.quantization.OFFSET` says. `slow_division`: of floats, next to multiplication.
+    `second_bias`: of every variant's ISA.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Target:
     tiles: tuple[int, int] | None = None
     offset_sums: bool = False
     slow_division: bool = False
+    second_bias: bool = False
 
     def coder(self, variant: Variant, family: str, share: float = 1.0) -> Variant:
         """The variant whose code `variant` runs for a kernel of `family` that does `share` of all
@@ -57,7 +59,7 @@ class Target:
 
     @property
     def lanes(self) -> int:
-        """32-bit elements in a vector of every variant's ISA."""
+        """32-bit elements in a vector of the plainest variant's ISA."""
         return self.columns // 2
 
     @property

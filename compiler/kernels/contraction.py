@@ -82,6 +82,12 @@ def header_bytes(dtype: str, columns: int) -> int:
     return columns * (8 if dtype == "int8" else 4)
 
 
+def dense_header_bytes(dtype: str, isa: Isa) -> int:
+    """The same of a dense convolution's block, which has the second bias in the end."""
+    second = isa.columns * 4 if dtype == "int8" and isa.second_bias else 0
+    return header_bytes(dtype, isa.columns) + second
+
+
 def store_partial(
     b: Builder, y: Pointer, offsets: Sequence[Value], rows: Sequence[Store], row_bytes: int, element: int
 ) -> None:

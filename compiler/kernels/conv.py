@@ -5,7 +5,8 @@ kernel row where the dilation is 1), so no im2col buffer exists: each of the til
 advanced tap by tap. Padding is part of the input's buffer (its halo), and a matrix product is a convolution with one
 tap. Weights are packed by `lower/pack.py`, block by block of `Tile.columns` output channels:
 
-    bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), taps x groups x [columns][group]
+    bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), second bias[columns] (int32,
+    `Isa.second_bias` only: bias - 128 * the sum of the weights), taps x groups x [columns][group]
 
 Computed weights are packed at run time, by `kernels/pack.py`. A last block that is not full starts at
 channels - columns instead and computes some channels twice; only the `narrow` kernels, for possibly fewer channels than
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from .builder import BITS, Builder, Pointer, Value, define, i64, splat
 from .contraction import OPERANDS as SHARED_OPERANDS
-from .contraction import ContractionSpec, header_bytes, store_partial
+from .contraction import ContractionSpec, dense_header_bytes, header_bytes, store_partial
 from .isa import Isa, Tile
 from .tir import tirx
 
@@ -148,8 +149,10 @@ def _rows(
             channel = tirx.max(tirx.min(channel, b.param("channels") - columns), i64(0))
         channel = b.let(channel)
         bias_dtype = "int32" if spec.dtype == "int8" else spec.dtype
-        tile.start([w.load(o + h * isa.lanes * 4, bias_dtype, isa.lanes) for o in w_blocks for h in range(2)])
-        head = header_bytes(spec.dtype, tile.columns)
+        at = header_bytes(spec.dtype, tile.columns) if tile.unsigned else 0
+        places = [o + at + v * isa.lanes * 4 for o in w_blocks for v in range(isa.vectors)]
+        tile.start([w.load(place, bias_dtype, isa.lanes) for place in places])
+        head = dense_header_bytes(spec.dtype, isa)
         _accumulate(b, spec, tile, x, offsets["x"], w, [b.let(o + head) for o in w_blocks])
         epilogue.prepare(w, *w_blocks)
         y_offsets = [b.let(o + channel * y_element) for o in offsets["y"]]

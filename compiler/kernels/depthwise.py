@@ -82,7 +82,7 @@ def _streamed(spec: DepthwiseSpec, isa: Isa) -> type[StreamedTaps] | None:
 class _Depthwise:
     def __init__(self, b: Builder, spec: DepthwiseSpec, isa: Isa) -> None:
         self.b, self.spec, self.isa = b, spec, isa
-        self.columns = 2 * isa.lanes
+        self.columns = isa.columns
         self.element = BITS[spec.dtype] // 8
         self.x, self.w, self.residual, self.y = (b.pointer(name) for name in OPERANDS)
         self.epilogue = spec.epilogue(b, isa)
@@ -176,9 +176,9 @@ class _Depthwise:
         return Int8Sums(self.isa, self.bias(w_block, "int32"), paired=not self.spec.full_range)
 
     def bias(self, w_block: Value, dtype: str) -> list[Value]:
-        """The block's, in two vectors."""
+        """The block's."""
         lanes = self.isa.lanes
-        return [self.w.load(w_block + h * lanes * 4, dtype, lanes) for h in range(2)]
+        return [self.w.load(w_block + v * lanes * 4, dtype, lanes) for v in range(self.isa.vectors)]
 
     def store(self, results: Sequence[tuple[tuple[Value, Value], Value]], rows: dict[str, Value]) -> None:
         """Epilogue and store of (sums, pixel number) of one row."""
@@ -198,7 +198,8 @@ class _Depthwise:
         """One block of channels: an int8 vector, or two float32 vectors."""
         if self.spec.dtype == "int8":
             return [p.load(offset, "int8", self.columns)]
-        return [p.load(offset + h * self.isa.lanes * 4, "float32", self.isa.lanes) for h in range(2)]
+        lanes = self.isa.lanes
+        return [p.load(offset + v * lanes * 4, "float32", lanes) for v in range(self.isa.vectors)]
 
     def looped_taps(self, sums: Int8Sums | FloatSums, origin: Value, filters: Value) -> None:
         b = self.b

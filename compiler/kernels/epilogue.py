@@ -32,34 +32,31 @@ class Int8Epilogue:
     ) -> None:
         self._b, self._isa, self._residual, self._small_add = b, isa, residual, small_add
         self._requantize = requantize_even if even else requantize_small if small else requantize
-        self._columns = 2 * isa.lanes
         self._zero_point = even_offset(b, isa, "zero_point") if even else splat16(b, isa, "zero_point")
         self._bounds = [splat16(b, isa, name) for name in ("low", "high")] if clamped or residual else None
 
     def prepare(self, w: Pointer, *w_blocks: Value) -> None:
         """Load the multipliers of neighbouring blocks."""
-        lanes = self._isa.lanes
-        firsts = [block + self._columns * 4 for block in w_blocks]
-        self._multipliers = [
-            [self._b.let(w.load(first + h * lanes * 4, "float32", lanes)) for h in range(2)] for first in firsts
-        ]
+        isa = self._isa
+        places = [[block + (isa.columns + v * isa.lanes) * 4 for v in range(isa.vectors)] for block in w_blocks]
+        self._multipliers = [[self._b.let(w.load(at, "float32", isa.lanes)) for at in block] for block in places]
 
     def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's int8 channels, ready to be stored."""
-        blocks, columns = len(self._multipliers), self._columns
+        blocks, columns, vectors = len(self._multipliers), self._isa.columns, self._isa.vectors
         others: list[Value | None] = [None] * blocks
         if self._residual:
             codes = self._b.let(residual.load(r_offset, "int8", blocks * columns))
             others = [shuffle([codes], range(i * columns, (i + 1) * columns)) for i in range(blocks)]
         results = [
-            self._block(sums[2 * i : 2 * i + 2], multipliers, other)
+            self._block(sums[vectors * i : vectors * (i + 1)], multipliers, other)
             for i, (multipliers, other) in enumerate(zip(self._multipliers, others, strict=True))
         ]
         value = self._b.let(results[0] if blocks == 1 else shuffle(results, range(blocks * columns)))
         return lambda p, offset: p.store(offset, value, "int8", blocks * columns)
 
     def _block(self, sums: Sequence[Value], multipliers: Sequence[Value], other: Value | None) -> Value:
-        """int8 x 2*lanes of a block's sums and the residual."""
+        """int8 x columns of a block's sums and the residual."""
         quantized = self._requantize(self._isa, sums, multipliers, self._zero_point)
         if self._bounds is not None:
             low, high = self._bounds

@@ -21,7 +21,8 @@ class Tile(ABC):
     """A register tile of multiply-accumulates: `rows` output pixels by `blocks` blocks of `columns` output channels.
 
     The reduction dimension is consumed in groups of `group` elements. Packed weights hold, group after group,
-    [columns][group] elements of a block. `instructions`: functions in LLVM's language that it calls.
+    [columns][group] elements of a block. `unsigned`: it multiplies x + 128, which is unsigned, and starts from the
+    block's second bias. `instructions`: functions in LLVM's language that it calls.
     """
 
     dtype: str
@@ -30,11 +31,12 @@ class Tile(ABC):
     group: int
     blocks: int = 1
     groups_per_step: int = 4
+    unsigned: bool = False
     instructions: str = ""
 
     @abstractmethod
     def start(self, bias: Sequence[Value]) -> None:
-        """Every row's sums := `bias` (for each block two vectors of `Isa.lanes` int32 or float32)."""
+        """Every row's sums := `bias` (for each block `Isa.vectors` of `Isa.lanes` int32 or float32)."""
 
     @abstractmethod
     def step(
@@ -56,19 +58,28 @@ class Tile(ABC):
 
     @abstractmethod
     def row(self, r: int) -> Sequence[Value]:
-        """Row r's sums: for each block two vectors of `Isa.lanes`, channels in order."""
+        """Row r's sums: for each block `Isa.vectors` of `Isa.lanes`, channels in order."""
 
 
 class Isa(ABC):
-    """One instruction set's vectors. `lanes` is the number of 32-bit elements in a register; a kernel works on
-    `2 * lanes` channels at a time, so that a full register of int16 passes through the epilogue."""
+    """One instruction set's vectors. `lanes` is the number of 32-bit elements in a register; a kernel works on a block
+    of `columns` channels at a time, which `vectors` of them hold. Two are a full register of int16 in the epilogue; one
+    is what the widest registers of a target have, whose families of kernels are those that use `vectors`."""
 
     name: str
     lanes: int
+    vectors: int = 2
     registers: int
     """How many vectors the registers hold."""
+    second_bias: bool = False
+    """Whether blocks of int8 weights have a second bias, for tiles that are `unsigned`."""
     has_dot: bool = False
     """Whether `load_half`, `interleave4` and `dot4` exist."""
+
+    @property
+    def columns(self) -> int:
+        """Channels of a block."""
+        return self.vectors * self.lanes
 
     def load_half(self, p: Pointer, offset: Value) -> Value:
         """int8 x 4*lanes: 2*lanes elements at byte `offset` of p, then zeros."""
@@ -101,32 +112,32 @@ class Isa(ABC):
         """As `round_to_int`, for any float32: NaN gives 0."""
 
     @abstractmethod
-    def narrow16(self, low: Value, high: Value) -> Value:
-        """Two int32 x lanes -> int16 x 2*lanes, saturating."""
+    def narrow16(self, *values: Value) -> Value:
+        """`vectors` of int32 x lanes -> int16 x columns, saturating."""
 
     @abstractmethod
     def narrow8(self, value: Value) -> Value:
-        """int16 x 2*lanes -> int8 x 2*lanes, saturating."""
+        """int16 x columns -> int8 x columns, saturating."""
 
     @abstractmethod
     def add16(self, a: Value, b: Value) -> Value:
-        """int16 x 2*lanes: saturating sum."""
+        """int16 x columns: saturating sum."""
 
     @abstractmethod
-    def multiply16(self, a: Value, b: Value) -> tuple[Value, Value]:
-        """int16 x 2*lanes -> their int32 products, low and high half."""
+    def multiply16(self, a: Value, b: Value) -> Sequence[Value]:
+        """int16 x columns -> their int32 products, in `vectors`."""
 
     @abstractmethod
     def multiply8(self, a: Value, b: Value) -> Value:
-        """int8 x 2*lanes -> int16 x 2*lanes products (exact: -128 * -128 fits)."""
+        """int8 x columns -> int16 x columns products (exact: -128 * -128 fits)."""
 
     @abstractmethod
     def widen16(self, value: Value) -> Value:
-        """int8 x 2*lanes -> int16 x 2*lanes."""
+        """int8 x columns -> int16 x columns."""
 
     @abstractmethod
-    def widen32(self, value: Value) -> tuple[Value, Value]:
-        """int16 x 2*lanes -> int32, low and high half."""
+    def widen32(self, value: Value) -> Sequence[Value]:
+        """int16 x columns -> int32, in `vectors`."""
 
     @abstractmethod
     def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .builder import Builder, Register, Value, bitcast, const, define, i64, shuffle, splat
-from .contraction import DTYPE_LABELS, header_bytes
+from .contraction import DTYPE_LABELS, dense_header_bytes, header_bytes
 from .isa import Isa
 from .tir import tirx
 from .transposition import transposed
@@ -63,7 +63,7 @@ class _Pack:
 
     def body(self) -> None:
         b, columns = self.b, self.columns
-        head = header_bytes(self.spec.dtype, columns)
+        head = dense_header_bytes(self.spec.dtype, self.isa)
         with b.tiles() as t:
             block, matrix = (b.let(f(t, b.param("blocks"))) for f in (tirx.truncmod, tirx.truncdiv))
             outer, inner = (b.let(f(matrix, b.param("batch_1"))) for f in (tirx.truncdiv, tirx.truncmod))
@@ -152,15 +152,18 @@ class _Pack:
                 total.set(total.get() + _sum_of_bytes(words, lanes))
 
     def _head(self, header: Value, y: Value, sums: list[Register]) -> None:
-        """bias - x_zero * (sum of the weights), and multipliers."""
+        """bias - x_zero * (sum of the weights), and multipliers; the second bias is for a zero point 128 higher."""
         lanes, is_int8 = self.isa.lanes, self.spec.dtype == "int8"
         for h in range(2):
             at = h * lanes * 4
             bias = self.header.load(header + at, "int32", lanes)
             if is_int8:
-                bias = bias - splat(self.b.param32("x_zero"), lanes) * sums[h].get()
+                bias = self.b.let(bias - splat(self.b.param32("x_zero"), lanes) * sums[h].get())
                 multiplier = self.header.load(header + at + self.columns * 4, "int32", lanes)
                 self.y.store(y + at + self.columns * 4, multiplier, "int32", lanes)
+                if self.isa.second_bias:
+                    second = bias - const(128, "int32", lanes) * sums[h].get()
+                    self.y.store(y + at + header_bytes(self.spec.dtype, self.columns), second, "int32", lanes)
             self.y.store(y + at, bias, "int32", lanes)
 
 

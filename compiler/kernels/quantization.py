@@ -9,8 +9,8 @@ from .tir import tirx
 
 
 def splat16(b: Builder, isa: Isa, name: str) -> Value:
-    """The parameter `name` in every lane: int16 x 2*lanes."""
-    return b.let(splat(tirx.Cast("int16", b.param(name)), 2 * isa.lanes))
+    """The parameter `name` in every lane: int16 x columns."""
+    return b.let(splat(tirx.Cast("int16", b.param(name)), isa.columns))
 
 
 def splat_float(b: Builder, isa: Isa, name: str) -> Value:
@@ -19,7 +19,7 @@ def splat_float(b: Builder, isa: Isa, name: str) -> Value:
 
 
 def quantize(b: Builder, isa: Isa, name: str, values: tuple[Value, Value], *, refined: bool = False) -> Value:
-    """saturate(rne(x / scale) + zero_point): two float32 vectors -> int8 x 2*lanes; NaN gives the zero point.
+    """saturate(rne(x / scale) + zero_point): two float32 vectors -> int8 x columns; NaN gives the zero point.
 
     `refined`: without divisions, for a scale in `REFINED`.
     """
@@ -50,7 +50,7 @@ def _refined(b: Builder, isa: Isa, x: Value, scale: Value) -> Value:
 
 
 def dequantize(b: Builder, isa: Isa, name: str, codes: Value) -> tuple[Value, Value]:
-    """float32(q - zero_point) * scale: int8 x 2*lanes -> two float32 vectors, fenced off from fusing."""
+    """float32(q - zero_point) * scale: int8 x columns -> two float32 vectors, fenced off from fusing."""
     scale = splat_float(b, isa, f"{name}_scale")
     differences = isa.widen32(b.let(isa.widen16(codes) - splat16(b, isa, f"{name}_zero_point")))
     low, high = (b.let(fenced(isa.lanes, cast(d, "float32", isa.lanes) * scale)) for d in differences)
@@ -58,11 +58,9 @@ def dequantize(b: Builder, isa: Isa, name: str, codes: Value) -> tuple[Value, Va
 
 
 def requantize(isa: Isa, sums: Sequence[Value], multipliers: Sequence[Value], zero_point: Value) -> Value:
-    """Two int32 vectors -> int16 x 2*lanes: rne(float32(acc) * m) + zero_point, saturated to int16 on the way."""
-    low, high = (
-        isa.round_to_int(cast(acc, "float32", isa.lanes) * m) for acc, m in zip(sums, multipliers, strict=True)
-    )
-    return isa.add16(isa.narrow16(low, high), zero_point)
+    """A block's int32 -> int16 x columns: rne(float32(acc) * m) + zero_point, saturated to int16 on the way."""
+    rounded = [isa.round_to_int(cast(acc, "float32", isa.lanes) * m) for acc, m in zip(sums, multipliers, strict=True)]
+    return isa.add16(isa.narrow16(*rounded), zero_point)
 
 
 OFFSET = 0x4B400000
@@ -95,8 +93,8 @@ def requantize_product(isa: Isa, products: Sequence[Value], multiplier: Value, z
 
 
 def _last_halves(isa: Isa, values: Sequence[Value]) -> Value:
-    """The last 16 bits of two float32 vectors: int16 x 2*lanes."""
-    return shuffle([bitcast(v, "int16", 2 * isa.lanes) for v in values], range(0, 4 * isa.lanes, 2))
+    """The last 16 bits of a block's float32: int16 x columns."""
+    return shuffle([bitcast(v, "int16", 2 * isa.lanes) for v in values], range(0, 2 * isa.columns, 2))
 
 
 def even_offset(b: Builder, isa: Isa, name: str) -> Value:
@@ -110,18 +108,18 @@ def _offset(isa: Isa) -> Value:
 
 
 def fixed_point_add(b: Builder, isa: Isa, x: Value, y: Value, *, small: bool = False, clamped: bool = True) -> Value:
-    """`map add` of the contract with the parameters RESIDUAL_EPILOGUE: int16 x 2*lanes codes -> codes.
+    """`map add` of the contract with the parameters RESIDUAL_EPILOGUE: int16 x columns codes -> codes.
 
     `small`: the sum is less than 2^15 - 1 steps, and `step` stands for the float32 1.5 * 2^23 steps, whose last bit is
     a step: adding it rounds the sum to steps, half to even. `clamped`: the bounds are tighter than int8.
     """
     x, y = b.let(x), b.let(y)
     left, right, offset = (splat(b.param32(name), isa.lanes) for name in ("multiplier_a", "multiplier_b", "offset"))
-    low, high = (cx * left + cy * right + offset for cx, cy in zip(isa.widen32(x), isa.widen32(y), strict=True))
+    totals = [cx * left + cy * right + offset for cx, cy in zip(isa.widen32(x), isa.widen32(y), strict=True)]
     step, zero_point = splat_float(b, isa, "step"), splat16(b, isa, "sum_zero_point")
     if small:
-        steps = [cast(total, "float32", isa.lanes) + step for total in (low, high)]
+        steps = [cast(total, "float32", isa.lanes) + step for total in totals]
         total = isa.add16(_last_halves(isa, steps), zero_point)
     else:
-        total = requantize(isa, (low, high), [step] * 2, zero_point)
+        total = requantize(isa, totals, [step] * isa.vectors, zero_point)
     return tirx.max(tirx.min(total, splat16(b, isa, "sum_high")), splat16(b, isa, "sum_low")) if clamped else total

@@ -25,7 +25,7 @@ class Epilogue:
     `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for float32. `x_zero`: the
     zero point of the data. `small_add`: as in `ContractionSpec`. `clamped`: int8 results lie in less than [-128, 127].
     `sums`: the result is the int32 sums of int8. `activation`, `residual_activation`: of float32. `params`: the
-    kernel's parameters. `offset_sums`: of the target, for int8.
+    kernel's parameters. `offset_sums`, `second_bias`: of the target, for int8.
     """
 
     dtype: str
@@ -40,6 +40,7 @@ class Epilogue:
     residual_activation: Expr | None = None
     params: Mapping[str, int] = field(default_factory=dict)
     offset_sums: bool = False
+    second_bias: bool = False
 
     def channels(self, part: slice) -> "Epilogue":
         """The same for a range of the output channels."""
@@ -50,9 +51,13 @@ class Epilogue:
         `small`) is folded, and multipliers. w: the channels' weights (first dimension), as they are multiplied."""
         bias, *multiplier = self.bare_header
         if self.dtype == "int8":
-            sums = w.astype(np.int64).sum(tuple(range(1, w.ndim)))
-            bias = (bias - self.x_zero * sums + OFFSET * small).astype(np.int32)
+            bias = (bias - self.x_zero * _sums(w) + OFFSET * small).astype(np.int32)
         return [bias, *multiplier]
+
+    def dense_header(self, w: Array, *, small: bool) -> Sequence[Array]:
+        """`header` of a dense convolution, with the second bias if the target's blocks have one."""
+        header = self.header(w, small=small)
+        return [*header, *[(header[0] - 128 * _sums(w)).astype(np.int32)] * self.second_bias]
 
     def is_small(self, w: Array) -> bool:
         """Whether the sums may carry `kernels.quantization.OFFSET`: the target gains by it, and no data can bring the
@@ -76,6 +81,16 @@ class Epilogue:
         """What precedes a block's weights where they are 0, or become known at run time."""
         return [self.bias, self.multiplier] if self.dtype == "int8" else [self.bias]
 
+    @property
+    def bare_dense_header(self) -> Sequence[Array]:
+        """`bare_header` of a dense convolution."""
+        return [*self.bare_header, *[self.bias] * self.second_bias]
+
+
+def _sums(w: Array) -> Array:
+    """Of each channel (first dimension)."""
+    return np.asarray(w.astype(np.int64).sum(tuple(range(1, w.ndim))))
+
 
 def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
     """The epilogue of a conv2d, conv_transpose2d or matmul with `channels` output channels."""
@@ -94,7 +109,8 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
         bias = given.data.astype(bias.dtype)
     activation = activation_attr(node, "activation")
     if x.quant is None and dtype == "int8":
-        return Epilogue(dtype, bias, residual, np.zeros(channels, np.float32), sums=True)
+        nothing = np.zeros(channels, np.float32)
+        return Epilogue(dtype, bias, residual, nothing, sums=True, second_bias=c.target.second_bias)
     if x.quant is None:
         after = activation_attr(node, "residual_activation") if residual else None
         return Epilogue(dtype, bias, residual, activation=activation, residual_activation=after)
@@ -115,7 +131,7 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
     clamped = residual or (low, high) != (-128, 127)
     return Epilogue(
         dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, small_add, params=params,
-        offset_sums=c.target.offset_sums,
+        offset_sums=c.target.offset_sums, second_bias=c.target.second_bias,
     )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
     channels_first = taps.transpose(0, 3, 1, 2)
     small = all(map(epilogue.is_small, channels_first))
     blocks = [
-        pack_dense(matrix, columns, group, epilogue.header(whole, small=small))
+        pack_dense(matrix, columns, group, epilogue.dense_header(whole, small=small))
         for matrix, whole in zip(padded, channels_first, strict=True)
     ]
     count = -(-channels // columns)
@@ -97,7 +97,7 @@ def pack_computed(c: Context, source: Source, epilogue: Epilogue) -> Packed:
     taps, length, channels = source.extents
     tap_step, length_step, channel_step = source.strides
     blocks, groups = ceil_div(channels, columns), groups_of(length, dtype)
-    header = pack_headers(largest(channels), columns, epilogue.bare_header)
+    header = pack_headers(largest(channels), columns, epilogue.bare_dense_header)
     block_bytes = len(header) // largest(blocks) + taps * groups * columns * 4
     spec = pack.PackSpec(dtype, "rows" if channel_step == element else "columns")
     extents = (1,) * (MAX_BATCH - len(source.batch)) + tuple(source.batch)

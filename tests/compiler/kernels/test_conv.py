@@ -17,7 +17,7 @@ examples = settings(
 few = settings(examples, max_examples=2)
 
 WEIGHTS = st.sampled_from(["symmetric", "symmetric", "full", "wide"])
-CHANNELS = st.sampled_from([1, 2, 3, 5, 8, 13, 16, 17, 24, 40, 67])
+CHANNELS = st.sampled_from([1, 2, 3, 5, 8, 13, 16, 17, 24, 32, 40, 64, 67])
 
 
 def common(draw: st.DrawFn) -> dict[str, Any]:

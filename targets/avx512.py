@@ -1,0 +1,161 @@
+"""AVX-512 with VNNI, for convolutions: 512-bit registers, of which one holds the sums of a block of channels."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, splat
+from ..compiler.kernels.floating import fenced
+from ..compiler.kernels.isa import Isa, Tile, added
+from .avx2 import BELOW_2_31
+
+_X86 = "llvm.x86.avx512."
+
+
+def _all() -> Value:
+    """A mask of all lanes."""
+    return const(-1, "int16")
+
+
+def _as_set() -> Value:
+    """The rounding that the control register says."""
+    return const(4, "int32")
+
+
+class _WordsTile(Tile):
+    """A word of a row, broadcast, by the words of 16 channels. A single row has a chain of sums for each group of a
+    step: one would wait for every multiplication."""
+
+    columns = 16
+    _sum_dtype: str
+
+    def __init__(self, rows: int, blocks: int) -> None:
+        self.rows, self.blocks, self._chains = rows, blocks, self.groups_per_step if rows == 1 else 1
+
+    @abstractmethod
+    def _multiplied(self, acc: Value, words: Value, weights: Value) -> Value:
+        """acc + the products, of int32 x 16 each."""
+
+    def _spread(self, word: Value) -> Value:
+        """int32 x 16."""
+        return splat(word, 16)
+
+    def _begin(self, sums: Sequence[Value]) -> None:
+        """A row's first chain."""
+        zeros = [const(0, self._sum_dtype, 16)] * self.blocks
+        starts = [sums, *[zeros] * (self._chains - 1)]
+        self._sums = [[[Register(self._sum_dtype, 16, v) for v in start] for start in starts] for _ in range(self.rows)]
+
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        used = self._chains if groups == self.groups_per_step else 1  # what is left joins the first chain
+        for g in range(groups):
+            weights = [Register("int32", 16, w.load(o + g * 64, "int32", 16)) for o in w_offsets]
+            for offset, chains in zip(row_offsets, self._sums, strict=True):
+                words = Register("int32", 16, self._spread(x.load(offset + g * 4, "int32")))
+                for acc, weight in zip(chains[g % used], weights, strict=True):
+                    acc.set(self._multiplied(acc.get(), words.get(), weight.get()))
+
+    def row(self, r: int) -> Sequence[Value]:
+        return [added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True)]
+
+
+class _UnsignedTile(_WordsTile):
+    """vpxord, whose operand is broadcast, and vpdpbusd, which multiplies unsigned by signed bytes and cannot overflow:
+    64 products. One flip of the signs serves all blocks."""
+
+    dtype, group, unsigned, _sum_dtype = "int8", 4, True, "int32"
+
+    def start(self, bias: Sequence[Value]) -> None:
+        self._begin(bias)
+        signs = bitcast(const(-128, "int8", 64), "float32", 16)  # if LLVM knew them, it would flip before spreading
+        self._signs = Register("int32", 16, bitcast(fenced(16, signs), "int32", 16))
+
+    def _spread(self, word: Value) -> Value:
+        return splat(word, 16) ^ self._signs.get()
+
+    def _multiplied(self, acc: Value, words: Value, weights: Value) -> Value:
+        operands = (bitcast(v, "int8", 64) for v in (words, weights))
+        return intrinsic(_X86 + "vpdpbusd.512", "int32", 16, acc, *operands)
+
+
+class _FloatTile(_WordsTile):
+    """vfmadd231ps: 16 products. The bias is added last: a large one would cost the sums low bits."""
+
+    dtype, group, _sum_dtype = "float32", 1, "float32"
+
+    def start(self, bias: Sequence[Value]) -> None:
+        self._bias = bias
+        self._begin([const(0.0, "float32", 16)] * self.blocks)
+
+    def _multiplied(self, acc: Value, words: Value, weights: Value) -> Value:
+        operands = (bitcast(v, "float32", 16) for v in (weights, words))
+        return intrinsic("llvm.fma.v16f32", "float32", 16, *operands, acc)
+
+    def row(self, r: int) -> Sequence[Value]:
+        return [total + bias for total, bias in zip(super().row(r), self._bias, strict=True)]
+
+
+class Avx512(Isa):
+    """512-bit vectors, and what epilogues need of them: other families of kernels run the plainer code."""
+
+    name = "vnni"
+    lanes, vectors = 16, 1
+    registers = 32
+    second_bias = True
+
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool) -> Tile:
+        """vpdpbusd, for all weights."""
+        return _UnsignedTile(rows, 2 if paired else 1)
+
+    def float_tile(self, rows: int, *, paired: bool) -> Tile:
+        """vfmadd231ps of broadcast elements."""
+        return _FloatTile(rows, 2 if paired else 1)
+
+    def round_to_int(self, value: Value) -> Value:
+        """vcvtps2dq, which gives INT_MIN above 2^31: hence vminps."""
+        bounded = intrinsic(_X86 + "min.ps.512", "float32", 16, value, const(BELOW_2_31, "float32", 16), _as_set())
+        return intrinsic(_X86 + "mask.cvtps2dq.512", "int32", 16, bounded, const(0, "int32", 16), _all(), _as_set())
+
+    def round_real(self, value: Value) -> Value:
+        """Of other families."""
+        raise AssertionError(_OTHERS)
+
+    def narrow16(self, *values: Value) -> Value:
+        """vpmovsdw."""
+        return intrinsic(_X86 + "mask.pmovs.dw.512", "int16", 16, *values, const(0, "int16", 16), _all())
+
+    def narrow8(self, value: Value) -> Value:
+        """vpmovswb."""
+        return intrinsic(_X86 + "mask.pmovs.wb.256", "int8", 16, value, const(0, "int8", 16), _all())
+
+    def add16(self, a: Value, b: Value) -> Value:
+        """vpaddsw."""
+        return intrinsic("llvm.sadd.sat.v16i16", "int16", 16, a, b)
+
+    def multiply16(self, a: Value, b: Value) -> Sequence[Value]:
+        """Of other families."""
+        raise AssertionError(_OTHERS)
+
+    def multiply8(self, a: Value, b: Value) -> Value:
+        """Of other families."""
+        raise AssertionError(_OTHERS)
+
+    def widen16(self, value: Value) -> Value:
+        """vpmovsxbw."""
+        return cast(value, "int16", 16)
+
+    def widen32(self, value: Value) -> Sequence[Value]:
+        """vpmovsxwd."""
+        return [cast(value, "int32", 16)]
+
+    def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:
+        """Of other families."""
+        raise AssertionError(_OTHERS)
+
+    def lookup(self, table: Sequence[Value], index: Value) -> Value:
+        """Of other families."""
+        raise AssertionError(_OTHERS)
+
+
+_OTHERS = "only convolutions are compiled for AVX-512"
