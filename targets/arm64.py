@@ -1,4 +1,4 @@
-"""arm64 with NEON: Armv8.0 and dotprod code, the latter in two orders, in one bundle with one weight packing."""
+"""arm64 with NEON: Armv8.0, dotprod (in two orders) and i8mm code in one bundle, with one weight packing."""
 
 from .neon import Neon
 from .target import Target, Variant
@@ -29,6 +29,14 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 least=0.02,
             ),
             Variant(
+                "i8mm",
+                frozenset({"dotprod", "i8mm"}),
+                _llvm(triple, "+dotprod", "+i8mm"),
+                lambda: Neon(dotprod=True, in_order=False, i8mm=True),
+                frozenset({"conv", "depthwise", "table"}),
+                least=0.02,
+            ),
+            Variant(
                 "dotprod",
                 frozenset({"dotprod"}),
                 _llvm(triple, "+dotprod"),
@@ -49,7 +57,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
 
 ARM64_NEON = arm64(
     "arm64-neon",
-    "Android phones and arm64 Linux boards: Armv8.0 and dotprod code, chosen at load",
+    "Android phones and arm64 Linux boards: Armv8.0, dotprod and i8mm code, chosen at load",
     ("linux", "android"),
     "aarch64-linux-android",
 )

@@ -104,7 +104,7 @@ class Avx512(Isa):
     registers = 32
     second_bias = True
 
-    def int8_tile(self, rows: int, *, paired: bool, full_range: bool) -> Tile:
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
         """vpdpbusd, for all weights."""
         return _UnsignedTile(rows, 2 if paired else 1)
 

@@ -1,10 +1,11 @@
-"""NEON: Armv8.0 and, with `dotprod`, the sdot instruction. One weight packing serves both."""
+"""NEON: Armv8.0 and, with `dotprod` and `i8mm`, sdot and smmla. One weight packing serves all."""
 
 from collections.abc import Sequence
 
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle
 from ..compiler.kernels.isa import Isa, Tile
 from .neon_inorder import InOrderDotTile, InOrderFloatTile, InOrderWideningTile
+from .neon_matrix import MatrixTile
 from .neon_tiles import ARM, DotTile, FloatTile, WideningTile
 
 
@@ -19,10 +20,11 @@ class Neon(Isa):
     lanes = 4
     registers = 32
 
-    def __init__(self, *, dotprod: bool, in_order: bool) -> None:
+    def __init__(self, *, dotprod: bool, in_order: bool, i8mm: bool = False) -> None:
         self.has_dot = dotprod
         self._in_order = in_order
-        self.name = "neondot" if dotprod else "neon"
+        self._has_matrix = i8mm
+        self.name = "neonmatrix" if i8mm else "neondot" if dotprod else "neon"
 
     def load_half(self, p: Pointer, offset: Value) -> Value:
         """ldr of a d register, which clears the upper half of the whole one."""
@@ -40,8 +42,11 @@ class Neon(Isa):
         """sdot."""
         return intrinsic(ARM + "sdot.v4i32.v16i8", "int32", 4, acc, a, b)
 
-    def int8_tile(self, rows: int, *, paired: bool, full_range: bool) -> Tile:
-        """sdot by lane, or smull, smlal and sadalp. Single blocks and rows are rare enough for code that suits all."""
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
+        """smmla, sdot by lane, or smull, smlal and sadalp. Single blocks and rows are rare enough for code that suits
+        all."""
+        if self._has_matrix and whole:
+            return MatrixTile(10)
         if self.has_dot:
             return DotTile(min(rows, 8), 1) if not paired else InOrderDotTile(5) if self._in_order else DotTile(5, 2)
         in_order = self._in_order and rows > 1 and not full_range

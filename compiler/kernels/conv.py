@@ -68,13 +68,16 @@ class ConvSpec(ContractionSpec):
     def tile(self, isa: Isa) -> Tile:
         """The register tile that `isa` uses for this kernel."""
         if self.dtype == "int8":
-            return isa.int8_tile(self.tile_rows, paired=self.paired, full_range=self.full_range)
+            return isa.int8_tile(self.tile_rows, paired=self.paired, full_range=self.full_range, whole=self.whole)
         return isa.float_tile(self.tile_rows, paired=self.paired)
 
     def seen_by(self, isa: Isa) -> "ConvSpec":
-        """The member that serves this one too: the most general one, unless a register tile takes pairs of blocks.
-        Others are rare, or run on cores where speed is not worth as much code."""
-        return self if self.tile(isa).blocks == 2 else replace(self, paired=False, whole=False, even=False)
+        """The member that serves this one too: the most general one, unless a register tile takes pairs of blocks or
+        whole steps only. Others are rare, or run on cores where speed is not worth as much code."""
+        tile = self.tile(isa)
+        if tile.blocks == 2:
+            return self
+        return replace(self, paired=False) if tile.whole else replace(self, paired=False, whole=False, even=False)
 
     @property
     def general(self) -> "ConvSpec":

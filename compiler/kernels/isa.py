@@ -22,7 +22,7 @@ class Tile(ABC):
 
     The reduction dimension is consumed in groups of `group` elements. Packed weights hold, group after group,
     [columns][group] elements of a block. `unsigned`: it multiplies x + 128, which is unsigned, and starts from the
-    block's second bias. `instructions`: functions in LLVM's language that it calls.
+    block's second bias. `whole`: it takes whole steps only. `instructions`: functions in LLVM's language that it calls.
     """
 
     dtype: str
@@ -32,6 +32,7 @@ class Tile(ABC):
     blocks: int = 1
     groups_per_step: int = 4
     unsigned: bool = False
+    whole: bool = False
     instructions: str = ""
 
     @abstractmethod
@@ -95,9 +96,9 @@ class Isa(ABC):
         raise AssertionError(f"{self.name} has no dot product")
 
     @abstractmethod
-    def int8_tile(self, rows: int, *, paired: bool, full_range: bool) -> Tile:
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
         """int8 x int8 -> int32, of at most `rows` rows and, if `paired`, two blocks. `full_range`: weights may be -128
-        (otherwise they lie in [-127, 127])."""
+        (otherwise they lie in [-127, 127]). `whole`: all runs are whole steps."""
 
     @abstractmethod
     def float_tile(self, rows: int, *, paired: bool) -> Tile:

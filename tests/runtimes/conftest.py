@@ -276,8 +276,8 @@ def make_spin_plan() -> Plan:
 
 
 def variants(triple: toolchain.Triple) -> list[Variant]:
-    best = {"aarch64": "dotprod", "x86_64": "avx2"}[triple.arch]
-    return [Variant(best, frozenset({best}), SYMBOLS), Variant("base", frozenset(), SYMBOLS)]
+    features = {"aarch64": [{"dotprod", "i8mm"}, {"dotprod"}, set()], "x86_64": [{"avx2"}, set()]}[triple.arch]
+    return [Variant(max(needed, default="base"), frozenset(needed), SYMBOLS) for needed in features]
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,11 @@ def test_depthwise_kernels_share_what_takes_any_zero_point() -> None:
 
 @pytest.mark.parametrize(
     ("share", "coders"),
-    [(0.03, ["dotprod_inorder", "dotprod", "base"]), (0.01, ["dotprod", "dotprod", "base"]), (0.0, ["base"] * 3)],
+    [
+        (0.03, ["dotprod_inorder", "i8mm", "dotprod", "base"]),
+        (0.01, ["dotprod", "dotprod", "dotprod", "base"]),
+        (0.0, ["base"] * 4),
+    ],
 )
 def test_a_variant_has_code_of_its_own_for_what_matters(share: float, coders: list[str]) -> None:
     assert [served([EVEN], {EVEN: share}, variant.name)[0][1] for variant in ARM64.variants] == coders

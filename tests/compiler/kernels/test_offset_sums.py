@@ -9,7 +9,7 @@ from edgec.compiler.ir.graph import Graph, Node, Value, constant
 from edgec.compiler.ir.types import Quant, TensorType
 from edgec.compiler.lower.lower import lower
 from edgec.targets.registry import find
-from edgec.tests.compiler.lower.running import BASE, DOTPROD, check
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, MATRIX, check
 
 LIMIT = 2**22
 
@@ -43,7 +43,7 @@ def product(largest: int, zero: int, multiplier: float) -> tuple[Graph, dict[str
 def test_same_bytes_at_the_bound(zero: int, multiplier: float, tmp_path: Path) -> None:
     graph, inputs = product(LIMIT - 1, zero, multiplier)
     assert "small" in lower(graph, find("arm64-neon")).plan.steps[-1].kernel
-    for device in (BASE, DOTPROD):
+    for device in (BASE, DOTPROD, MATRIX):
         check(graph, inputs, tmp_path, device)
 
 

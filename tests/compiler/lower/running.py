@@ -22,7 +22,7 @@ from edgec.errors import EdgeError
 from edgec.runtimes.devices import RunOptions, open_device
 from edgec.targets.registry import find
 
-HOST, BASE, DOTPROD = "local", "qemu:cortex-a53", "qemu:cortex-a76"
+HOST, BASE, DOTPROD, MATRIX = "local", "qemu:cortex-a53", "qemu:cortex-a76", "qemu:max"
 
 IN_ORDER = "dotprod_inorder"
 """The variant for a core that the emulator does not have."""

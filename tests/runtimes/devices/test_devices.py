@@ -63,7 +63,7 @@ def test_local_run(
 
 @needs_qemu
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("cpu, variant", [("cortex-a53", "base"), ("cortex-a76", "dotprod"), ("max", "dotprod")])
+@pytest.mark.parametrize("cpu, variant", [("cortex-a53", "base"), ("cortex-a76", "dotprod"), ("max", "i8mm")])
 def test_arm64_under_qemu(
     make_bundle: Any, toy_plan: Any, toy_inputs: dict[str, np.ndarray], toy_expected: Any, cpu: str, variant: str,
     threads: int,
