@@ -141,6 +141,12 @@ class Avx2(Isa):
         bounded = intrinsic("llvm.x86.avx.min.ps.256", "float32", 8, value, const(BELOW_2_31, "float32", 8))
         return intrinsic("llvm.x86.avx.cvt.ps2dq.256", "int32", 8, bounded)
 
+    def round_within(self, value: Value, low: Value, high: Value) -> Value:
+        """vmaxps, vminps, vcvtps2dq."""
+        above = intrinsic("llvm.x86.avx.max.ps.256", "float32", 8, value, low)
+        bounded = intrinsic("llvm.x86.avx.min.ps.256", "float32", 8, above, high)
+        return intrinsic("llvm.x86.avx.cvt.ps2dq.256", "int32", 8, bounded)
+
     def round_real(self, value: Value) -> Value:
         """vcvtps2dq with NaN zeroed."""
         ordered = intrinsic("llvm.x86.avx.cmp.ps.256", "float32", 8, value, value, const(7, "int8"))

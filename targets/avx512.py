@@ -21,6 +21,14 @@ def _as_set() -> Value:
     return const(4, "int32")
 
 
+def _float(name: str, a: Value, b: Value) -> Value:
+    return intrinsic(f"{_X86}{name}.ps.512", "float32", 16, a, b, _as_set())
+
+
+def _rounded(value: Value) -> Value:
+    return intrinsic(_X86 + "mask.cvtps2dq.512", "int32", 16, value, const(0, "int32", 16), _all(), _as_set())
+
+
 class _WordsTile(Tile):
     """A word of a row, broadcast, by the words of 16 channels. A single row has a chain of sums for each group of a
     step: one would wait for every multiplication."""
@@ -114,8 +122,11 @@ class Avx512(Isa):
 
     def round_to_int(self, value: Value) -> Value:
         """vcvtps2dq, which gives INT_MIN above 2^31: hence vminps."""
-        bounded = intrinsic(_X86 + "min.ps.512", "float32", 16, value, const(BELOW_2_31, "float32", 16), _as_set())
-        return intrinsic(_X86 + "mask.cvtps2dq.512", "int32", 16, bounded, const(0, "int32", 16), _all(), _as_set())
+        return _rounded(_float("min", value, const(BELOW_2_31, "float32", 16)))
+
+    def round_within(self, value: Value, low: Value, high: Value) -> Value:
+        """vmaxps, vminps, vcvtps2dq."""
+        return _rounded(_float("min", _float("max", value, low), high))
 
     def round_real(self, value: Value) -> Value:
         """Of other families."""

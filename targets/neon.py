@@ -62,6 +62,11 @@ class Neon(Isa):
         """fcvtns, which saturates by itself."""
         return intrinsic(ARM + "fcvtns.v4i32.v4f32", "int32", 4, value)
 
+    def round_within(self, value: Value, low: Value, high: Value) -> Value:
+        """fmax, fmin, fcvtns."""
+        above = intrinsic(ARM + "fmax.v4f32", "float32", 4, value, low)
+        return self.round_to_int(intrinsic(ARM + "fmin.v4f32", "float32", 4, above, high))
+
     def round_real(self, value: Value) -> Value:
         """fcvtns: NaN gives 0."""
         return self.round_to_int(value)

@@ -87,7 +87,8 @@ def _body(b: Builder, spec: ArithSpec, isa: Isa) -> None:
 def _result(b: Builder, spec: ArithSpec, isa: Isa, x: Value, y: Value) -> Value:
     """The sum, or saturate(rne(float32((a - za) * (b - zb)) * m) + zero_point), clamped: int16 x 2*lanes codes."""
     if spec.kind == "add":
-        return fixed_point_add(b, isa, x, y, small=spec.small, clamped=spec.clamped)
+        left, right, offset = isa.widen32(x), isa.widen32(y), b.param32("offset")
+        return fixed_point_add(b, isa, left, right, offset, small=spec.small, clamped=spec.clamped)
     products = isa.multiply16(b.let(x - splat16(b, isa, "a_zero_point")), b.let(y - splat16(b, isa, "b_zero_point")))
     multiplier, zero_point = splat_float(b, isa, "multiplier"), splat16(b, isa, "zero_point")
     if spec.small:

@@ -3,9 +3,17 @@
 from collections.abc import Callable, Sequence
 
 from ..ir.expr import Expr
-from .builder import Builder, Pointer, Register, Value, shuffle
+from .builder import Builder, Pointer, Register, Value, cast, shuffle, splat
 from .isa import Isa
-from .quantization import even_offset, fixed_point_add, requantize, requantize_even, requantize_small, splat16
+from .quantization import (
+    even_offset,
+    fixed_point_add,
+    requantize,
+    requantize_even,
+    requantize_small,
+    requantize_within,
+    splat16,
+)
 from .scalar import emit
 from .tir import tirx
 
@@ -31,9 +39,14 @@ class Int8Epilogue:
         self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, small: bool, even: bool, small_add: bool
     ) -> None:
         self._b, self._isa, self._residual, self._small_add = b, isa, residual, small_add
+        if residual:
+            zero_point = b.param32("zero_point")
+            bounds = [cast(b.param32(name) - zero_point, "float32", 1) for name in ("low", "high")]
+            self._differences = [b.let(splat(bound, isa.lanes)) for bound in bounds]
+            self._offset = b.let(b.param32("offset") + zero_point * b.param32("multiplier_a"))
         self._requantize = requantize_even if even else requantize_small if small else requantize
         self._zero_point = even_offset(b, isa, "zero_point") if even else splat16(b, isa, "zero_point")
-        self._bounds = [splat16(b, isa, name) for name in ("low", "high")] if clamped or residual else None
+        self._bounds = [splat16(b, isa, name) for name in ("low", "high")] if clamped else None
 
     def prepare(self, w: Pointer, *w_blocks: Value) -> None:
         """Load the multipliers of neighbouring blocks."""
@@ -57,15 +70,20 @@ class Int8Epilogue:
 
     def _block(self, sums: Sequence[Value], multipliers: Sequence[Value], other: Value | None) -> Value:
         """int8 x columns of a block's sums and the residual."""
+        if other is not None:
+            return self._isa.narrow8(self._added(sums, multipliers, other))
         quantized = self._requantize(self._isa, sums, multipliers, self._zero_point)
         if self._bounds is not None:
             low, high = self._bounds
             quantized = tirx.max(tirx.min(quantized, high), low)
-        if other is not None:
-            small = self._small_add
-            added = self._isa.widen16(other)
-            quantized = fixed_point_add(self._b, self._isa, quantized, added, small=small, clamped=not small)
         return self._isa.narrow8(quantized)
+
+    def _added(self, sums: Sequence[Value], multipliers: Sequence[Value], other: Value) -> Value:
+        """int16 x columns of a block's sums and the residual."""
+        b, isa, small = self._b, self._isa, self._small_add
+        differences = requantize_within(isa, sums, multipliers, *self._differences)
+        codes = isa.widen32(b.let(isa.widen16(other)))
+        return fixed_point_add(b, isa, differences, codes, self._offset, small=small, clamped=not small)
 
 
 class FloatEpilogue:

@@ -109,6 +109,10 @@ class Isa(ABC):
         """float32 x lanes -> int32 x lanes: half to even, saturating."""
 
     @abstractmethod
+    def round_within(self, value: Value, low: Value, high: Value) -> Value:
+        """As `round_to_int`, of what is first clamped to [low, high], which int32 holds; no NaN."""
+
+    @abstractmethod
     def round_real(self, value: Value) -> Value:
         """As `round_to_int`, for any float32: NaN gives 0."""
 

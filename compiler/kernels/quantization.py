@@ -63,6 +63,14 @@ def requantize(isa: Isa, sums: Sequence[Value], multipliers: Sequence[Value], ze
     return isa.add16(isa.narrow16(*rounded), zero_point)
 
 
+def requantize_within(
+    isa: Isa, sums: Sequence[Value], multipliers: Sequence[Value], low: Value, high: Value
+) -> list[Value]:
+    """A block's int32 -> int32: rne(float32(acc) * m), clamped to [low, high], which are float32 integers."""
+    products = [cast(acc, "float32", isa.lanes) * m for acc, m in zip(sums, multipliers, strict=True)]
+    return [isa.round_within(product, low, high) for product in products]
+
+
 OFFSET = 0x4B400000
 """The bits of 1.5 * 2^23 as float32. An integer i with |i| < 2^22, added to these bits, gives those of 1.5 * 2^23 + i:
 no conversion is needed between the two, and adding 1.5 * 2^23 to a float rounds it half to even."""
@@ -107,15 +115,17 @@ def _offset(isa: Isa) -> Value:
     return bitcast(const(OFFSET, "int32", isa.lanes), "float32", isa.lanes)
 
 
-def fixed_point_add(b: Builder, isa: Isa, x: Value, y: Value, *, small: bool = False, clamped: bool = True) -> Value:
-    """`map add` of the contract with the parameters RESIDUAL_EPILOGUE: int16 x columns codes -> codes.
+def fixed_point_add(
+    b: Builder, isa: Isa, x: Sequence[Value], y: Sequence[Value], offset: Value, *, small: bool, clamped: bool
+) -> Value:
+    """`map add` of the contract with the parameters RESIDUAL_EPILOGUE: int32 -> int16 x columns codes.
+    `offset` makes up for what x and y are more than codes without their zero points.
 
     `small`: the sum is less than 2^15 - 1 steps, and `step` stands for the float32 1.5 * 2^23 steps, whose last bit is
     a step: adding it rounds the sum to steps, half to even. `clamped`: the bounds are tighter than int8.
     """
-    x, y = b.let(x), b.let(y)
-    left, right, offset = (splat(b.param32(name), isa.lanes) for name in ("multiplier_a", "multiplier_b", "offset"))
-    totals = [cx * left + cy * right + offset for cx, cy in zip(isa.widen32(x), isa.widen32(y), strict=True)]
+    left, right = (splat(b.param32(name), isa.lanes) for name in ("multiplier_a", "multiplier_b"))
+    totals = [cx * left + cy * right + splat(offset, isa.lanes) for cx, cy in zip(x, y, strict=True)]
     step, zero_point = splat_float(b, isa, "step"), splat16(b, isa, "sum_zero_point")
     if small:
         steps = [cast(total, "float32", isa.lanes) + step for total in totals]

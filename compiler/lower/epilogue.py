@@ -125,7 +125,7 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
         assert other is not None
         after = activation_attr(node, "residual_activation")
         bounds = quantized.saturation(after, y)
-        small_add = c.target.offset_sums and bounds == (-128, 127) and is_small_sum(conv, other, y)
+        small_add = bounds == (-128, 127) and is_small_sum(conv, other, y)
         params |= residual_params(conv, other, y, *bounds, small=small_add)
     multiplier = np.broadcast_to(quantized.requant_multiplier(x.quant, w, conv), (channels,)).astype(np.float32)
     clamped = residual or (low, high) != (-128, 127)
