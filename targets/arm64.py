@@ -47,6 +47,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
             Variant("base", frozenset(), _llvm(triple), lambda: Neon(dotprod=False, in_order=True)),
         ),
         columns=8,
+        cache=128 << 10,
         int8_rows=40,
         float_rows=40,
         tiles=(8, 5),

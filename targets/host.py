@@ -30,6 +30,7 @@ _X86_64 = Target(
         ),
     ),
     columns=16,
+    cache=512 << 10,
     int8_rows=8,
     float_rows=8,
     tiles=(8, 8),

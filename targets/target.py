@@ -27,6 +27,7 @@ class Target:
     """`variants` best first; the last needs nothing beyond the architecture's baseline. `systems`: those that a bundle
     has a library for, "linux" always among them.
 
+    `cache`: bytes of the smallest cache beside the first one that a core of it has to itself.
     `columns`: output channels of a packed weight block (of every variant's ISA). `int8_rows`,
     `float_rows`: output pixels of a scheduling tile. `tiles`: those of the largest register tile of one block and of
     two, where a variant takes two at once. `offset_sums`: conversions between integers and floats are slow,
@@ -40,6 +41,7 @@ class Target:
     systems: tuple[str, ...]
     variants: tuple[Variant, ...]
     columns: int
+    cache: int
     int8_rows: int
     float_rows: int
     tiles: tuple[int, int] | None = None

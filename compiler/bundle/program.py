@@ -10,6 +10,7 @@ from ...errors import EdgeError
 from ..ir.extent import is_symbolic
 from ..ir.types import DTYPES
 from ..lower.plan import MAX_OPERANDS, Control, Operand, Plan, Port, Space, Step
+from .bands import band_tables, check_bands
 from .c_text import array, c_identifier, c_string, distances, int32, utf8
 from .checks import check_plan, space_size
 from .extents import Extents, Place
@@ -46,7 +47,7 @@ def runtime_memory(plan: Plan, threads: int = 1) -> int:
 
     It follows the layout in `model.c`, `session.c`, `shapes.c` and `pool.c` (LP64); a test compares the two.
     """
-    model, session, pool, ticket, thread, stack, slack = 72, 424, 192, 64, 48, 128 << 10, 64 + 128
+    model, session, pool, ticket, thread, stack, slack = 72, 440, 192, 64, 48, 128 << 10, 64 + 128
     ports, tables = len(plan.inputs) + len(plan.outputs), _Tables(plan)
     block = _align(session) + 8 * ports
     if plan.symbols:
@@ -68,6 +69,7 @@ def program_source(plan: Plan, variants: Sequence[Variant], io_alignment: int | 
     Addresses that users bind must be multiples of `io_alignment` bytes, or else of the element's size.
     """
     check_plan(plan)
+    check_bands(plan)
     tables = _Tables(plan)
     tables.extents.check()
     check_variants(variants, tables.kernels)
@@ -82,6 +84,7 @@ def program_source(plan: Plan, variants: Sequence[Variant], io_alignment: int | 
         *_states(plan),
         *tables.source(),
         *(tables.extents.tables() if plan.symbols else ()),
+        *(band_tables(plan) if plan.bands else ()),
         *(
             distances(f"kernels_{i}", [variant.symbols[kernel] for kernel in tables.kernels])
             for i, variant in enumerate(variants)
@@ -90,7 +93,8 @@ def program_source(plan: Plan, variants: Sequence[Variant], io_alignment: int | 
         "static const edge_program program = {",
         f"    EDGE_PROGRAM_VERSION, {', '.join(map(str, counts))},",
         f"    {c_string(plan.name)}, inputs, outputs, variants, numbers, texts, kernel_names,",
-        f"    {'&shapes' if plan.symbols else '0'}, states, {plan.arena_size}u, {len(plan.weights)}u,",
+        f"    {'&shapes' if plan.symbols else '0'}, {'&bands' if plan.bands else '0'}, states,",
+        f"    {plan.arena_size}u, {plan.scratch_size}u, {len(plan.weights)}u,",
         f"    {{{', '.join(str(byte) for byte in digest)}}},",
         "};",
         f"EDGE_API const edge_program *{name}_program(void);",
@@ -117,6 +121,8 @@ class _Tables:
         self.text_size = 0
         self._param_at: dict[tuple[tuple[int, int | None], ...], int] = {}
         self._text_at: dict[str, int] = {}
+        self._banded = {bands.first for bands in plan.bands}
+        self._inner = {b.first + i for b in plan.bands for i in range(1, len(b.stages))}
         self._kernel_at = {kernel: index for index, kernel in enumerate(self.kernels)}
         self._params_before = self._name_before = 0
         self._steps = b"".join(self._step(index, step) for index, step in enumerate(plan.steps))
@@ -145,10 +151,11 @@ class _Tables:
         code = step.target if step.control else self._kernel_at[step.kernel]
         params = self._text_of(step.action) if step.control else self._params_of(step.params, where)
         barrier = int(step.barrier or step.control != Control.NONE)
-        name, tiles = self._text_of(step.name), 0 if step.control else int(step.tiles)
+        name, tiles = self._text_of(step.name), 0 if step.control or index in self._inner else int(step.tiles)
         places = signed(params - self._params_before) + signed(name - self._name_before)
         self._params_before, self._name_before = params, name
-        numbers = map(unsigned, (min(int(step.macs), _MOST_MACS), step.control << 1 | barrier, code))
+        order = step.control << 2 | (index in self._banded) << 1 | barrier
+        numbers = map(unsigned, (min(int(step.macs), _MOST_MACS), order, code))
         return operands + b"".join(numbers) + places + unsigned(tiles)
 
     def _operands(self, index: int, step: Step, where: str) -> list[Operand]:

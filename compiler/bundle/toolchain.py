@@ -33,6 +33,7 @@ PAGE_SIZE = 16384
 
 _COMMON = (
     "affinity",
+    "bands",
     "cpu",
     "introspect",
     "model",

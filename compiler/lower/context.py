@@ -17,6 +17,7 @@ from .halo import halo_steps
 from .layout import Layout
 from .plan import MAX_OPERANDS, Control, Operand, Space, Step
 from .weights import WeightsBlob
+from .windows import Rowwise
 
 MAX_STEPS = 2**15
 """Steps of a plan: more stem from a malformed model (thousands of groups, images or phases)."""
@@ -31,7 +32,8 @@ class Label:
 
 @dataclass(frozen=True)
 class PendingStep:
-    """A step whose storages have no offsets yet; of a control step `target` says where it leads."""
+    """A step whose storages have no offsets yet; of a control step `target` says where it leads. `rows`: how it
+    computes some rows only, if it can."""
 
     kernel: str
     operands: tuple[Ref | None, ...]
@@ -42,6 +44,8 @@ class PendingStep:
     macs: int = 0
     control: Control = Control.NONE
     target: Label = field(default_factory=Label)
+    phase: int = 0
+    rows: Rowwise | None = None
 
     def resolve(self) -> Step:
         """The plan's step."""
@@ -91,6 +95,7 @@ class Context:
         *,
         barrier: bool = True,
         macs: int = 0,
+        rows: Rowwise | None = None,
     ) -> None:
         """Append a step: `family`'s kernel `spec` over `tiles` tiles.
 
@@ -106,7 +111,7 @@ class Context:
         for storage in fresh:
             self.fill(self.layout.fills.pop(storage))
             barrier = False  # the first step of the filling has waited, and what follows writes elsewhere
-        self._append(family, spec, operands, params, tiles, barrier, macs)
+        self._append(family, spec, operands, params, tiles, barrier, macs, rows)
 
     def fill(self, what: Fill) -> None:
         """Steps that fill a halo; the step after them may overlap with them."""
@@ -116,7 +121,7 @@ class Context:
 
     def _append(
         self, family: ModuleType, spec: KernelSpec, operands: Mapping[str, Ref], params: Mapping[str, int], tiles: int,
-        barrier: bool, macs: int,
+        barrier: bool, macs: int, rows: Rowwise | None = None,
     ) -> None:  # fmt: skip
         for name, value in (*params.items(), ("number of tiles", tiles)):
             low, high = bounds_of(value)
@@ -132,7 +137,11 @@ class Context:
         self.kernels.setdefault(spec.symbol, Kernel(family.__name__, spec))
         placed = tuple(operands.get(name) for name in family.OPERANDS)
         values = tuple(params[name] for name in spec.params)
-        self._add(PendingStep(spec.symbol, placed, values, tiles, barrier, self.name, largest(macs)))
+        self._add(
+            PendingStep(
+                spec.symbol, placed, values, tiles, barrier, self.name, largest(macs), phase=self.phase, rows=rows
+            )
+        )
 
     def control(self, what: Control, target: Label, flag: Ref | None = None) -> None:
         """Append a control step; BRANCH and REQUIRE read the byte at `flag`."""

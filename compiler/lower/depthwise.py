@@ -11,7 +11,7 @@ from .context import Context
 from .epilogue import Epilogue
 from .pack import int8_parts, pack_depthwise
 from .packing import ConstantKernel, Kernel, Packed
-from .windows import Window
+from .windows import Rowwise, Window
 
 TILE_CHANNELS = 256
 """Channels of a tile: whole cache lines, which blocks share, many enough that memory is read in long runs."""
@@ -64,7 +64,9 @@ def depthwise(
     if residual is not None:
         operands["residual"] = residual.at()
     waits, macs = barrier or packed.fresh, images * height * width * prod(w.shape)
-    c.emit(kernels, spec, operands, params, images * params["row_tiles"] * block_tiles, barrier=waits, macs=macs)
+    rows = Rowwise(x, y, window, 0, packed.matrix_bytes)
+    tiles = images * params["row_tiles"] * block_tiles
+    c.emit(kernels, spec, operands, params, tiles, barrier=waits, macs=macs, rows=rows)
 
 
 def has_depthwise_form(w: Kernel, epilogue: Epilogue) -> bool:

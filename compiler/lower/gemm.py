@@ -10,7 +10,7 @@ from .buffers import View
 from .context import Context
 from .epilogue import Epilogue
 from .packing import Kernel, Packed
-from .windows import Window
+from .windows import Rowwise, Window
 
 L1_WEIGHTS = 16384
 """Bytes of packed weights that a tile streams over its pixels; more than that and the channels are split."""
@@ -76,7 +76,8 @@ def dense(
     if residual is not None:
         operands["residual"] = residual.at()
     waits, macs = barrier or packed.fresh, images * pixels * prod(w.shape)
-    c.emit(conv, spec, operands, params, m_tiles * parts * images, barrier=waits, macs=macs)
+    by_rows = Rowwise(x, y, window, rows, packed.matrix_bytes)
+    c.emit(conv, spec, operands, params, m_tiles * parts * images, barrier=waits, macs=macs, rows=by_rows)
 
 
 def _runs(x: View, shape: Sequence[int], window: Window) -> _Runs:

@@ -24,6 +24,7 @@ from . import (  # noqa: F401  (they register the lowerings)
     regions,
     sampling,
 )
+from .bands import fuse
 from .context import LOWERINGS, Context, Refusal
 from .interface import Interface, plan_interface
 from .layout import Layout, plan_layout
@@ -70,6 +71,7 @@ def lower(
         with probing():
             other = revalued(graph)
             require_same_steps(context, _emitted(other, target, plan_interface(other, states or {}), None))
+    fused = fuse(context)
     storages = list(context.storages)
     arena = plan_arena(storages)
     if arena > MAX_ARENA:
@@ -79,7 +81,7 @@ def lower(
     steps = [step.resolve() for step in context.steps]
     plan = Plan(
         graph.name, *interface.ports(), steps, arena, bytes(context.weights.data), context.symbols,
-        interface.kept(),
+        interface.kept(), fused.scratch_size, fused.bands(),
     )  # fmt: skip
     return Lowered(plan, context.kernels, lower_bound(storages))
 

@@ -26,6 +26,8 @@ class Space(IntEnum):
     WEIGHTS = 2
     INPUT = 3
     OUTPUT = 4
+    SCRATCH = 5
+    """Memory of each thread for itself, for steps that are `Bands`."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,46 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Scratch:
+    """The rows of a tensor that a band needs, in scratch memory from byte `offset` on: `row` bytes each, padding
+    included, and `tail` bytes more, which the last row's padding takes. Rows and columns of padding hold bytes `fill`,
+    if there are any (None: not)."""
+
+    offset: int
+    row: int
+    tail: int
+    fill: int | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a step computes for band number b of its `Bands`: the rows [b * advance - before, b * advance - before +
+    rows) of its output, of which [0, height) exist, the others are padding. The kernel takes the range of pixels, of
+    which a row has `width`, as its first two parameters, in tiles of `tile` pixels; 0: its tiles are the bands.
+    `scratch`: where the rows are while the band is computed; None: the tensor is in memory as a whole."""
+
+    advance: int
+    before: int
+    rows: int
+    height: int
+    width: int = 0
+    tile: int = 0
+    scratch: Scratch | None = None
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Steps from number `first` on, each of which reads (operand 0) what the one before writes (operand 3), computed
+    together, band by band of the last one's rows: `count` bands, which are the tiles of the first step. The scratch
+    memory of a session's first thread is at offset `arena` of the arena."""
+
+    first: int
+    count: int
+    stages: tuple[Stage, ...]
+    arena: int = 0
+
+
+@dataclass(frozen=True)
 class Port:
     """An input or output of the model, as the user sees it (dense, row-major, in `type`'s layout). Extents of its shape
     that are `Extent`s differ from run to run, and `type` is the largest."""
@@ -99,7 +141,8 @@ class State:
 @dataclass
 class Plan:
     """A whole inference: ports, steps, the arena's size in bytes, the packed weights, the symbols that its extents are
-    made of (those of input shapes first), and what a session keeps between runs."""
+    made of (those of input shapes first), what a session keeps between runs, the bytes of scratch memory that each
+    thread but the first has besides, and the steps that are computed band by band (by `first`)."""
 
     name: str
     inputs: list[Port]
@@ -109,6 +152,8 @@ class Plan:
     weights: bytes = b""
     symbols: list[Symbol] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
+    scratch_size: int = 0
+    bands: list[Bands] = field(default_factory=list)
 
     def shares(self) -> dict[str, float]:
         """Kernel -> its share of all multiply-accumulates."""

@@ -6,7 +6,7 @@ from math import gcd
 from ..ir.attributes import ints_attr
 from ..ir.extent import always_less, ceil_div, largest, most
 from ..ir.graph import Node
-from .buffers import Halo
+from .buffers import Halo, View
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,23 @@ class Window:
     strides: tuple[int, int]
     dilations: tuple[int, int]
     origin: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Rowwise:
+    """How a step computes rows of `y` by themselves: from the rows of `x` that `window` says, in tiles of `tile`
+    pixels, or of rows (0). `weights`: bytes that it reads beside."""
+
+    x: View
+    y: View
+    window: Window
+    tile: int
+    weights: int
+
+    @property
+    def reach(self) -> int:
+        """Rows of x from the first to the last that a row of y sees."""
+        return (self.window.taps[0] - 1) * self.window.dilations[0] + 1
 
 
 def pair(node: Node, name: str) -> tuple[int, int]:

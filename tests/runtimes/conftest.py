@@ -13,7 +13,7 @@ from edgec.compiler.bundle.header import header_source
 from edgec.compiler.bundle.variants import Variant
 from edgec.compiler.ir.extent import Extent, Symbol
 from edgec.compiler.ir.types import Quant, TensorType
-from edgec.compiler.lower.plan import Control, Operand, Plan, Port, Space, State, Step
+from edgec.compiler.lower.plan import Bands, Control, Operand, Plan, Port, Scratch, Space, Stage, State, Step
 from edgec.tests import native_build
 
 ELEMENTS = 4096
@@ -24,7 +24,7 @@ SYMBOLS = {
     "mix": "toy_mix",
     "reverse": "toy_reverse",
     "poke": "toy_poke",
-    **{name: f"toy_{name}" for name in ("spin", "count", "length", "pairs", "keep", "copy", "dump")},
+    **{f: f"toy_{f}" for f in ("spin", "count", "length", "pairs", "keep", "copy", "dump", "pixels", "window")},
 }
 
 
@@ -145,6 +145,57 @@ def make_loop_plan() -> Plan:
     mix(a, b, y, 33, True, "reverse")
     mix(a, b, z, 3, False)
     return plan
+
+
+SIDE = 64
+"""Rows of a tensor, seen as a picture, and elements of a row."""
+
+
+def make_bands_plan() -> Plan:
+    """Two chains of three steps by bands, the second with stride 2, and what they hand over in scratch memory."""
+    plan = make_io_plan("bands net")
+    row, weights = SIDE * 4, tensor_at(Space.WEIGHTS)
+    a, z = tensor_at(Space.ARENA), tensor_at(Space.OUTPUT, index=1)
+    none = Operand(Space.NONE)
+    plan.scratch_size = 64 * row
+    plan.steps.append(Step("mix", (tensor_at(Space.INPUT, index=1), weights, z), (ELEMENTS, 3, 0), 3))
+    for stride, height, x, y in ((1, 6, tensor_at(Space.INPUT), a), (2, 4, a, tensor_at(Space.OUTPUT))):
+        wide, handed = (Operand(Space.SCRATCH, offset * row) for offset in (0, 20))
+        rows = SIDE // stride
+        count = -(-rows // height)
+        first = len(plan.steps)
+        plan.steps += [
+            Step("pixels", (x, weights, none, replace(wide, offset=row)), (0, ELEMENTS, 40, 1), count),
+            Step("window", (wide, none, none, handed), (rows, height, SIDE, stride), count, False),
+            Step("pixels", (handed, weights, none, y), (0, rows * SIDE, 40, 2), count, False),
+        ]
+        scratch = Scratch(0, row, 0, 7), Scratch(20 * row, row, 0, None)
+        window = (height - 1) * stride + 3
+        stages = (
+            Stage(height * stride, 1, window, SIDE, SIDE, 40, scratch[0]),
+            Stage(height, 0, height, rows, 0, 0, scratch[1]),
+            Stage(height, 0, height, rows, SIDE, 40),
+        )
+        plan.bands.append(Bands(first, count, stages, NBYTES))
+    plan.steps.append(Step("mix", (a, weights, Operand(Space.OUTPUT, NBYTES // 2)), (ELEMENTS // 2, 7, 3), 7))
+    return plan
+
+
+def compute_bands(x: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    weights = np.arange(ELEMENTS, dtype=np.uint32)
+
+    def pixels(x: np.ndarray, number: int) -> np.ndarray:
+        return x * np.uint32(31) + weights.reshape(SIDE, SIDE)[: len(x)] + np.uint32(number)
+
+    def chain(x: np.ndarray, stride: int) -> np.ndarray:
+        padded = np.pad(pixels(x, 1), ((1, 1), (0, 0)), constant_values=0x07070707)
+        above, at, below = (padded[i : i + SIDE : stride] for i in range(3))
+        return pixels(above + np.uint32(3) * at + np.uint32(5) * below, 2)
+
+    a = chain(x.reshape(SIDE, SIDE).view(np.uint32), 1)
+    half = (a.reshape(-1) * np.uint32(31) + weights + np.uint32(3))[: ELEMENTS // 2]
+    z = odd.view(np.uint32) * np.uint32(31) + weights
+    return np.append(chain(a, 2).reshape(-1), half).view(np.int32), z.view(np.int32).reshape(64, 64)
 
 
 def make_endless_plan() -> Plan:
@@ -338,6 +389,12 @@ def measured(make_bundle: Callable[[Plan, toolchain.Triple], Built]) -> Built:
 
 
 @pytest.fixture(scope="session")
+def bands(make_bundle: Callable[[Plan, toolchain.Triple], Built]) -> Built:
+    """The model with steps that are computed by bands, for this machine."""
+    return make_bundle(make_bands_plan(), toolchain.Triple.host())
+
+
+@pytest.fixture(scope="session")
 def shapes(make_bundle: Callable[[Plan, toolchain.Triple], Built]) -> Built:
     """The model whose shapes differ from run to run, for this machine."""
     return make_bundle(make_shapes_plan(), toolchain.Triple.host())
@@ -361,6 +418,11 @@ def endless_plan() -> Callable[[], Plan]:
 @pytest.fixture(scope="session")
 def measured_plan() -> Callable[[], Plan]:
     return make_measured_plan
+
+
+@pytest.fixture(scope="session")
+def bands_plan() -> Callable[[], Plan]:
+    return make_bands_plan
 
 
 @pytest.fixture(scope="session")
@@ -394,6 +456,12 @@ def loop_expected() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 def measured_expected() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """numpy's answer to the measuring model's inputs, in their order."""
     return compute_measured
+
+
+@pytest.fixture(scope="session")
+def bands_expected() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """numpy's answer to the inputs of the model with bands, in their order."""
+    return compute_bands
 
 
 @pytest.fixture

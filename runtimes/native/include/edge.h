@@ -133,7 +133,7 @@ typedef struct edge_step_profile {
 } edge_step_profile;
 
 typedef struct edge_memory {
-    uint64_t arena;   /* intermediate tensors, as planned by the compiler */
+    uint64_t arena;   /* intermediate tensors, as planned by the compiler, and scratch memory of worker threads */
     uint64_t weights; /* mapped read-only, shared by all sessions of the model */
     uint64_t runtime; /* everything else: model, session, guard bytes, worker stacks */
 } edge_memory;

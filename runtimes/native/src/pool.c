@@ -136,9 +136,11 @@ static void work(edge_pool *pool, uint32_t thread, uint64_t now) {
     uint64_t mine = 0;
     int32_t begin, end;
     for (uint32_t step = first; step < last; step++) {
+        int32_t done = -1; /* where the tiles end that were taken last */
         for (uint32_t i = 0; i < pool->threads; i++) {
             while (take(pool, step, (thread + i) % pool->threads, now, &begin, &end)) {
-                edge_session_compute(pool->session, step, begin, end);
+                edge_session_compute(pool->session, step, begin, end, thread, begin == done);
+                done = end;
                 mine += (uint64_t)(end - begin);
             }
         }

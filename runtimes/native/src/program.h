@@ -9,7 +9,7 @@
 
 #include "edge.h"
 
-#define EDGE_PROGRAM_VERSION 3u
+#define EDGE_PROGRAM_VERSION 4u
 #define EDGE_OPERANDS 5
 
 /* Computes tiles [begin, end). Any of the pointers may be the output; unused ones are null. */
@@ -17,7 +17,7 @@ typedef void (*edge_kernel)(void *p0, void *p1, void *p2, void *p3, void *p4, co
                             int32_t end);
 
 /* Where an operand lives: compiler/lower/plan.py's Space. */
-enum { EDGE_NONE = 0, EDGE_ARENA = 1, EDGE_WEIGHTS = 2, EDGE_INPUT = 3, EDGE_OUTPUT = 4, EDGE_SPACES = 5 };
+enum { EDGE_NONE = 0, EDGE_ARENA = 1, EDGE_WEIGHTS = 2, EDGE_INPUT = 3, EDGE_OUTPUT = 4, EDGE_SCRATCH = 5, EDGE_SPACES = 6 };
 
 /* An operand is one word: space in the top 4 bits, port number in the next 12, byte offset in the low 48. */
 typedef uint64_t edge_operand;
@@ -54,11 +54,12 @@ typedef struct edge_step {
     edge_operand operands[EDGE_OPERANDS];
     uint64_t macs : 56;
     uint64_t barrier : 1; /* starts when all earlier steps have finished; 0: may overlap with the step before */
-    uint64_t control : 7; /* 0: none */
+    uint64_t banded : 1;  /* its tiles are bands, of which each is one of the steps behind it too: bands.h */
+    uint64_t control : 6; /* 0: none */
     uint32_t kernel;      /* index into the variant's table; of a control step: its target */
     uint32_t params;      /* index into the parameter pool; of a control step: what it does, in the text pool */
     uint32_t name;        /* offset into the text pool */
-    int32_t tiles;        /* 0: nothing to compute, as in control steps */
+    int32_t tiles;        /* 0: nothing to compute, as in control steps and those behind a banded one */
 } edge_step;
 
 /* A number of a run: between `low` and `high`, that of an input's extent in steps of `step`. */
@@ -108,6 +109,23 @@ typedef struct edge_shape_table {
 
 extern const struct edge_shape_calls edge_shape_calls;
 
+/* A step as a part of bands: compiler/lower/plan.py's Stage and Scratch. */
+typedef struct edge_stage {
+    uint32_t step, count; /* stages from here on, if it is the first of some */
+    uint32_t params;      /* how many its kernel has */
+    int32_t advance, before, rows, height, width, tile;
+    uint32_t arena;                   /* offset of the first thread's scratch memory */
+    uint32_t offset, row_bytes, tail; /* in scratch memory; 0 bytes: not there */
+    int32_t fill;                     /* less than 0: none */
+} edge_stage;
+
+typedef struct edge_band_table {
+    const struct edge_band_calls *calls; /* so that only programs with such a table hold the code for it */
+    const edge_stage *stages;
+} edge_band_table;
+
+extern const struct edge_band_calls edge_band_calls;
+
 /* A tensor that a session keeps from run to run: in the arena, in the order of their offsets. */
 typedef struct edge_state {
     edge_port port; /* with the name of the model's input */
@@ -139,8 +157,10 @@ struct edge_program {
     const uint8_t *texts;         /* the text pool, packed likewise */
     const uint32_t *kernel_names; /* offsets into the text pool */
     const edge_shape_table *shapes; /* NULL: every run is like the other */
+    const edge_band_table *bands; /* NULL: no step is computed by bands */
     const edge_state *states;
     uint64_t arena_size;
+    uint64_t scratch_size; /* of each thread but the first, behind the arena */
     uint64_t weights_size;
     uint8_t weights_sha256[32];
 };

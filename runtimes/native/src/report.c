@@ -22,7 +22,7 @@ edge_status edge_session_profile(edge_session *session, edge_step_profile *rows,
 
 edge_status edge_session_memory(const edge_session *session, edge_memory *memory) {
     if (session == NULL || memory == NULL) return EDGE_ERR_ARGUMENT;
-    memory->arena = session->model->program->arena_size;
+    memory->arena = session->arena_nbytes;
     memory->weights = session->model->weights_nbytes;
     memory->runtime = session->model->nbytes + session->nbytes - memory->arena +
                       (session->threads - 1) * (uint64_t)EDGE_THREAD_STACK;

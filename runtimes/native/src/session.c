@@ -1,12 +1,18 @@
 /* session.c: creating, binding and running. */
 #include "session.h"
 
+#include "bands.h"
+
 #define GUARD_BYTE 0xa5
 
 /* Offsets of the parts of a session's block. */
 typedef struct layout {
     size_t inputs, outputs, shapes, step_ns, pool, arena, total;
 } layout;
+
+static size_t arena_nbytes(const edge_program *program, uint32_t threads) {
+    return program->arena_size + program->scratch_size * (threads - 1);
+}
 
 static layout lay_out(const edge_program *program, const edge_session_options *options, uint32_t threads) {
     layout at;
@@ -16,7 +22,7 @@ static layout lay_out(const edge_program *program, const edge_session_options *o
     at.step_ns = at.shapes + edge_shapes_size(program);
     at.pool = edge_align(at.step_ns + (options->flags & EDGE_SESSION_PROFILE ? program->step_count * 8u : 0));
     at.arena = edge_align(at.pool + (threads > 1 ? edge_pool_size(program, threads) : 0)) + EDGE_SLACK_BEFORE;
-    at.total = at.arena + program->arena_size + EDGE_SLACK_AFTER;
+    at.total = at.arena + arena_nbytes(program, threads) + EDGE_SLACK_AFTER;
     return at;
 }
 
@@ -33,6 +39,7 @@ static void build(edge_session *session, uint8_t *block, const layout *at, edge_
     session->spaces[EDGE_NONE] = &session->null_base;
     session->spaces[EDGE_ARENA] = &session->arena_base;
     session->spaces[EDGE_WEIGHTS] = &session->weights_base;
+    session->spaces[EDGE_SCRATCH] = &session->null_base; /* each thread has its own: bands.c */
     session->spaces[EDGE_INPUT] = session->inputs;
     session->spaces[EDGE_OUTPUT] = session->outputs;
     session->step_ns = flags & EDGE_SESSION_PROFILE ? (_Atomic uint64_t *)(void *)(block + at->step_ns) : NULL;
@@ -77,6 +84,7 @@ edge_status edge_session_create(edge_model *model, const edge_session_options *o
     edge_session *created = (edge_session *)(void *)block;
     build(created, block, &at, model, options->flags);
     created->threads = threads;
+    created->arena_nbytes = arena_nbytes(model->program, threads);
     if (threads > 1) {
         created->pool = (edge_pool *)(void *)(block + at.pool);
         status = edge_pool_start(created->pool, created, threads, &cpus, options->affinity != NULL, error);
@@ -149,23 +157,24 @@ edge_status edge_session_bind_output_name(edge_session *session, const char *nam
     return session == NULL ? EDGE_ERR_ARGUMENT : bind_name(session, true, name, (uintptr_t)data, nbytes);
 }
 
-static inline void *resolve(const edge_session *session, edge_operand at) {
-    return (void *)(session->spaces[EDGE_AT_SPACE(at)][EDGE_AT_INDEX(at)] + EDGE_AT_OFFSET(at));
-}
-
 static inline void call(const edge_session *session, const edge_step *step, int32_t begin, int32_t end) {
     const edge_operand *at = step->operands;
-    const int32_t *entry = &session->model->variant->kernels[step->kernel];
-    edge_kernel kernel = (edge_kernel)((uintptr_t)entry + (uintptr_t)(intptr_t)*entry);
-    kernel(resolve(session, at[0]), resolve(session, at[1]), resolve(session, at[2]), resolve(session, at[3]),
-           resolve(session, at[4]), session->params + step->params, begin, end);
+    edge_session_kernel(session, step)(edge_session_resolve(session, at[0]), edge_session_resolve(session, at[1]),
+                                       edge_session_resolve(session, at[2]), edge_session_resolve(session, at[3]),
+                                       edge_session_resolve(session, at[4]), session->params + step->params, begin,
+                                       end);
 }
 
-void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end) {
-    uint64_t start = session->step_ns != NULL ? edge_os_now_ns() : 0;
-    call(session, &session->steps[step], begin, end);
-    if (session->step_ns == NULL) return;
-    atomic_fetch_add_explicit(&session->step_ns[step], edge_os_now_ns() - start, memory_order_relaxed);
+void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end, uint32_t thread,
+                          bool follows) {
+    const edge_step *at = &session->steps[step];
+    if (at->banded) {
+        session->model->program->bands->calls->compute(session, step, begin, end, thread, follows);
+        return;
+    }
+    uint64_t start = edge_session_clock(session);
+    call(session, at, begin, end);
+    edge_session_spent(session, step, start);
 }
 
 /* Every port has memory, and enough of it for the shapes that are set. */
@@ -205,12 +214,12 @@ static void poison(edge_session *session) {
         fill(start, session->arena + state->offset);
         start = session->arena + state->offset + state->port.nbytes;
     }
-    fill(start, session->arena + program->arena_size + EDGE_SLACK_AFTER);
+    fill(start, session->arena + session->arena_nbytes + EDGE_SLACK_AFTER);
 }
 
 static edge_status check_guards(edge_session *session) {
     const uint8_t *before = session->arena - EDGE_SLACK_BEFORE;
-    const uint8_t *after = session->arena + session->model->program->arena_size;
+    const uint8_t *after = session->arena + session->arena_nbytes;
     for (size_t i = 0; i < EDGE_SLACK_BEFORE; i++) {
         if (before[i] != GUARD_BYTE) {
             return edge_fail(&session->error, EDGE_ERR_GUARD, "a kernel wrote %u bytes before the arena",
@@ -229,7 +238,7 @@ static edge_status check_guards(edge_session *session) {
 /* A symbol takes the number that a step has computed. */
 static void measure(edge_session *session, const edge_step *step) {
     int64_t value = 0;
-    __builtin_memcpy(&value, resolve(session, step->operands[0]), sizeof value);
+    __builtin_memcpy(&value, edge_session_resolve(session, step->operands[0]), sizeof value);
     if (session->pool != NULL) edge_pool_pause(session->pool);
     edge_shapes_measure(session->shapes, step->kernel, value);
 }
@@ -250,7 +259,7 @@ uint32_t edge_session_next(edge_session *session, uint32_t step) {
     while (step < program->step_count && !is_cancelled(session)) {
         const edge_step *at = &session->steps[step];
         if (at->tiles != 0) return step;
-        const uint8_t *operand = resolve(session, at->operands[0]);
+        const uint8_t *operand = edge_session_resolve(session, at->operands[0]);
         step++;
         if (at->control == EDGE_JUMP || (at->control == EDGE_BRANCH && *operand == 0)) {
             step = at->kernel;
@@ -269,7 +278,7 @@ uint32_t edge_session_next(edge_session *session, uint32_t step) {
 static void run_alone(edge_session *session) {
     uint32_t count = session->model->program->step_count;
     for (uint32_t i = edge_session_next(session, 0); i < count; i = edge_session_next(session, i + 1)) {
-        edge_session_compute(session, i, 0, session->steps[i].tiles);
+        edge_session_compute(session, i, 0, session->steps[i].tiles, 0, false);
     }
 }
 

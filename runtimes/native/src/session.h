@@ -22,6 +22,7 @@ struct edge_session {
     uint64_t runs;             /* since creation */
     edge_pool *pool;           /* NULL: the caller works alone */
     size_t nbytes;             /* of the whole block */
+    size_t arena_nbytes;       /* with the scratch memory of workers */
     uint32_t threads;
     uint32_t flags;
     _Atomic bool running;
@@ -30,11 +31,33 @@ struct edge_session {
     edge_error error;
 };
 
-/* Computes tiles [begin, end) of a step, on the calling thread. */
-void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end);
+/* Computes tiles [begin, end) of a step, on the calling thread, which is number `thread`. `follows`: the tile before is
+ * the last that it has computed, just now. */
+void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end, uint32_t thread,
+                          bool follows);
 
 /* The first step from `step` on that has tiles, after what control steps say, or the number of steps: the run's end,
  * also of one that fails. All earlier steps must have finished. */
 uint32_t edge_session_next(edge_session *session, uint32_t step);
+
+static inline void *edge_session_resolve(const edge_session *session, edge_operand at) {
+    return (void *)(session->spaces[EDGE_AT_SPACE(at)][EDGE_AT_INDEX(at)] + EDGE_AT_OFFSET(at));
+}
+
+static inline edge_kernel edge_session_kernel(const edge_session *session, const edge_step *step) {
+    const int32_t *entry = &session->model->variant->kernels[step->kernel];
+    return (edge_kernel)((uintptr_t)entry + (uintptr_t)(intptr_t)*entry);
+}
+
+/* The time, if the session measures it. */
+static inline uint64_t edge_session_clock(const edge_session *session) {
+    return session->step_ns == NULL ? 0 : edge_os_now_ns();
+}
+
+/* Counts what has passed since `start`, if the session measures it, as a step's. */
+static inline void edge_session_spent(const edge_session *session, uint32_t step, uint64_t start) {
+    if (session->step_ns == NULL) return;
+    atomic_fetch_add_explicit(&session->step_ns[step], edge_os_now_ns() - start, memory_order_relaxed);
+}
 
 #endif

@@ -27,7 +27,8 @@ static const uint8_t *unpack_steps(const uint8_t *at, uint32_t count, edge_step 
         step->macs = number(&at);
         uint64_t order = number(&at);
         step->barrier = order & 1;
-        step->control = order >> 1;
+        step->banded = order >> 1;
+        step->control = order >> 2;
         step->kernel = (uint32_t)number(&at);
         step->params = params += (uint32_t)with_sign(&at);
         step->name = name += (uint32_t)with_sign(&at);

@@ -12,7 +12,7 @@ from edgec.compiler.bundle.header import header_source
 from edgec.compiler.bundle.program import check_weights_file, program_source, weights_file
 from edgec.compiler.bundle.variants import Variant
 from edgec.compiler.ir.types import DTYPES, Quant, TensorType
-from edgec.compiler.lower.plan import Control, Operand, Plan, Port, Space, Step
+from edgec.compiler.lower.plan import Bands, Control, Operand, Plan, Port, Scratch, Space, Stage, Step
 from edgec.errors import EdgeError
 from edgec.tests import native_build
 
@@ -189,3 +189,51 @@ def test_weights_file_round_trip(size: int) -> None:
 )
 def test_c_identifier(name: str, expected: str) -> None:
     assert c_identifier(name) == expected
+
+
+def banded_plan() -> Plan:
+    """Two steps in four bands of two rows of eight pixels."""
+    none, handed = Operand(Space.NONE), Operand(Space.SCRATCH)
+    plan = plan_of(
+        step(Operand(Space.INPUT), none, none, handed),
+        step(handed, none, none, Operand(Space.OUTPUT), barrier=False),
+    )
+    plan.scratch_size = 64
+    whole, last = Stage(2, 0, 2, 8, 8, 16, Scratch(0, 32, 0, None)), Stage(2, 0, 2, 8)
+    plan.bands = [Bands(0, 4, (whole, last), 128)]
+    return plan
+
+
+def test_tables_of_bands(tmp_path: Path) -> None:
+    source = program_source(banded_plan(), [variant()])
+    assert "{0, 2, 3, 2, 0, 2, 8, 8, 16, 128, 0, 32, 0, -1}" in source
+    compiles(source, tmp_path / "program.c", "-std=c11", "-pedantic")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"first": 1}, "not steps of the plan"),
+        ({"first": -1}, "not steps of the plan"),
+        ({"count": 5}, "5 bands, but 4 tiles"),
+        ({"arena": 193}, "need more scratch memory than 63 bytes"),
+        ({"arena": -1}, "need more scratch memory"),
+        ({"stages": (Stage(2, 0, 3, 8, 8, 16, Scratch(0, 32, 0, None)), Stage(2, 0, 2, 8))}, "than 64 bytes"),
+        ({"stages": (Stage(2, 0, 2, 8, 8, 16, Scratch(0, 32, 1, None)), Stage(2, 0, 2, 8))}, "than 64 bytes"),
+        ({"stages": (Stage(2, 0, 2, 8, 8, 0, Scratch(0, 32, 0, None)), Stage(2, 0, 2, 8))}, "cannot be"),
+        ({"stages": (Stage(2, 0, 2, 8, 8, 16), Stage(2, 0, 2, 8))}, "not in scratch memory"),
+        ({"stages": (Stage(2, 0, 2, 8, 8, 16),)}, "used beside bands"),
+    ],
+)
+def test_bands_that_would_touch_foreign_memory_are_refused(change: dict[str, object], message: str) -> None:
+    plan = banded_plan()
+    plan.bands = [replace(plan.bands[0], **change)]  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=message):
+        program_source(plan, [variant()])
+
+
+def test_scratch_memory_without_bands_is_refused() -> None:
+    plan = banded_plan()
+    plan.bands = []
+    with pytest.raises(ValueError, match="used beside bands"):
+        program_source(plan, [variant()])

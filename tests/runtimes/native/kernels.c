@@ -19,6 +19,10 @@ void toy_keep(const int32_t *x, int32_t *out, int64_t *count, int32_t *tally, in
 void toy_copy(const int32_t *x, int32_t *out, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin,
               int32_t end);
 void toy_dump(int32_t *out, void *p1, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin, int32_t end);
+void toy_pixels(const uint32_t *x, const uint32_t *w, void *p2, uint32_t *y, void *p4, const int32_t *params,
+                int32_t begin, int32_t end);
+void toy_window(const uint32_t *x, void *p1, void *p2, uint32_t *y, void *p4, const int32_t *params, int32_t begin,
+                int32_t end);
 
 void toy_mix(const uint32_t *a, const uint32_t *b, uint32_t *out, void *p3, void *p4, const int32_t *params,
              int32_t begin, int32_t end) {
@@ -101,4 +105,26 @@ void toy_copy(const int32_t *x, int32_t *out, void *p2, void *p3, void *p4, cons
 void toy_dump(int32_t *out, void *p1, void *p2, void *p3, void *p4, const int32_t *params, int32_t begin, int32_t end) {
     (void)p1, (void)p2, (void)p3, (void)p4, (void)begin, (void)end;
     for (int32_t i = 0; i < params[0]; i++) out[i] = params[1 + i];
+}
+
+/* Some pixels a tile, each by itself. params: range of pixels, pixels of a tile, a number. */
+void toy_pixels(const uint32_t *x, const uint32_t *w, void *p2, uint32_t *y, void *p4, const int32_t *params,
+                int32_t begin, int32_t end) {
+    (void)p2, (void)p4;
+    int32_t last = params[0] + end * params[2];
+    if (last > params[1]) last = params[1];
+    for (int32_t i = params[0] + begin * params[2]; i < last; i++) y[i] = x[i] * 31u + w[i] + (uint32_t)params[3];
+}
+
+/* Some rows a tile, each made of a row of x and the two below. params: rows, rows of a tile, pixels of a row, stride. */
+void toy_window(const uint32_t *x, void *p1, void *p2, uint32_t *y, void *p4, const int32_t *params, int32_t begin,
+                int32_t end) {
+    (void)p1, (void)p2, (void)p4;
+    int64_t width = params[2];
+    for (int64_t row = begin * params[1]; row < end * params[1] && row < params[0]; row++) {
+        const uint32_t *from = x + row * params[3] * width;
+        for (int64_t i = 0; i < width; i++) {
+            y[row * width + i] = from[i] + 3u * from[width + i] + 5u * from[2 * width + i];
+        }
+    }
 }

@@ -27,8 +27,8 @@ def test_many_sessions_and_threads_agree(
 
 @pytest.mark.parametrize("threads, users", [(2, 1), (3, 2), (7, 2)])
 @pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["asan", "tsan"])
-@pytest.mark.parametrize("plan", ["loop_plan", "measured_plan"])
-def test_loops_and_measured_extents(
+@pytest.mark.parametrize("plan", ["loop_plan", "measured_plan", "bands_plan"])
+def test_loops_measured_extents_and_bands(
     gcc_harness: Callable[..., Path], request: pytest.FixtureRequest, plan: str, flags: tuple[str, ...],
     threads: int, users: int,
 ) -> None:  # fmt: skip
@@ -65,7 +65,7 @@ def test_oversleeping_workers_take_no_tile_of_another_run(
         run(gcc_harness("-O2", make_plan=make_plan), "stress", "16", "3000", "1")
 
 
-@pytest.mark.parametrize("plan", ["loop_plan", "measured_plan"])
+@pytest.mark.parametrize("plan", ["loop_plan", "measured_plan", "bands_plan"])
 def test_workers_may_lose_the_cpu_anywhere(
     gcc_harness: Callable[..., Path], request: pytest.FixtureRequest, plan: str
 ) -> None:

@@ -70,6 +70,18 @@ def test_measured_extents(
             check(model.run(toy_inputs), toy_inputs, measured_expected)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 9])
+def test_bands(bands: Any, toy_inputs: dict[str, np.ndarray], bands_expected: Any, threads: int) -> None:
+    with Model(bands.library, bands.weights) as model, model.session(threads, profile=True, guard=True) as session:
+        for _ in range(50):
+            check(session.run(toy_inputs), toy_inputs, bands_expected)
+        memory, rows = session.memory(), session.profile()
+    assert [row.kernel for row in rows] == ["mix", *["pixels", "window", "pixels"] * 2, "mix"]
+    assert all(row.ns > 0 for row in rows), "each step has its own time"
+    assert memory.arena == bands.plan.arena_size + (threads - 1) * bands.plan.scratch_size
+    assert memory.runtime == program.runtime_memory(bands.plan, threads) + 8 * len(rows)
+
+
 def shapes_inputs(n: int, w: int, low: int = -100) -> dict[str, np.ndarray]:
     random = np.random.default_rng(n * 100 + w)
     return {

@@ -1,0 +1,157 @@
+"""Steps that hand each other a wide tensor are computed together by bands of rows: the tensor never leaves the caches.
+
+Each thread holds the rows that one band needs in scratch memory. Of the rows that two neighbouring bands need, those
+that the first has computed are kept for the second. What is fused depends on sizes alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ..ir.extent import ceil_div
+from .buffers import ALIGNMENT, Storage
+from .chains import Chain, Chains, Member
+from .context import Context, PendingStep
+from .plan import Bands, Scratch, Space, Stage
+
+SHARE = 0.75
+"""Of the second cache, for the rows that a band hands on and the weights of its steps: the rest is for its input and
+output."""
+
+FEW_BANDS = 7
+"""Fewer bands than that would leave threads without work."""
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What a plan says of fused steps, and the bytes of scratch memory that a thread needs for them. The first thread's
+    is in the arena: a storage for each chain, whose offset is known in the end."""
+
+    scratch_size: int
+    pending: list[tuple[Bands, Storage]] = field(default_factory=list)
+
+    def bands(self) -> list[Bands]:
+        """What the plan says, once storages have their places."""
+        return [replace(bands, arena=storage.offset) for bands, storage in self.pending]
+
+
+def fuse(c: Context) -> Fused:
+    """Fuse what is worth it among the steps of a whole model. In `c` they are in their new order then, and what they
+    hand each other is scratch memory. Models with control steps or ranges of shapes stay as they are."""
+    if c.symbols or any(step.control for step in c.steps):
+        return Fused(0)
+    found = [(chain, band_height(chain, c.target.cache)) for chain in Chains(c).find()]
+    chains = [(chain, height) for chain, height in found if height is not None]
+    chain_at = {
+        n: which for which in chains for n in range(which[0].members[0].number, which[0].members[-1].number + 1)
+    }
+    unused = {n for chain, _ in chains for handed in chain.handed for n in handed.fills}
+    fused, steps = Fused(max((scratch_size(chain, height) for chain, height in chains), default=0)), []
+    for number, step in enumerate(c.steps):
+        if number in unused:
+            continue
+        if number not in chain_at:
+            steps.append(step)
+            continue
+        chain, height = chain_at[number]
+        if number == chain.members[-1].number:
+            halos = _halos(c, chain, unused)
+            fused.pending.append((_bands(chain, height, len(steps) + len(halos)), _placed(c, chain, height, halos)))
+            steps += [*halos, *_banded(c, chain, height, waits=not halos)]
+    c.steps = steps
+    used = {step.kernel for step in steps}
+    c.kernels = {symbol: kernel for symbol, kernel in c.kernels.items() if symbol in used}
+    return fused
+
+
+def band_height(chain: Chain, cache: int) -> int | None:
+    """Rows of a band's output, or None where the steps are better computed one after the other: what they hand over
+    stays in a cache of `cache` bytes as it is, or not even a band of it does. Kernels take two rows at a time."""
+    if sum(handed.view.storage.size for handed in chain.handed) <= cache:
+        return None
+    rows, weights = chain.members[-1].rows.y.dims[1], sum(member.rows.weights for member in chain.members)
+    heights = [n for n in range(2, rows, 2) if rows % n != 1 and ceil_div(rows, n) >= FEW_BANDS]
+    return max((n for n in heights if scratch_size(chain, n) + weights <= SHARE * cache), default=None)
+
+
+def scratch_size(chain: Chain, height: int) -> int:
+    """Bytes of scratch memory for bands of `height` rows."""
+    return _scratch(chain, height)[1]
+
+
+def _scratch(chain: Chain, height: int) -> tuple[list[Scratch], int]:
+    """Where members leave what they hand over, and the bytes of all that."""
+    places, size = [], 0
+    for handed, stage in zip(chain.handed, _stages(chain, height), strict=False):
+        row = handed.view.row
+        places.append(Scratch(size, row, handed.view.storage.size % row, handed.value))
+        nbytes = stage.rows * row + places[-1].tail
+        size += nbytes + -nbytes % ALIGNMENT
+    return places, size
+
+
+def _stages(chain: Chain, height: int) -> list[Stage]:
+    """What each step computes for bands of `height` rows of the last one's output; without places in memory."""
+    advance, before, rows = height, 0, height
+    found: list[Stage] = []
+    for member in reversed(chain.members):
+        _, extent, width, _ = member.rows.y.dims
+        found.append(Stage(advance, before, rows, extent, 0 if member.is_depthwise else width, member.rows.tile))
+        stride = member.rows.window.strides[0]
+        before = before * stride - member.rows.window.origin[0]
+        advance, rows = advance * stride, (rows - 1) * stride + member.rows.reach
+    return found[::-1]
+
+
+def _bands(chain: Chain, height: int, first: int) -> Bands:
+    """What the plan says of a chain whose first step is number `first`."""
+    *stages, last = _stages(chain, height)
+    placed = [replace(s, scratch=place) for s, place in zip(stages, _scratch(chain, height)[0], strict=True)]
+    return Bands(first, ceil_div(last.height, height), (*placed, last))
+
+
+def _halos(c: Context, chain: Chain, unused: set[int]) -> list[PendingStep]:
+    """Steps that fill other halos, which stand between those of the chain."""
+    first, *_, last = (member.number for member in chain.members)
+    others = unused | {member.number for member in chain.members}
+    return [c.steps[number] for number in range(first, last) if number not in others]
+
+
+def _banded(c: Context, chain: Chain, height: int, *, waits: bool) -> list[PendingStep]:
+    """The steps with parameters for bands, of which a tile has all channels; the first `waits` for all before it."""
+    count = ceil_div(chain.members[-1].rows.y.dims[1], height)
+    return [
+        replace(
+            member.step,
+            params=_params(c, member, height, count),
+            tiles=count,
+            barrier=waits and member is chain.members[0],
+        )
+        for member in chain.members
+    ]
+
+
+def _params(c: Context, member: Member, height: int, count: int) -> tuple[int, ...]:
+    names = c.kernels[member.step.kernel].spec.params
+    params = dict(zip(names, member.step.params, strict=True))
+    if member.is_depthwise:
+        params |= {"tile_rows": height, "row_tiles": count, "tile_blocks": params["blocks"]}
+    else:
+        params |= {"blocks_per_tile": params["blocks"]}
+    return tuple(params.values())
+
+
+def _placed(c: Context, chain: Chain, height: int, halos: Sequence[PendingStep]) -> Storage:
+    """What members hand over lies in scratch memory from now on, that of the first thread in the storage that this
+    returns. All else that they use is in use as long as the chain is."""
+    places, size = _scratch(chain, height)
+    for handed, place in zip(chain.handed, places, strict=True):
+        storage = handed.view.storage
+        storage.space, storage.offset = Space.SCRATCH, place.offset
+        del c.storages[storage]
+    steps, own = [member.step for member in chain.members], Storage(size)
+    c.storages[own] = None
+    for storage in (own, *(ref.storage for step in (*halos, *steps) for ref in step.operands if ref is not None)):
+        if storage.space == Space.ARENA:
+            storage.touch(steps[0].phase)
+            storage.touch(steps[-1].phase)
+    return own
