@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..ir.expr import Expr, to_text
 from .builder import Builder, Pointer, Value, i64
-from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue, Store, SumsEpilogue
+from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue, ScaledEpilogue, Store, SumsEpilogue
 from .isa import Isa
 from .naming import digest
 from .tir import tirx
@@ -24,8 +24,9 @@ class ContractionSpec:
     be -128. `small`: int8 sums stay so small that they are requantized without conversions (`quantization.OFFSET`);
     `even`: and so is the zero point, there is no residual, and it takes no addition of its own.
     `narrow`: fewer output channels than a block has columns. `parts`: weights come as the sum of so many numbers, two
-    or three where 8 bits do not hold them, run after run. `sums`: the result is the int32 sums of int8 as they are. The
-    activations are those of float32."""
+    or three where 8 bits do not hold them, run after run. `sums`: the result is the int32 sums of int8 as they are.
+    `scaled`: int8 codes of float32 rows and columns, each with a scale, give float32. The activations are those of
+    float32."""
 
     dtype: str
     residual: bool = False
@@ -37,15 +38,16 @@ class ContractionSpec:
     narrow: bool = False
     parts: int = 1
     sums: bool = False
+    scaled: bool = False
     activation: Expr | None = None
     residual_activation: Expr | None = None
 
     def name(self, *shape: str) -> str:
         """A symbol: dtype, what the family says of `shape`, then what this spec says."""
         words = [DTYPE_LABELS[self.dtype], *shape]
-        words += ["clamp"] * (self.clamped and self.dtype == "int8")
+        words += ["clamp"] * (self.clamped and self.y_dtype == "int8")
         words += ["addsmall" if self.small_add else "add"] * self.residual
-        words += ["sums"] * self.sums + ["w8"] * self.full_range + ["even" if self.even else "small"] * self.small
+        words += ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range + ["even" if self.even else "small"] * self.small
         words += ["narrow"] * self.narrow
         words += [f"parts{self.parts}"] * (self.parts > 1)
         for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
@@ -56,19 +58,21 @@ class ContractionSpec:
     @property
     def epilogue_params(self) -> tuple[str, ...]:
         """Names of the epilogue's parameters, in order."""
-        if self.dtype != "int8" or self.sums:
+        if self.y_dtype != "int8":
             return ()
         return INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
 
     @property
     def y_dtype(self) -> str:
         """The result's dtype."""
-        return "int32" if self.sums else self.dtype
+        return "int32" if self.sums else "float32" if self.scaled else self.dtype
 
     def epilogue(self, b: Builder, isa: Isa) -> Int8Epilogue | FloatEpilogue | SumsEpilogue:
         """What emits the epilogue's code."""
         if self.sums:
             return SumsEpilogue(isa)
+        if self.scaled:
+            return ScaledEpilogue(b, isa, self.activation, self.residual_activation)
         if self.dtype == "int8":
             return Int8Epilogue(
                 b, isa, clamped=self.clamped, residual=self.residual, small=self.small, even=self.even,
@@ -78,7 +82,7 @@ class ContractionSpec:
 
 
 def header_bytes(dtype: str, columns: int) -> int:
-    """Bytes before the weights of a block: bias and, for int8, multipliers."""
+    """Bytes before the weights of a block: bias and, for int8, multipliers or scales."""
     return columns * (8 if dtype == "int8" else 4)
 
 

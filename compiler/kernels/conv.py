@@ -8,6 +8,8 @@ tap. Weights are packed by `lower/pack.py`, block by block of `Tile.columns` out
     bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), second bias[columns] (int32,
     `Isa.second_bias` only: bias - 128 * the sum of the weights), taps x groups x [columns][group]
 
+Where results are `scaled`, the bias is float32 and the multipliers are the scales of the columns.
+
 Computed weights are packed at run time, by `kernels/pack.py`. A last block that is not full starts at
 channels - columns instead and computes some channels twice; only the `narrow` kernels, for possibly fewer channels than
 columns, copy their results element by element.
@@ -16,7 +18,7 @@ columns, copy their results element by element.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .builder import BITS, Builder, Pointer, Value, define, i64, splat
+from .builder import BITS, Builder, Pointer, Value, cast, const, define, i64, splat
 from .contraction import OPERANDS as SHARED_OPERANDS
 from .contraction import ContractionSpec, dense_header_bytes, header_bytes, store_partial
 from .isa import Isa, Tile
@@ -45,7 +47,8 @@ class ConvSpec(ContractionSpec):
     bundle; an ISA whose register tile is smaller covers it in several passes. `paired`: channels are whole pairs of
     blocks, so the register tile may take two at once. `pointwise`: a single tap, so no loops over taps. `whole`: runs
     are whole steps of `STEP` groups. `batched`: tiles of several products, of which each has its own data and weights.
-    `rows`: each pixel has an int32 (operand "rows") that is added to all its sums."""
+    `rows`: each pixel has an int32 (operand "rows") that is added to all its sums, or, where they are `scaled`, a
+    float32 that multiplies them."""
 
     tile_rows: int
     paired: bool = False
@@ -78,6 +81,11 @@ class ConvSpec(ContractionSpec):
         if tile.blocks == 2:
             return self
         return replace(self, paired=False) if tile.whole else replace(self, paired=False, whole=False, even=False)
+
+    @property
+    def row_dtype(self) -> str:
+        """Of what a pixel has beside its data."""
+        return "float32" if self.scaled else "int32"
 
     @property
     def general(self) -> "ConvSpec":
@@ -140,9 +148,9 @@ def _rows(
     places = ["x", "y", *["r"] * spec.residual, *["rows"] * spec.rows]
     table = pixel_offsets(b, first, tile.rows, [(bases[p], f"{p}_row", f"{p}_pixel") for p in places])
     offsets = dict(zip(places, table, strict=True))
-    terms = [b.let(splat(rows.load(o, "int32"), isa.lanes)) for o in offsets.get("rows", [])]
+    terms = [b.let(splat(rows.load(o, spec.row_dtype), isa.lanes)) for o in offsets.get("rows", [])]
     epilogue = spec.epilogue(b, isa)
-    element, y_element = BITS[spec.dtype] // 8, BITS[spec.y_dtype] // 8
+    element = BITS[spec.y_dtype] // 8
     columns = i64(tile.columns)
     with b.range(0, tirx.truncdiv(last_block - first_block, i64(tile.blocks))) as number:
         block = b.let(first_block + number * tile.blocks)
@@ -151,24 +159,38 @@ def _rows(
         if not spec.paired:
             channel = tirx.max(tirx.min(channel, b.param("channels") - columns), i64(0))
         channel = b.let(channel)
-        bias_dtype = "int32" if spec.dtype == "int8" else spec.dtype
-        at = header_bytes(spec.dtype, tile.columns) if tile.unsigned else 0
-        places = [o + at + v * isa.lanes * 4 for o in w_blocks for v in range(isa.vectors)]
-        tile.start([w.load(place, bias_dtype, isa.lanes) for place in places])
+        tile.start(_bias(spec, isa, tile, w, w_blocks))
         head = dense_header_bytes(spec.dtype, isa)
         _accumulate(b, spec, tile, x, offsets["x"], w, [b.let(o + head) for o in w_blocks])
         epilogue.prepare(w, *w_blocks)
-        y_offsets = [b.let(o + channel * y_element) for o in offsets["y"]]
+        y_offsets = [b.let(o + channel * element) for o in offsets["y"]]
         r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
         results = []
         for r in range(tile.rows):
-            sums = [v + terms[r] for v in tile.row(r)] if spec.rows else tile.row(r)
+            sums = _with_row(spec, isa, tile.row(r), terms[r]) if spec.rows else tile.row(r)
             results.append(epilogue.finish(sums, residual, r_offsets[r]))
         if spec.narrow:
-            store_partial(b, y, y_offsets, results, tile.columns * y_element, y_element)
+            store_partial(b, y, y_offsets, results, tile.columns * element, element)
         else:
             for offset, store in zip(y_offsets, results, strict=True):
                 store(y, offset)
+
+
+def _bias(spec: ConvSpec, isa: Isa, tile: Tile, w: Pointer, w_blocks: Sequence[Value]) -> list[Value]:
+    """What the sums of neighbouring blocks start from."""
+    if spec.scaled and not tile.unsigned:
+        return [const(0, "int32", isa.lanes)] * (isa.vectors * len(w_blocks))
+    dtype = "int32" if spec.dtype == "int8" else spec.dtype
+    first = header_bytes(spec.dtype, tile.columns) if tile.unsigned else 0
+    places = [o + first + v * isa.lanes * 4 for o in w_blocks for v in range(isa.vectors)]
+    return [w.load(place, dtype, isa.lanes) for place in places]
+
+
+def _with_row(spec: ConvSpec, isa: Isa, sums: Sequence[Value], term: Value) -> list[Value]:
+    """The sums of a pixel with what its row has: a number that is added, or a scale."""
+    if spec.scaled:
+        return [cast(v, "float32", isa.lanes) * term for v in sums]
+    return [v + term for v in sums]
 
 
 def pixel_offsets(b: Builder, first: Value, count: int, places: Sequence[tuple[Value, str, str]]) -> list[list[Value]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from ..ir.expr import Expr
 from .builder import Builder, Pointer, Register, Value, cast, shuffle, splat
+from .floating import fenced
 from .isa import Isa
 from .quantization import (
     even_offset,
@@ -112,6 +113,27 @@ class FloatEpilogue:
                 p.store(offset + half * lanes * 4, value.get(), "float32", lanes)
 
         return store
+
+
+class ScaledEpilogue(FloatEpilogue):
+    """Sums of codes times the scale of the row, float32 -> times the scale of the column, bias, then as floats."""
+
+    def __init__(self, b: Builder, isa: Isa, activation: Expr | None, residual_activation: Expr | None) -> None:
+        super().__init__(isa, activation, residual_activation)
+        self._b = b
+
+    def prepare(self, w: Pointer, *w_blocks: Value) -> None:
+        """Load bias and scales of neighbouring blocks."""
+        isa = self._isa
+        places = [block + v * isa.lanes * 4 for block in w_blocks for v in range(isa.vectors)]
+        self._bias = [self._b.let(w.load(at, "float32", isa.lanes)) for at in places]
+        self._scales = [self._b.let(w.load(at + isa.columns * 4, "float32", isa.lanes)) for at in places]
+
+    def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
+        """The row's float32 channels, ready to be stored."""
+        products = [fenced(self._isa.lanes, v * scale) for v, scale in zip(sums, self._scales, strict=True)]
+        biased = [self._b.let(v + bias) for v, bias in zip(products, self._bias, strict=True)]
+        return super().finish(biased, residual, r_offset)
 
 
 class SumsEpilogue:

@@ -79,6 +79,8 @@ class Context:
     storages: dict[Storage, None] = field(default_factory=dict)
     symbols: list[Symbol] = field(default_factory=list)
     """Those of the inputs' shapes, then those that are measured."""
+    row_codes: dict[Value, tuple[View, View]] = field(default_factory=dict)
+    """Values whose rows have int8 codes, and where these and their scales are (`row_codes.py`)."""
     phase: int = 0
     name: str = ""
     refused: list[Refusal] | None = None

@@ -3,6 +3,7 @@
 from ..ir.attributes import ints_attr
 from ..ir.extent import most
 from ..ir.graph import Node
+from ..ops import epilogue
 from .buffers import NO_HALO, Halo
 from .windows import clips, transposed_halo
 
@@ -25,6 +26,8 @@ def writes_strided(node: Node) -> bool:
 
 def reads_past(node: Node, index: int) -> bool:
     """Whether the node may read behind its input `index`: in memory of the user's there may be nothing."""
+    if node.op == "matmul" and index == epilogue.X and epilogue.codes_rows(node):
+        return False
     return index in _READ_PAST.get(node.op, ())
 
 

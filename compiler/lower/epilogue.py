@@ -24,7 +24,8 @@ class Epilogue:
 
     `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for float32. `x_zero`: the
     zero point of the data. `small_add`: as in `ContractionSpec`. `clamped`: int8 results lie in less than [-128, 127].
-    `sums`: the result is the int32 sums of int8. `activation`, `residual_activation`: of float32. `params`: the
+    `sums`: the result is the int32 sums of int8. `scaled`: as in `ContractionSpec`; the bias is float32 then, and the
+    multipliers are the columns' scales. `activation`, `residual_activation`: of float32. `params`: the
     kernel's parameters. `offset_sums`, `second_bias`: of the target, for int8.
     """
 
@@ -36,6 +37,7 @@ class Epilogue:
     clamped: bool = False
     small_add: bool = False
     sums: bool = False
+    scaled: bool = False
     activation: Expr | None = None
     residual_activation: Expr | None = None
     params: Mapping[str, int] = field(default_factory=dict)
@@ -50,14 +52,15 @@ class Epilogue:
         """What precedes a block's weights: bias, into which the data's zero point (and `OFFSET`, if the sums are
         `small`) is folded, and multipliers. w: the channels' weights (first dimension), as they are multiplied."""
         bias, *multiplier = self.bare_header
-        if self.dtype == "int8":
+        if self.dtype == "int8" and not self.scaled:
             bias = (bias - self.x_zero * _sums(w) + OFFSET * small).astype(np.int32)
         return [bias, *multiplier]
 
     def dense_header(self, w: Array, *, small: bool) -> Sequence[Array]:
         """`header` of a dense convolution, with the second bias if the target's blocks have one."""
         header = self.header(w, small=small)
-        return [*header, *[(header[0] - 128 * _sums(w)).astype(np.int32)] * self.second_bias]
+        start = 0 if self.scaled else header[0]
+        return [*header, *[(start - 128 * _sums(w)).astype(np.int32)] * self.second_bias]
 
     def is_small(self, w: Array) -> bool:
         """Whether the sums may carry `kernels.quantization.OFFSET`: the target gains by it, and no data can bring the
@@ -94,11 +97,11 @@ def _sums(w: Array) -> Array:
 
 def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
     """The epilogue of a conv2d, conv_transpose2d or matmul with `channels` output channels."""
-    x = node.inputs[op.X].type
-    dtype = "int8" if x.dtype == "int8" else "float32"
+    x, scaled = node.inputs[op.X].type, op.codes_rows(node)
+    dtype = "int8" if x.dtype == "int8" or scaled else "float32"
     residual = len(node.inputs) > op.RESIDUAL
     channels = largest(channels)
-    bias = np.zeros(channels, np.int32 if dtype == "int8" else np.float32)
+    bias = np.zeros(channels, np.int32 if x.dtype == "int8" else np.float32)
     if len(node.inputs) > op.BIAS:
         given = node.inputs[op.BIAS]
         if given.data is None:
@@ -108,12 +111,16 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
             )
         bias = given.data.astype(bias.dtype)
     activation = activation_attr(node, "activation")
-    if x.quant is None and dtype == "int8":
+    if x.quant is None and x.dtype == "int8":
         nothing = np.zeros(channels, np.float32)
         return Epilogue(dtype, bias, residual, nothing, sums=True, second_bias=c.target.second_bias)
     if x.quant is None:
         after = activation_attr(node, "residual_activation") if residual else None
-        return Epilogue(dtype, bias, residual, activation=activation, residual_activation=after)
+        scales = _column_scales(node, channels) if scaled else np.zeros(0, np.float32)
+        return Epilogue(
+            dtype, bias, residual, scales, scaled=scaled, activation=activation, residual_activation=after,
+            second_bias=scaled and c.target.second_bias,
+        )  # fmt: skip
     w, y = node.inputs[op.W].type.quant, node.output.type.quant
     assert w is not None and y is not None
     conv = (quant_attr(node, "conv_quant") if residual else None) or y
@@ -133,6 +140,12 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
         dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, small_add, params=params,
         offset_sums=c.target.offset_sums, second_bias=c.target.second_bias,
     )  # fmt: skip
+
+
+def _column_scales(node: Node, channels: int) -> Array:
+    quant = node.inputs[op.W].type.quant
+    assert quant is not None
+    return np.broadcast_to(np.array(quant.scale, np.float32), (channels,))
 
 
 def residual_params(a: Quant, b: Quant, y: Quant, low: int, high: int, *, small: bool) -> dict[str, int]:

@@ -13,13 +13,14 @@ from ..kernels import conv, rowsums
 from ..ops import epilogue as op
 from ..ops.float_products import meets_single_rows
 from ..ops.matmul import second_operand
-from .buffers import Ref
+from .buffers import Ref, View
 from .context import Context, lowering, require
 from .copies import permuted
 from .epilogue import Epilogue, constant_weights, epilogue_of
 from .gemm import blocks_per_tile, tile_of
 from .iteration import broadcast_strides, collapse, dense_strides, each, strides
 from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
+from .row_codes import row_codes
 
 OVER_READ = 64
 """Bytes that kernels may read behind an operand."""
@@ -42,31 +43,39 @@ def lower_matmul(c: Context, node: Node) -> None:
     if meets_single_rows(shape[:-1], _second_shape(node)):
         epilogue = replace(epilogue, offset_sums=False)  # nothing that there is to gain
     space, own = shape[:-1], _second_shape(node)[:-2]
-    x, y = _data(c, node), c.output(node)
-    w = node.inputs[op.W]
+    y, w = c.output(node), node.inputs[op.W]
     if w.data is not None:
         matrices = constant_weights(node)
         packed = pack_constant(c, matrices.reshape(-1, 1, *matrices.shape[-2:]), epilogue)
     else:
         packed = pack_computed(c, _source(c, node), epilogue)
     operands = {
-        "x": _Operand(x.where, x.strides[:-1]),
+        "x": _data(c, node),
         "w": _Operand(packed.where, (*_over(own, packed.matrix_bytes, space[:-1]), 0)),
         "y": _Operand(y.at(), strides(y)[:-1]),
     }
     if epilogue.residual:
         residual = c.input(node, op.RESIDUAL)
         operands["r"] = _Operand(residual.at(), strides(residual)[:-1])
-    if w.data is None and w.type.quant is not None and w.type.quant.zero_point[0]:
+    if epilogue.scaled:
+        codes, scales = row_codes(c, node)
+        operands["x"] = _data_in(codes, codes.at(), node)
+        operands["rows"] = _Operand(scales.at(), _over(scales.type.shape, 4, space))
+    elif w.data is None and w.type.quant is not None and w.type.quant.zero_point[0]:
         operands["rows"] = _row_sums(c, node, w.type.quant.zero_point[0], epilogue.x_zero)
     _products(c, node, packed, epilogue, operands)
 
 
 def _data(c: Context, node: Node) -> _Operand:
-    """The first operand, with strides over [*batch, M, K]."""
+    """The first operand."""
     x, value = c.input(node, op.X), node.inputs[op.X]
     where = x.at() if value.data is None else c.weights.add(value.data.tobytes() + bytes(OVER_READ))
-    return _Operand(where, broadcast_strides(x, (*node.output.type.shape[:-1], value.type.shape[-1])))
+    return _data_in(x, where, node)
+
+
+def _data_in(x: View, where: Ref, node: Node) -> _Operand:
+    """The first operand, or codes of it, in `x`."""
+    return _Operand(where, broadcast_strides(x, (*node.output.type.shape[:-1], x.type.shape[-1]))[:-1])
 
 
 def _over(own: Sequence[int], size: int, batch: Sequence[int]) -> tuple[int, ...]:
@@ -134,7 +143,7 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
         clamped=epilogue.clamped,
         narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
         small=packed.small, even=packed.small and epilogue.even, sums=epilogue.sums,
-        activation=epilogue.activation, residual_activation=epilogue.residual_activation,
+        scaled=epilogue.scaled, activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles, products = ceil_div(count, rows), prod(d.extent for d in batch)
     per_tile = blocks_per_tile(packed, m_tiles * products, paired=paired)

@@ -1,6 +1,7 @@
 """What follows the sum of products of `conv2d` and `matmul`: y = residual_activation(activation(acc) + residual)."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 
@@ -19,16 +20,27 @@ X, W, BIAS, RESIDUAL = range(4)
 """Positions of the inputs; a node with a residual has a bias too."""
 
 
-def check(node: Node, channels: int) -> None:
-    """ValueError unless dtypes, quantizations, bias [channels] and activation go together."""
+def codes_rows(node: Node) -> bool:
+    """Whether the data is float32 and the weights int8 codes: then the node makes codes of the data's rows itself, as
+    `row_codes` says."""
     x, w = (v.type for v in node.inputs[:2])
-    if (x.quant is None) != (w.quant is None):
+    return x.dtype == "float32" and x.quant is None and w.dtype == "int8" and w.quant is not None
+
+
+def check(node: Node, channels: int, *, rows: bool = False) -> None:
+    """ValueError unless dtypes, quantizations, bias [channels] and activation go together. `rows`: the op makes codes
+    of rows."""
+    x, w = (v.type for v in node.inputs[:2])
+    if rows and codes_rows(node):
+        if w.quant is None or any(w.quant.zero_point) or not node.inputs[W].is_const:
+            raise ValueError("weights of float32 data must be constant where they are quantized, without zero points")
+    elif (x.quant is None) != (w.quant is None):
         raise ValueError("its data and weights must both be quantized, or neither")
     if x.quant is not None:
         quantized.scalar(x.quant)
         if (x.dtype, w.dtype) != ("int8", "int8"):
             raise ValueError(f"quantized data and weights must be int8, not {x.dtype} and {w.dtype}")
-    elif x.dtype != w.dtype or ("float" not in x.dtype and x.dtype != "int8"):
+    elif not codes_rows(node) and (x.dtype != w.dtype or ("float" not in x.dtype and x.dtype != "int8")):
         raise ValueError(f"its data and weights must both be floating point or both int8, not {x.dtype} and {w.dtype}")
     if len(node.inputs) > BIAS:
         bias = node.inputs[BIAS].type
@@ -113,12 +125,14 @@ def _finish_quantized(node: Node, acc: Array, inputs: Sequence[Array], channels:
 
 
 def integer_operands(node: Node, x: Array, w: Array, products: int) -> tuple[Array, Array]:
-    """int8 data and weights minus their zero points, as floats in which sums of `products` products are exact.
+    """int8 data and weights minus their zero points, as `exact_operands`."""
+    return exact_operands(*(_integers(array, node.inputs[i].type) for i, array in ((X, x), (W, w))), products)
 
-    (numpy multiplies integer matrices slowly, floating point ones by BLAS.)
-    """
-    a, b = (_integers(array, node.inputs[i].type) for i, array in ((X, x), (W, w)))
-    largest = int(np.abs(a).max(initial=0)) * int(np.abs(b).max(initial=0)) * products
+
+def exact_operands(a: Array, b: Array, products: int) -> tuple[Array, Array]:
+    """Integers as floats in which sums of `products` products are exact: numpy multiplies integer matrices slowly,
+    floating point ones by BLAS."""
+    largest = prod(int(np.abs(v.astype(np.int32)).max(initial=0)) for v in (a, b)) * products
     dtype = np.float32 if largest < 2**24 else np.float64
     return a.astype(dtype), b.astype(dtype)
 

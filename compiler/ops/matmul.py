@@ -1,4 +1,7 @@
-"""`matmul`, and ONNX's MatMul, Gemm and QLinearMatMul."""
+"""`matmul`, and ONNX's MatMul, Gemm and QLinearMatMul.
+
+float32 data times int8 codes of constant weights: codes of the data's rows are multiplied (`row_codes`).
+"""
 
 from collections.abc import Callable, Sequence
 from math import prod
@@ -10,7 +13,7 @@ from ..ir.expr import In, call
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, attr, register
 from ..ir.types import TensorType
-from . import epilogue, float_products
+from . import epilogue, float_products, row_codes
 from .builder import Builder, known
 from .map import broadcast_shapes
 from .onnx_node import MICROSOFT, OnnxNode, onnx_op
@@ -45,14 +48,21 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
         raise ValueError("its second matrix must be quantized per tensor, or per column where it is constant")
     batch = broadcast_shapes([a.shape[:-2], w.shape[:-2]])
     y = TensorType((*batch, a.shape[-2], w.shape[-1]), epilogue.sums_dtype(a))
-    epilogue.check(node, channels=w.shape[-1])
+    epilogue.check(node, channels=w.shape[-1], rows=True)
     epilogue.check_residual(node, y)
     return (y,)
 
 
 def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     second = inputs[1].transpose(second_operand(node))
-    if node.inputs[0].type.dtype == "float32":
+    if epilogue.codes_rows(node):
+        codes, scales = row_codes.row_codes(inputs[0])
+        columns = node.inputs[1].type.quant
+        assert columns is not None
+        x, w = epilogue.exact_operands(codes, second, products=codes.shape[-1])
+        sums = epilogue.to_int32(np.matmul(x, w))
+        acc = row_codes.scaled(sums, scales, columns.broadcast(second.ndim)[0])
+    elif node.inputs[0].type.dtype == "float32":
         acc = float_products.multiply(inputs[0], second)
     else:
         x, w = epilogue.integer_operands(node, inputs[0], second, products=inputs[0].shape[-1])
