@@ -20,10 +20,13 @@ from .ir.graph import Graph
 from .ir.probe import is_ranged, probing, require_same
 from .ir.specialize import Specialization, now, revalued
 from .lower.lower import Lowered, lower
-from .quantize import Method, open_samples, post_training_quantization
+from .quantize import Method, RowProducts, open_samples, post_training_quantization
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and of how much."""
+
+Chosen = Callable[[RowProducts], None]
+"""Told which products of a model that is quantized keep float32 data, and why."""
 
 
 @rare_collections()
@@ -41,6 +44,7 @@ def compile_model(
     verify: bool = False,
     dump_ir: str | Path | None = None,
     progress: Progress = lambda stage, done, total: None,
+    chosen: Chosen = lambda products: None,
 ) -> Manifest:
     """Compile the ONNX file `model` for `target` into the bundle `output` (default: <model>.edge in this folder).
 
@@ -57,7 +61,7 @@ def compile_model(
     dump = dump_to(Path(dump_ir)) if dump_ir is not None else None
     graph = build_graph(
         model, int8=int8, calibrate=calibrate, calibration=calibration, shapes=shapes, constants=constants,
-        verify=verify, dump=dump, progress=progress,
+        verify=verify, dump=dump, progress=progress, chosen=chosen,
     )  # fmt: skip
     graph.name = assemble.bundle_name(path)
     progress("lower", 0, 1)
@@ -80,6 +84,7 @@ def build_graph(
     verify: bool = False,
     dump: Dump | None = None,
     progress: Progress = lambda stage, done, total: None,
+    chosen: Chosen = lambda products: None,
 ) -> Graph:
     """The graph that gets compiled: imported, quantized if asked for, after all passes. Its numpy reference
     (`ops.reference.run_graph`) is what every target computes. Arguments as in `compile_model`."""
@@ -93,7 +98,7 @@ def build_graph(
                 "pass a folder of .npy, .npz or image files with --calibrate samples/"
             )
         samples = open_samples(Path(calibrate), [(v.name, v.type) for v in graph.inputs])
-        post_training_quantization(graph, source, samples, calibration, progress)
+        post_training_quantization(graph, source, samples, calibration, progress, chosen)
     with probing():
         probe = revalued(graph) if is_ranged(graph) else None
     run_pipeline(graph, LATE, verify=verify, dump=dump)

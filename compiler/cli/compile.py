@@ -12,6 +12,7 @@ from .console import Json, Verbose, emit, facts, progress, size
 
 if TYPE_CHECKING:
     from ..bundle.manifest import Manifest
+    from ..quantize import RowProducts
 
 
 def compile_command(
@@ -74,6 +75,7 @@ def compile_command(
     states = arguments.states(state or ())
     from ..driver import compile_model
 
+    quantized: list[RowProducts] = []
     path = output or Path(model.with_suffix(".edge").name)
     with progress() as report:
         manifest = compile_model(
@@ -89,11 +91,13 @@ def compile_command(
             verify=verify,
             dump_ir=dump_ir,
             progress=report,
+            chosen=quantized.append,
         )
-    emit(_data(path, manifest), lambda: _render(path, manifest))
+    products = quantized[0] if quantized else None
+    emit(_data(path, manifest, products), lambda: _render(path, manifest, products))
 
 
-def _data(path: Path, manifest: "Manifest") -> Mapping[str, Any]:
+def _data(path: Path, manifest: "Manifest", products: "RowProducts | None") -> Mapping[str, Any]:
     return {
         "bundle": str(path),
         "target": manifest.target.name,
@@ -103,10 +107,11 @@ def _data(path: Path, manifest: "Manifest") -> Mapping[str, Any]:
         "peak_memory_bytes": manifest.memory.peak,
         "macs": manifest.macs,
         "steps": len(manifest.steps),
+        "row_products": {} if products is None else products.decibels,
     }
 
 
-def _render(path: Path, manifest: "Manifest") -> RenderableType:
+def _render(path: Path, manifest: "Manifest", products: "RowProducts | None") -> RenderableType:
     memory, target = manifest.memory, manifest.target
     return facts(
         ("wrote", str(path)),
@@ -115,4 +120,5 @@ def _render(path: Path, manifest: "Manifest") -> RenderableType:
         ("weights", size(memory.weights)),
         ("peak memory", f"{size(memory.peak)}, of which activations {size(memory.arena)}"),
         ("work", f"{manifest.macs / 1e6:.1f} M multiply-accumulates in {len(manifest.steps)} steps"),
+        *([("int8", products.reason)] if products is not None and products.rows else []),
     )

@@ -47,7 +47,8 @@ class ContractionSpec:
         words = [DTYPE_LABELS[self.dtype], *shape]
         words += ["clamp"] * (self.clamped and self.y_dtype == "int8")
         words += ["addsmall" if self.small_add else "add"] * self.residual
-        words += ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range + ["even" if self.even else "small"] * self.small
+        words += ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range
+        words += ["even" if self.even else "small"] * self.small
         words += ["narrow"] * self.narrow
         words += [f"parts{self.parts}"] * (self.parts > 1)
         for role, expr in (("act", self.activation), ("ract", self.residual_activation)):

@@ -7,9 +7,6 @@ looks at the bits.
 from .builder import BITS, Register, Value, bitcast, const, intrinsic
 from .tir import tirx
 
-SUM_BYTES = 32
-"""Of the vectors in which the floats of a row are summed up, whatever a register holds: targets add in one order."""
-
 
 def element_type(value: Value) -> str:
     """`float32` for a vector or scalar of float32."""

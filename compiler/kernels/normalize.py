@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..ir.types import FLOATS
+from ..ops.float_sums import SUM_BYTES
 from .builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
-from .floating import SUM_BYTES, fenced, fma, llvm_float
+from .floating import fenced, fma, llvm_float
 from .isa import Isa
 from .naming import SHORT
 from .quantization import splat16

@@ -14,10 +14,11 @@ from functools import partial
 
 from ..ir.reduction import Kind, identity
 from ..ir.types import FLOATS
+from ..ops.float_sums import SUM_BYTES
 from . import integer
 from .blocks import channel_blocks, store_channels
 from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
-from .floating import SUM_BYTES, fma, llvm_float
+from .floating import fma, llvm_float
 from .isa import Isa
 from .naming import SHORT
 from .quantization import requantize, splat16

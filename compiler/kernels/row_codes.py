@@ -4,7 +4,7 @@ where its data has no quantization. A tile is `tile_rows` rows; codes and scales
 from dataclasses import dataclass
 
 from ..ops.row_codes import LEAST
-from .builder import Builder, Register, Value, bitcast, cast, const, define, i64, splat
+from .builder import Builder, Register, Value, bitcast, const, define, i64, splat
 from .floating import infinite_bits
 from .isa import Isa
 from .reduce import horizontal

@@ -6,8 +6,9 @@ int8 follows the arithmetic contract: `w` is the table T of int32[256] (see `qua
 from dataclasses import dataclass
 
 from ..ir.elementary import exp, log
+from ..ops.float_sums import SUM_BYTES
 from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
-from .floating import SUM_BYTES
+from .floating import fenced
 from .isa import Isa
 from .lanes import vectors_of
 from .quantization import requantize, splat16
@@ -104,7 +105,7 @@ def _float_row(b: Builder, log_form: bool, x_row: Value, y_row: Value) -> None:
     spans = ((lanes, i64(0), whole), (1, whole * lanes, count))
     for n, begin, end in spans:
         with b.range(begin, end) as i:
-            e = exp(vectors_of(n), x.load(x_row + i * (4 * n), "float32", n) - splat(largest, n))
+            e = b.let(fenced(n, exp(vectors_of(n), x.load(x_row + i * (4 * n), "float32", n) - splat(largest, n))))
             sums[n].set(sums[n].get() + e)
             if not log_form:
                 y.store(y_row + i * (4 * n), e, "float32", n)

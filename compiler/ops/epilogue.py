@@ -126,7 +126,7 @@ def _finish_quantized(node: Node, acc: Array, inputs: Sequence[Array], channels:
 
 def integer_operands(node: Node, x: Array, w: Array, products: int) -> tuple[Array, Array]:
     """int8 data and weights minus their zero points, as `exact_operands`."""
-    return exact_operands(*(_integers(array, node.inputs[i].type) for i, array in ((X, x), (W, w))), products)
+    return exact_operands(_integers(x, node.inputs[X].type), _integers(w, node.inputs[W].type), products)
 
 
 def exact_operands(a: Array, b: Array, products: int) -> tuple[Array, Array]:

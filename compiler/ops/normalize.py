@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 
+from ..ir import arrays
 from ..ir.attributes import bool_attr, float_attr, int_attr
 from ..ir.extent import largest
 from ..ir.graph import Array, Node
@@ -13,6 +14,7 @@ from ..ir.integer import NORMALIZE_LIMIT
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import FLOATS, TensorType
 from . import quantized
+from .float_sums import row_sums
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
@@ -49,11 +51,18 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     if x_quant is not None and y_quant is not None:
         how = quantized.normalize_parameters(matrix.shape[1], x_quant, y_quant, scale, bias, epsilon)
         return (quantized.normalize(matrix, how, rms=rms).reshape(x.shape),)
-    centered = matrix if rms else matrix - matrix.mean(axis=1, keepdims=True, dtype=x.dtype)
-    variance = np.mean(centered * centered, axis=1, keepdims=True, dtype=x.dtype)
-    y = centered / np.sqrt(variance + x.dtype.type(epsilon))
+    y = _normalized(matrix, epsilon, rms=rms)
     y = y if scale is None else y * scale
     return ((y if bias is None else y + bias).reshape(x.shape),)
+
+
+def _normalized(x: Array, epsilon: float, *, rms: bool) -> Array:
+    """The bits that kernels give. (The parameters of kernels are 32 bits: so is epsilon.)"""
+    number = x.dtype.type(x.shape[1])
+    centered = x if rms else x - row_sums(x) / number
+    variance = row_sums(centered, lambda s, d: arrays.ARRAYS.fma(d, d, s)) / number
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(centered * (x.dtype.type(1.0) / np.sqrt(variance + np.float32(epsilon).astype(x.dtype))))
 
 
 NORMALIZE = register(

@@ -5,6 +5,7 @@ from math import prod
 
 import numpy as np
 
+from ..ir import arrays
 from ..ir.attributes import bool_attr, int_attr
 from ..ir.expr import In, call
 from ..ir.graph import Array, Node, Value
@@ -13,6 +14,7 @@ from ..ir.registry import OpDef, register
 from ..ir.types import Quant, TensorType
 from . import quantized
 from .builder import Builder
+from .float_sums import row_sums
 from .onnx_node import MICROSOFT, OnnxNode, normalized_axis, onnx_op
 from .qdq import quantized_output, quantized_value
 
@@ -41,10 +43,17 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (quantized.softmax(x, axis, x_quant, y_quant),)
     if x.size == 0:
         return (x.copy(),)
-    shifted = x - x.max(axis, keepdims=True)
-    e = np.exp(shifted)
-    total = e.sum(axis, keepdims=True, dtype=x.dtype)
-    return (shifted - np.log(total) if bool_attr(node, "log") else e / total,)
+    rows = np.moveaxis(x, axis, -1)
+    y = _of_rows(rows.reshape(-1, rows.shape[-1]), log=bool_attr(node, "log"))
+    return (np.moveaxis(y.reshape(rows.shape), -1, axis),)
+
+
+def _of_rows(x: Array, *, log: bool) -> Array:
+    """The bits that kernels give."""
+    shifted = x - x.max(axis=1, keepdims=True)
+    e = arrays.FUNCTIONS["exp"][1](shifted)
+    total = row_sums(e)
+    return np.asarray(shifted - arrays.FUNCTIONS["log"][1](total) if log else e * (x.dtype.type(1.0) / total))
 
 
 SOFTMAX = register(

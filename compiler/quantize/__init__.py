@@ -2,6 +2,7 @@
 
 from .histogram import Method
 from .ptq import post_training_quantization
+from .row_products import RowProducts
 from .samples import open_samples
 
-__all__ = ["Method", "open_samples", "post_training_quantization"]
+__all__ = ["Method", "RowProducts", "open_samples", "post_training_quantization"]

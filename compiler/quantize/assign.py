@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from ..ir.expr import In
-from ..ir.graph import Graph, Node, Value, constant
+from ..ir.graph import Array, Graph, Node, Value, constant
 from ..ir.integer import CONTRACTIONS, keeps_quantization
 from ..ir.types import Quant, TensorType
 from ..ops import quantized
@@ -15,25 +15,30 @@ from .scales import choose_quants
 from .weights import quantize_bias, quantize_weights
 
 
-def quantize(graph: Graph, ranges: Mapping[str, Range], real: Collection[str] = ()) -> Graph:
+def quantize(
+    graph: Graph, ranges: Mapping[str, Range], integer: Collection[Node] | None = None, rows: Collection[Node] = ()
+) -> Graph:
     """Give the float32 activations of `graph` int8 types and its weights int8 data, in place; returns `graph`.
 
     `ranges` has one entry for each float32 value that is not a constant (`calibrate`). The graph's inputs and
-    outputs keep their names and float32 types: identity maps convert there, and around nodes without an integer
-    form, or with one of the names `real`. Nodes must not have residuals fused (the late passes do that, on quantized
-    types).
+    outputs keep their names and float32 types: identity maps convert there, and around nodes that are not `integer`
+    (None: all that have an integer form are). The products `rows` take float32 data and int8 weights. Nodes must not
+    have residuals fused (the late passes do that, on quantized types).
     """
-    integer = integer_nodes(graph, real)
+    integer = integer_nodes(graph) if integer is None else integer
     quants = choose_quants(graph, integer, narrow(graph, integer, ranges))
-    _Rewriter(graph, integer, quants).run()
+    _Rewriter(graph, integer, quants, rows).run()
     return graph
 
 
 class _Rewriter:
     """Rebuilds the node list in order, converting values where their type is not what the reader takes."""
 
-    def __init__(self, graph: Graph, integer: Collection[Node], quants: Mapping[Value, Quant]) -> None:
+    def __init__(
+        self, graph: Graph, integer: Collection[Node], quants: Mapping[Value, Quant], rows: Collection[Node]
+    ) -> None:
         self.graph = graph
+        self.rows = frozenset(rows)
         self.integer = integer
         self.quants = quants
         self.nodes: list[Node] = []
@@ -46,6 +51,8 @@ class _Rewriter:
                 self._quantize(node)
             else:
                 node.inputs = [self._convert(v, None) if v in self.quants else v for v in node.inputs]
+                if node in self.rows:
+                    node.inputs[1] = self._weights(node, 1, 1.0, None)
             self.nodes.append(node)
         interface = {v: self._interface(v) for v in dict.fromkeys(self.graph.outputs)}
         self.graph.outputs = [interface[v] for v in self.graph.outputs]
@@ -67,13 +74,18 @@ class _Rewriter:
         bias = node.inputs[2].data if len(node.inputs) > 2 else None
         x, w = (1, 0) if node.inputs[0].is_const else (0, 1)
         scale = _quant(node.inputs[x]).scale[0]
-        weights = node.inputs[w]
-        if weights.data is not None:
-            data, quant = quantize_weights(weights.data, weight_axis(node, w), scale, bias)
-            node.inputs[w] = constant(self.names.fresh(f"{weights.name}_int8"), data, quant)
+        if node.inputs[w].is_const:
+            node.inputs[w] = self._weights(node, w, scale, bias)
         if bias is not None:
             integers = quantize_bias(bias, scale, _quant(node.inputs[w]))
             node.inputs[2] = constant(self.names.fresh(f"{node.inputs[2].name}_int32"), integers)
+
+    def _weights(self, node: Node, index: int, input_scale: float, bias: Array | None) -> Value:
+        """The constant operand `index` in int8."""
+        weights = node.inputs[index]
+        assert weights.data is not None
+        data, quant = quantize_weights(weights.data, weight_axis(node, index), input_scale, bias)
+        return constant(self.names.fresh(f"{weights.name}_int8"), data, quant)
 
     def _convert(self, value: Value, quant: Quant | None) -> Value:
         """`value` in int8 with `quant`, or in float32 for None: itself, a constant, or through an identity map."""

@@ -19,21 +19,15 @@ Progress = Callable[[str, int, int], None]
 
 
 def calibrate(
-    graph: Graph,
-    model: Model,
+    engine: "Engine",
     samples: Iterable[Mapping[str, Array]],
     method: Method = "percentile",
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Range]:
-    """The range of every float32 value of `graph` that is not a constant, by name, over `samples`.
-
-    `model` is what `graph` was imported from: it runs in ONNX Runtime with the graph's values as extra outputs, and
-    values that only our passes made are computed from those by the ops' numpy references. One sample's activations are
-    in memory at a time. EdgeError when there is no sample or ONNX Runtime fails.
-    """
+    """The range of every float32 value of the engine's graph that is not a constant, by name, over `samples`. One
+    sample's activations are in memory at a time. EdgeError when there is no sample or ONNX Runtime fails."""
     if method not in get_args(Method):
         raise EdgeError(f"there is no calibration {method!r}; it is one of {', '.join(get_args(Method))}")
-    engine = _Engine(graph, model)
     histograms: dict[str, Histogram] = {}
     done, total = 0, len(samples) if isinstance(samples, Sized) else 0
     for done, feed in enumerate(samples, 1):
@@ -47,8 +41,12 @@ def calibrate(
     return {name: histogram.range(method) for name, histogram in histograms.items()}
 
 
-class _Engine:
-    """ONNX Runtime over the original model, and numpy for the values that it does not have."""
+class Engine:
+    """ONNX Runtime over the original model, and numpy for the values that it does not have.
+
+    `model` is what `graph` was imported from: it runs with the graph's values as extra outputs, and values that only
+    our passes made are computed from those by the ops' numpy references.
+    """
 
     def __init__(self, graph: Graph, model: Model) -> None:
         available = {name for node in model.proto.graph.node for name in node.output if name}

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from edgec.benchmarks import real
+from edgec.benchmarks.oracle import onnx_runtime
 from edgec.benchmarks.zoo import write_samples
 from edgec.compiler.bundle.reader import open_bundle
 from edgec.compiler.driver import build_graph, compile_model
 from edgec.compiler.ops.reference import run_graph
+from edgec.compiler.quantize import RowProducts
 from edgec.runtimes.devices import RunOptions, open_device
 
 pytestmark = pytest.mark.slow
@@ -47,6 +49,36 @@ def test_int8_gives_the_same_bytes_everywhere(model: str, tmp_path: Path) -> Non
         )
         for output, want in expected.items():
             np.testing.assert_array_equal(found.outputs[output], want, err_msg=f"{output} on {device}")
+
+
+def test_int8_sentences_keep_their_meaning(tmp_path: Path) -> None:
+    """Embeddings of sentences, half of which calibrated nothing, are close to ONNX Runtime's, and so are the
+    similarities of all pairs: they have the same order."""
+    this, path = real.MODELS["minilm"], tmp_path / "minilm.edge"
+    feeds = [this.feeds(i) for i in range(len(real.SENTENCES))]
+    chosen: list[RowProducts] = []
+    manifest = compile_model(
+        this.load(),
+        target="host",
+        int8=True,
+        calibrate=write_samples(feeds[:2], tmp_path / "samples"),
+        shapes={name: array.shape for name, array in feeds[0].items()},
+        output=path,
+        chosen=chosen.append,
+    )
+    infer, device = onnx_runtime(this.load()), open_device("local")
+    exact = unit(np.concatenate([infer(x)["embedding"] for x in feeds]))
+    runs = (device.run(path, manifest.inputs, manifest.outputs, x).outputs for x in feeds)
+    found = unit(np.concatenate([outputs["embedding"] for outputs in runs]))
+    assert (exact * found).sum(axis=1).min() >= 0.99
+    pairs = np.triu_indices(len(feeds), 1)
+    np.testing.assert_array_equal(np.argsort((found @ found.T)[pairs]), np.argsort((exact @ exact.T)[pairs]))
+    assert len(chosen[0].rows) == 36  # six in each of six layers
+    assert "'/Softmax" in chosen[0].reason  # its mask is the largest float32
+
+
+def unit(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def test_the_tokenizer_makes_what_bert_expects() -> None:

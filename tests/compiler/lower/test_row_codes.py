@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
-from edgec.compiler.ir.graph import Graph, Node, Value, constant
 from edgec.compiler.ir.expr import Expr, In, call, relu
+from edgec.compiler.ir.graph import Attr, Graph, Node, Value, constant
 from edgec.compiler.ir.registry import lookup
 from edgec.compiler.ir.types import Quant, TensorType
 from edgec.compiler.ops.reference import run_graph
@@ -35,7 +35,7 @@ def graph_of(cases: list[tuple[tuple[int, ...], tuple[int, ...], Expr | None, bo
             batch = np.broadcast_shapes(x[:-2], w[:-2])
             bias = constant(f"b{number}", rng.normal(size=w[-1]).astype(np.float32))
             inputs += [bias, Value(f"r{number}", TensorType((*batch, x[-2], w[-1]), "float32"))]
-        attrs = {} if activation is None else {"activation": activation}
+        attrs: dict[str, Attr] = {} if activation is None else {"activation": activation}
         node = Node("matmul", inputs, [Value(f"y{number}", data.type)], attrs, f"n{number}")
         (node.output.type,) = lookup("matmul").infer(node)
         graph.inputs += [v for v in inputs if not v.is_const]

@@ -1,4 +1,4 @@
-"""Sums of floats as programs: the same bytes on every machine, though the references add in another order."""
+"""Sums of floats as programs: the same bytes on every machine, though most references add in another order."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from edgec.compiler.importer.model import Model, load_model
 from edgec.compiler.ir.expr import In, hard_swish, parse
 from edgec.compiler.ir.graph import Graph, Node, Value, constant
 from edgec.compiler.ir.types import TensorType
-from edgec.compiler.quantize.calibrate import calibrate
+from edgec.compiler.quantize.calibrate import Engine, calibrate
 from edgec.compiler.quantize.histogram import Range
 from edgec.errors import EdgeError
 
@@ -55,7 +55,7 @@ def samples(count: int = 3) -> list[dict[str, np.ndarray]]:
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float", 1e-5), ("float16", 2e-2)])
 def test_ranges_are_numpys(dtype, tolerance):
     seen = []
-    ranges = calibrate(graph(), loaded(dtype), samples(), "minmax", lambda *at: seen.append(at))
+    ranges = calibrate(Engine(graph(), loaded(dtype)), samples(), "minmax", lambda *at: seen.append(at))
     x = np.concatenate([s["x"] for s in samples()])
     c = np.einsum("oi,nihw->nohw", W[:, :, 0, 0], x)
     s = c * np.clip(c / 6 + 0.5, 0, 1)
@@ -69,14 +69,14 @@ def test_ranges_are_numpys(dtype, tolerance):
 def test_samples_are_streamed_and_the_model_stays_as_it_is():
     proto = model()
     before = proto.SerializeToString()
-    ranges = calibrate(graph(), load_model(proto), iter(samples()), "minmax")
-    assert ranges == calibrate(graph(), load_model(proto), samples(), "minmax")
+    ranges = calibrate(Engine(graph(), load_model(proto)), iter(samples()), "minmax")
+    assert ranges == calibrate(Engine(graph(), load_model(proto)), samples(), "minmax")
     assert proto.SerializeToString() == before
 
 
 def test_percentile_lies_within_min_and_max():
-    wide = calibrate(graph(), loaded(), samples(), "minmax")
-    for name, r in calibrate(graph(), loaded(), samples(), "percentile").items():
+    wide = calibrate(Engine(graph(), loaded()), samples(), "minmax")
+    for name, r in calibrate(Engine(graph(), loaded()), samples(), "percentile").items():
         assert (wide[name] | r) == wide[name] == Range(wide[name].lo, wide[name].hi)
 
 
@@ -90,13 +90,13 @@ def test_percentile_lies_within_min_and_max():
 )
 def test_errors(feeds, message):
     with pytest.raises(EdgeError, match=message):
-        calibrate(graph(), loaded(), feeds)
+        calibrate(Engine(graph(), loaded()), feeds)
 
 
 def test_a_model_that_onnx_runtime_refuses_is_computed_by_the_references():
     proto = model()
     proto.graph.node[0].op_type = "Nonsense"
-    found, expected = (calibrate(graph(), source, samples()) for source in (load_model(proto), loaded()))
+    found, expected = (calibrate(Engine(graph(), source), samples()) for source in (load_model(proto), loaded()))
     assert found.keys() == expected.keys()
     for name, span in expected.items():
         assert (found[name].lo, found[name].hi) == pytest.approx((span.lo, span.hi), rel=1e-4, abs=1e-4)
@@ -105,11 +105,11 @@ def test_a_model_that_onnx_runtime_refuses_is_computed_by_the_references():
 def test_external_weights_are_found_beside_the_model(tmp_path):
     onnx.save(model(), tmp_path / "net.onnx", save_as_external_data=True, size_threshold=0)
     assert (tmp_path / "net.onnx").stat().st_size < W.nbytes + 400
-    beside = calibrate(graph(), load_model(tmp_path / "net.onnx"), samples())
-    assert beside == calibrate(graph(), loaded(), samples())
+    beside = calibrate(Engine(graph(), load_model(tmp_path / "net.onnx")), samples())
+    assert beside == calibrate(Engine(graph(), loaded()), samples())
 
 
 def test_an_unknown_method_is_refused() -> None:
     feeds = [{"x": np.ones((1, 3, 5, 5), np.float32)}]
     with pytest.raises(EdgeError, match="no calibration 'entropy'; it is one of minmax, percentile"):
-        calibrate(graph(), loaded(), feeds, "entropy")  # type: ignore[arg-type]
+        calibrate(Engine(graph(), loaded()), feeds, "entropy")  # type: ignore[arg-type]

@@ -1,0 +1,30 @@
+"""Sums over rows of floats, in the order in which kernels add: the same bits on every machine.
+
+Element k joins sum number k modulo `LANES` of as many as 32 bytes hold, those behind the last whole vector a sum of
+their own; to that one the others are added, in order.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..ir.graph import Array
+
+SUM_BYTES = 32
+"""Of the vectors in which the floats of a row are summed up, whatever a register holds."""
+
+Join = Callable[[Array, Array], Array]
+
+
+def row_sums(x: Array, join: Join = np.add) -> Array:
+    """x [rows, n] -> [rows, 1]. `join` says how an element joins a sum."""
+    lanes = SUM_BYTES // x.itemsize
+    whole = x.shape[1] - x.shape[1] % lanes
+    sums, total = np.zeros((len(x), lanes), x.dtype), np.zeros(len(x), x.dtype)
+    for first in range(0, whole, lanes):
+        sums = join(sums, x[:, first : first + lanes])
+    for k in range(whole, x.shape[1]):
+        total = join(total, x[:, k])
+    for lane in range(lanes):
+        total = total + sums[:, lane]
+    return total[:, None]
