@@ -58,6 +58,8 @@ typedef struct block {
     size_t id;
     struct runs *latest; /* where it was counted last: most likely also the next time */
     uint32_t *words;
+    const struct block *rest; /* the block that ran on behind this one, and both as one */
+    struct block *whole;
     struct block *next;  /* in the list of all blocks, and of a bucket */
     struct block *chain;
 } block;
@@ -77,8 +79,9 @@ static bool inside;          /* the region */
 static unsigned counted;     /* the thread that entered it */
 static uint64_t regions;
 static int64_t edges;        /* instructions of the region beside those of whole blocks */
-static const block *before;  /* the block that ran last in the region */
+static block *before;        /* the block that ran last in the region */
 static runs *current;        /* where the running block is counted */
+static uint64_t l1_misses, l2_misses; /* what its accesses have missed so far */
 
 static const char *out_path;
 
@@ -107,6 +110,33 @@ static block *block_at(uint64_t address, size_t instructions) {
     made->next = all_blocks;
     made->chain = *chain;
     return all_blocks = *chain = made;
+}
+
+/* Branches, calls, returns and exceptions. */
+static bool is_jump(uint32_t word) {
+    return (word & 0x7c000000u) == 0x14000000u || (word & 0x7c000000u) == 0x34000000u ||
+           (word & 0xff000000u) == 0x54000000u || (word & 0xfe000000u) == 0xd6000000u ||
+           (word & 0xff000000u) == 0xd4000000u;
+}
+
+/* QEMU ends blocks where pages end. What runs on there is the same block: else counts would depend on where the linker
+ * has put a loop. */
+static bool runs_on(const block *first, const block *rest) {
+    return first->address + 4 * first->instructions == rest->address && !is_jump(first->words[first->instructions - 1]);
+}
+
+static block *joined(block *first, const block *rest) {
+    if (first->rest != rest) {
+        size_t size = sizeof *first->words, count = first->instructions;
+        first->rest = rest;
+        first->whole = block_at(first->address, count + rest->instructions);
+        if (first->whole->words == NULL) {
+            first->whole->words = allocate((count + rest->instructions) * size);
+            memcpy(first->whole->words, first->words, count * size);
+            memcpy(first->whole->words + count, rest->words, rest->instructions * size);
+        }
+    }
+    return first->whole;
 }
 
 static runs *runs_of(const block *from, const block *to, int64_t step) {
@@ -175,21 +205,38 @@ static void on_access(unsigned cpu, access_info info, uint64_t address, void *da
     if (touch(&l1, line)) return;
     bool missed = !touch(&l2, line);
     if (!inside || current == NULL) return;
-    current->l1++;
-    current->l2 += missed;
+    current->l1++, l1_misses++;
+    current->l2 += missed, l2_misses += missed;
 }
 
 /* ---- execution ---- */
 
+/* Counts a run of a block behind another one. */
+static runs *ran(block *entered, const block *from, int64_t in_step) {
+    runs *latest = entered->latest;
+    if (latest == NULL || latest->from != from || latest->step != in_step) {
+        latest = entered->latest = runs_of(from, entered, in_step);
+    }
+    latest->count++;
+    return latest;
+}
+
 static void on_block(unsigned cpu, void *data) {
     block *entered = data;
     if (!inside || cpu != counted) return;
-    runs *latest = entered->latest;
-    if (latest == NULL || latest->from != before || latest->step != step) {
-        latest = entered->latest = runs_of(before, entered, step);
+    if (before != NULL && runs_on(before, entered)) {
+        runs *part = current;
+        part->count--;
+        part->l1 -= l1_misses;
+        part->l2 -= l2_misses;
+        entered = joined(before, entered);
+        current = ran(entered, part->from, part->step);
+        current->l1 += l1_misses;
+        current->l2 += l2_misses;
+    } else {
+        current = ran(entered, before, step);
+        l1_misses = l2_misses = 0;
     }
-    latest->count++;
-    current = latest;
     before = entered;
 }
 
@@ -249,6 +296,7 @@ static void write_counts(plugin_id id, void *data) {
     }
     for (size_t i = 0; i < BUCKETS; i++) {
         for (const runs *r = run_buckets[i]; r != NULL; r = r->chain) {
+            if (r->count == 0) continue; /* parts of blocks only */
             int64_t from = r->from != NULL ? (int64_t)r->from->id : -1;
             fprintf(file, "runs %" PRId64 " %" PRId64 " %zu %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", r->step, from,
                     r->to->id, r->count, r->l1, r->l2);

@@ -62,6 +62,24 @@ def test_runs_say_which_block_came_before(tmp_path: Path) -> None:
     assert any(r.origin == r.to and r.count == 48 for r in counts.runs)
 
 
+@pytest.mark.parametrize("before", [0, 4, 8, 12])
+def test_a_loop_that_a_page_divides_is_counted_as_one(tmp_path: Path, before: int) -> None:
+    """qemu translates the part in each page as a block: with `before` bytes of the loop in the first one."""
+    loop = """
+    b 5f
+    .balign 4096
+    .skip 4096 - 4 - {before}
+5:  mov x2, #50
+6:  nop
+    nop
+    subs x2, x2, #1
+    b.ne 6b
+"""
+    counts = count_program(tmp_path, loop.format(before=before))
+    assert counts.instructions == 1 + 1 + 1 + 4 * 50
+    assert [len(counts.blocks[r.to].words) for r in counts.runs if r.origin == r.to and r.count == 48] == [4]
+
+
 def test_misses_of_a_walk_through_memory(tmp_path: Path) -> None:
     """256 KiB twice: too large for the first level, so each line misses there twice, and once in the second."""
     walk = f"""
