@@ -36,6 +36,7 @@ from ..errors import EdgeError
 from ..runtimes.devices import open_device
 from ..runtimes.python.binding import Model
 from .onnx_cases import Case, NotTensors, load_cases
+from .options import target_of
 from .workers import Died, run_jobs
 
 Array = np.ndarray[Any, Any]
@@ -105,7 +106,7 @@ def _run(
         constants = {name: inputs[name] for name in bound}
         shapes = {name: a.shape for name, a in inputs.items() if name not in bound}
         try:
-            compile_model(model, target=_target(device), shapes=shapes, constants=constants, output=bundle)
+            compile_model(model, target=target_of(device), shapes=shapes, constants=constants, output=bundle)
             break
         except EdgeError as error:
             asked = [n for n in shapes if re.search(rf"--const {re.escape(n)}=", str(error))]
@@ -119,10 +120,6 @@ def _run(
             return loaded.run(feeds)
     manifest = opened.manifest
     return open_device(device).run(bundle, manifest.inputs, manifest.outputs, feeds).outputs
-
-
-def _target(device: str) -> str:
-    return "host" if device == "host" else "arm64-neon"
 
 
 def _compare(found: Array, want: Array, case: Case) -> None:

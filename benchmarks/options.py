@@ -13,3 +13,10 @@ def add_models(parser: ArgumentParser, known: Collection[str]) -> None:
         return text
 
     parser.add_argument("models", nargs="*", type=name, metavar="MODEL", help=", ".join(known))
+
+
+def target_of(device: str) -> str:
+    """The target whose bundles run on a device (`host` is this machine, like `local`)."""
+    if device in ("host", "local"):
+        return "host"
+    return "riscv64-rvv" if device.startswith("qemu:rv64") else "arm64-neon"

@@ -11,6 +11,7 @@ class Machine(IntEnum):
 
     x86_64 = 62
     aarch64 = 183
+    riscv64 = 243
 
 
 EXECUTABLE, SHARED = 2, 3

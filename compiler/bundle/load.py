@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from ...errors import EdgeError
-from ...runtimes.devices import Device, RunOptions, TensorPort, open_device
+from ...runtimes.devices import EMULATED_CPUS, Device, RunOptions, TensorPort, open_device
 from ...runtimes.python.binding import Model
 from .reader import Bundle, open_bundle
 
@@ -44,8 +44,8 @@ class Runnable(Protocol):
 def load(path: str | os.PathLike[str], threads: int = 1) -> Runnable:
     """The bundle at `path`, checked and ready to run with `threads` threads (0: one per CPU).
 
-    Code for this machine runs in this process; arm64 code on another machine runs under qemu, slowly but with the
-    same bytes. EdgeError when the bundle is damaged, or nothing here can run it.
+    Code for this machine runs in this process; code for another machine runs under qemu, slowly but with the same
+    bytes. EdgeError when the bundle is damaged, or nothing here can run it.
     """
     bundle = open_bundle(Path(path))
     if default_device(bundle) == "local":
@@ -54,8 +54,15 @@ def load(path: str | os.PathLike[str], threads: int = 1) -> Runnable:
 
 
 def default_device(bundle: Bundle) -> str:
-    """The name of the nearest device that can run the bundle."""
-    return "local" if bundle.manifest.target.arch == open_device("local").query().arch else "qemu"
+    """The name of the nearest device that can run the bundle; EdgeError where there is none."""
+    arch, here = bundle.manifest.target.arch, open_device("local").query().arch
+    if arch == here:
+        return "local"
+    if arch not in EMULATED_CPUS:
+        raise EdgeError(
+            f"{bundle.path} is for {arch}, which this machine ({here}) cannot run; compile it with --target host"
+        )
+    return f"qemu:{EMULATED_CPUS[arch]}"
 
 
 class DeviceModel:

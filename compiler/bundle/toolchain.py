@@ -47,7 +47,7 @@ _COMMON = (
     "unpack",
 )
 _RUNNER = ("arguments", "main", "output", "report", "start", "tensors")
-_EMULATIONS = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}
+_EMULATIONS = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux", "riscv64": "elf64lriscv"}
 _CFLAGS = (
     *("-std=c11", "-Os", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-nostdinc"),
     *("-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-fno-ident", "-g0"),

@@ -11,6 +11,7 @@ FEATURES = {
     "bf16": "EDGE_CPU_BF16",
     "sve": "EDGE_CPU_SVE",
     "inorder": "EDGE_CPU_INORDER",
+    "rvv": "EDGE_CPU_RVV",
     "avx2": "EDGE_CPU_AVX2",
     "fma": "EDGE_CPU_FMA",
     "f16c": "EDGE_CPU_F16C",

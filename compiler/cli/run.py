@@ -31,7 +31,9 @@ def run_command(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="local, qemu or qemu:CPU (cortex-a53, cortex-a76, max). Default: what can run it here."),
+        typer.Option(
+            help="local, qemu or qemu:CPU (cortex-a53, cortex-a76, max; rv64,v=true). Default: what can run it here."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=0, max=64, help="Threads that compute; 0: one per CPU.")] = 1,
     repeat: Annotated[int, typer.Option(min=1, max=1_000_000, help="Inferences to time.")] = 1,

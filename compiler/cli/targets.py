@@ -10,12 +10,12 @@ def targets_command(json: Json = False, verbose: Verbose = False) -> None:
 
     [bold]Example[/bold]: edgec targets
     """
-    from ...runtimes.devices import open_device
+    from ...runtimes.devices import EMULATED_CPUS, open_device
     from ...targets.registry import TARGETS
 
     targets = [make() for make in TARGETS.values()]
     here = open_device("local").query().arch
-    places = {here: "local"} if here == "aarch64" else {here: "local", "aarch64": "qemu"}
+    places = {arch: f"qemu:{cpu}" for arch, cpu in EMULATED_CPUS.items()} | {here: "local"}
     rows = [
         {
             "name": target.name,

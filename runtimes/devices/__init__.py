@@ -1,11 +1,12 @@
 """Where bundles run: this machine, an emulator, a phone."""
 
 from ...errors import EdgeError
-from .device import Device, DeviceInfo, Latency, RunOptions, RunReport, StepTime, TensorPort
+from .device import EMULATED_CPUS, Device, DeviceInfo, Latency, RunOptions, RunReport, StepTime, TensorPort
 from .local import LocalDevice
-from .qemu import DEFAULT_CPU, QemuDevice
+from .qemu import QemuDevice
 
 __all__ = [
+    "EMULATED_CPUS",
     "Device",
     "DeviceInfo",
     "Latency",
@@ -24,5 +25,7 @@ def open_device(text: str) -> Device:
     if kind == "local" and not detail:
         return LocalDevice()
     if kind == "qemu":
-        return QemuDevice(detail or DEFAULT_CPU)
-    raise EdgeError(f"there is no device '{text}'; known are local, qemu and qemu:CPU (cortex-a53, cortex-a76, max)")
+        return QemuDevice(detail or EMULATED_CPUS["aarch64"])
+    raise EdgeError(
+        f"there is no device '{text}'; known are local, qemu and qemu:CPU (cortex-a53, cortex-a76, max; rv64,v=true)"
+    )

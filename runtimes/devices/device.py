@@ -9,6 +9,9 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+EMULATED_CPUS: Mapping[str, str] = {"aarch64": "cortex-a76", "riscv64": "rv64,v=true"}
+"""Architectures that qemu emulates here, and the CPU that it then is by default."""
+
 
 class TensorPort(Protocol):
     """What running needs to know of an input or output: anything with these three attributes."""

@@ -1,4 +1,4 @@
-"""arm64 code on this machine under qemu's user-mode emulation: right bytes and right faults, but no real times."""
+"""Code for other machines on this one, under qemu: right bytes and right faults, but no real times."""
 
 import shutil
 import subprocess
@@ -9,34 +9,33 @@ from ...errors import EdgeError
 from .device import DeviceInfo
 from .local import LocalDevice
 
-DEFAULT_CPU = "cortex-a76"
-_PROGRAMS = ("qemu-aarch64", "qemu-aarch64-static")
-
 
 class QemuDevice(LocalDevice):
-    """`qemu` or `qemu:CPU`; cortex-a53 is plain Armv8.0, cortex-a76 has dotprod, max everything that qemu knows."""
+    """`qemu` or `qemu:CPU`: cortex-a53 is plain Armv8.0, cortex-a76 has dotprod, max everything that qemu knows;
+    rv64,v=true is riscv64 with vectors."""
 
     kind: Literal["measured", "emulated"] = "emulated"
 
-    def __init__(self, cpu: str = DEFAULT_CPU) -> None:
+    def __init__(self, cpu: str) -> None:
         self.cpu = cpu
+        self.arch = "riscv64" if cpu.startswith("rv64") else "aarch64"
         self.name = f"qemu:{cpu}"
 
     def query(self) -> DeviceInfo:
         """The emulator's machine; EdgeError where it is not installed or does not know the CPU."""
-        _check_cpu(_find(), self.cpu)
-        return DeviceInfo(self.name, "aarch64", super().query().cpus)
+        _check_cpu(_find(self.arch), self.cpu)
+        return DeviceInfo(self.name, self.arch, super().query().cpus)
 
     def prefix(self) -> list[str]:
         """The emulator and the CPU to be."""
-        return [_find(), "-cpu", self.cpu]
+        return [_find(self.arch), "-cpu", self.cpu]
 
 
-def _find() -> str:
-    for program in _PROGRAMS:
+def _find(arch: str) -> str:
+    for program in (f"qemu-{arch}", f"qemu-{arch}-static"):
         if path := shutil.which(program):
             return path
-    raise EdgeError(f"{_PROGRAMS[0]} is needed for device 'qemu'; install it with: sudo apt-get install -y qemu-user")
+    raise EdgeError(f"qemu-{arch} is needed for device 'qemu'; install it with: sudo apt-get install -y qemu-user")
 
 
 @cache

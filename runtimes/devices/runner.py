@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ...errors import EdgeError
-from .device import Array, DeviceInfo, Latency, RunOptions, RunReport, StepTime, TensorPort
+from .device import EMULATED_CPUS, Array, DeviceInfo, Latency, RunOptions, RunReport, StepTime, TensorPort
 
-_ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
+_ELF_MACHINES = {62: "x86_64", 183: "aarch64", 243: "riscv64"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class RunnerDevice(ABC):
             raise EdgeError(f"{bundle} is not a bundle: its runner cannot be read ({error.strerror})") from None
         arch = _ELF_MACHINES.get(int.from_bytes(header[18:20], "little"), "an unknown machine")
         if arch != self.query().arch:
-            hint = "--device qemu runs arm64 bundles here" if arch == "aarch64" else "compile it for this device"
+            cpu = EMULATED_CPUS.get(arch)
+            hint = f"--device qemu:{cpu} runs it here" if cpu else "compile it for this device"
             raise EdgeError(f"{bundle} is for {arch}, but device '{self.name}' is {self.query().arch}; {hint}")
 
     def _fetch(self, figures: dict[str, Any], ports: Sequence[TensorPort], work: Path) -> dict[str, Array]:

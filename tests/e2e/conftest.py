@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgec.benchmarks import zoo
+from edgec.benchmarks.options import target_of
 from edgec.compiler.bundle.reader import Bundle, open_bundle
 from edgec.compiler.driver import compile_model
 from edgec.compiler.importer import import_onnx, load_model
@@ -82,7 +83,7 @@ class Case:
 
     def run(self, device: str, form: Form, feeds: zoo.Feeds, threads: int = 1) -> Outputs:
         """What the compiled code says on a device."""
-        bundle = self.bundle("host" if device == "local" else "arm64-neon", form)
+        bundle = self.bundle(target_of(device), form)
         manifest, options = bundle.manifest, RunOptions(threads=threads, guard=True)
         return open_device(device).run(bundle.path, manifest.inputs, manifest.outputs, feeds, None, options).outputs
 

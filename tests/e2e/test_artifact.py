@@ -51,7 +51,9 @@ def test_code_and_runtime_of_mobile_networks_fit_in_100_kb(case: Cases, model: s
     assert code_bytes - 2048 < loaded <= code_bytes, "all but the section headers is loaded"
 
 
-@pytest.mark.parametrize("target, systems", [("arm64-neon", ["linux", "android"]), ("host", ["linux"])])
+@pytest.mark.parametrize(
+    "target, systems", [("arm64-neon", ["linux", "android"]), ("riscv64-rvv", ["linux"]), ("host", ["linux"])]
+)
 def test_there_is_a_library_for_each_system_and_only_androids_needs_another(
     case: Cases, target: str, systems: list[str]
 ) -> None:

@@ -9,13 +9,14 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgec.benchmarks.options import target_of
 from edgec.compiler.bundle.reader import open_bundle
 from edgec.compiler.driver import compile_model
 from edgec.compiler.importer import import_onnx
 from edgec.runtimes.devices import RunOptions, open_device
 
 SHAPE = (1, 3, 17, 19)
-DEVICES = ["local", "qemu:cortex-a53", "qemu:cortex-a76"]
+DEVICES = ["local", "qemu:cortex-a53", "qemu:cortex-a76", "qemu:rv64,v=true"]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("device", DEVICES)
 def test_float16_model(model: Path, tmp_path: Path, device: str) -> None:
     """Within one rounding to float16 (2^-11) of ONNX Runtime's result."""
-    target = "host" if device == "local" else "arm64-neon"
+    target = target_of(device)
     compile_model(model, target=target, output=tmp_path / "half.edge")
     bundle = open_bundle(tmp_path / "half.edge")
     x = np.random.default_rng(8).normal(size=SHAPE).astype(np.float16)
@@ -75,9 +76,7 @@ def around_halves() -> np.ndarray:
 
 
 def run(path: Path, x: np.ndarray, device: str, folder: Path) -> Mapping[str, np.ndarray]:
-    manifest = compile_model(
-        path, target="host" if device == "local" else "arm64-neon", shapes={"x": x.shape}, output=folder / "m.edge"
-    )
+    manifest = compile_model(path, target=target_of(device), shapes={"x": x.shape}, output=folder / "m.edge")
     ports = manifest.inputs, manifest.outputs
     return open_device(device).run(folder / "m.edge", *ports, {"x": x}, None, RunOptions()).outputs
 

@@ -11,6 +11,16 @@ __asm__(".globl _start\n"
         "mov %rsp, %rdi\n\t"
         "and $-16, %rsp\n\t"
         "call run_start\n");
+#elif defined(__riscv)
+__asm__(".globl _start\n"
+        "_start:\n\t"
+        ".option push\n\t"
+        ".option norelax\n\t"
+        "lla gp, __global_pointer$\n\t"
+        ".option pop\n\t"
+        "li s0, 0\n\t"
+        "mv a0, sp\n\t"
+        "call run_start\n");
 #else
 __asm__(".globl _start\n"
         "_start:\n\t"

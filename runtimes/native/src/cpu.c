@@ -91,8 +91,14 @@ uint64_t edge_cpu_features(void) {
     return features;
 }
 
-#else
+#elif defined(__riscv)
 
-uint64_t edge_cpu_features(void) { return 0; }
+enum { HWCAP_V = 1 << ('V' - 'A') };
+
+uint64_t edge_cpu_features(void) {
+    uint64_t hwcap[2];
+    edge_os_hwcap(hwcap);
+    return hwcap[0] & HWCAP_V ? EDGE_CPU_RVV : 0;
+}
 
 #endif

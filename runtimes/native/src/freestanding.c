@@ -49,3 +49,49 @@ int memcmp(const void *a, const void *b, size_t nbytes) {
     }
     return 0;
 }
+
+#if defined(__riscv)
+
+/* Conversions of float16, which kernels call on CPUs without instructions for it. Objects of kernels hold weak ones that
+ * expect halves in integer registers, which is not where this ABI has them: these take their place. */
+float __extendhfsf2(_Float16 half);
+_Float16 __truncsfhf2(float number);
+
+typedef union half_bits {
+    _Float16 value;
+    uint16_t bits;
+} half_bits;
+
+typedef union float_bits {
+    float value;
+    uint32_t bits;
+} float_bits;
+
+float __extendhfsf2(_Float16 half) {
+    half_bits from = {.value = half};
+    uint32_t size = from.bits & 0x7fffu;
+    float_bits to = {.bits = size << 13};
+    to.value *= 0x1p112f; /* the exponent's other bias; exact, for subnormal halves too */
+    if (size >= 0x7c00) to.bits = 0x7f800000 | size << 13;
+    to.bits |= (uint32_t)(from.bits & 0x8000) << 16;
+    return to.value;
+}
+
+_Float16 __truncsfhf2(float number) {
+    float_bits from = {.value = number}, size = {.bits = from.bits & 0x7fffffff};
+    half_bits to;
+    if (size.bits > 0x7f800000) {
+        to.bits = 0x7e00; /* not a number */
+    } else if (size.bits >= 0x477ff000) {
+        to.bits = 0x7c00; /* infinity, from 65520 on */
+    } else if (size.bits >= 0x38800000) {
+        to.bits = (uint16_t)((size.bits - 0x38000000 + 0xfff + (size.bits >> 13 & 1)) >> 13);
+    } else { /* subnormal: the last bit of numbers like 0.5 is that of halves */
+        size.value += 0.5f;
+        to.bits = (uint16_t)(size.bits - 0x3f000000);
+    }
+    to.bits |= (uint16_t)(from.bits >> 16 & 0x8000);
+    return to.value;
+}
+
+#endif

@@ -1,4 +1,4 @@
-/* linux_raw.h: system calls and thread creation without a libc, for x86-64 and AArch64. */
+/* linux_raw.h: system calls and thread creation without a libc, for x86-64, AArch64 and RISC-V. */
 #ifndef EDGE_LINUX_RAW_H
 #define EDGE_LINUX_RAW_H
 
@@ -25,7 +25,7 @@ enum {
     SYS_OPENAT = 257,
     SYS_MKDIRAT = 258
 };
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__riscv)
 enum {
     SYS_MKDIRAT = 34,
     SYS_OPENAT = 56,
@@ -47,7 +47,7 @@ enum {
     SYS_MPROTECT = 226
 };
 #else
-#error "linux_raw.h knows x86-64 and AArch64"
+#error "linux_raw.h knows x86-64, AArch64 and RISC-V"
 #endif
 
 /* Returns the kernel's answer: -errno on failure. */
@@ -62,6 +62,16 @@ static inline long linux_call(long number, long a, long b, long c, long d, long 
                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return result;
+#elif defined(__riscv)
+    register long a7 __asm__("a7") = number;
+    register long a0 __asm__("a0") = a;
+    register long a1 __asm__("a1") = b;
+    register long a2 __asm__("a2") = c;
+    register long a3 __asm__("a3") = d;
+    register long a4 __asm__("a4") = e;
+    register long a5 __asm__("a5") = f;
+    __asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5) : "memory");
+    return a0;
 #else
     register long x8 __asm__("x8") = number;
     register long x0 __asm__("x0") = a;
@@ -106,6 +116,28 @@ static inline long linux_clone(void *stack, void *tid) {
                        [exit] "i"(SYS_EXIT)
                      : "rcx", "r11", "memory");
     return result;
+#elif defined(__riscv)
+    register long a7 __asm__("a7") = SYS_CLONE;
+    register long a0 __asm__("a0") = LINUX_THREAD_FLAGS;
+    register void *a1 __asm__("a1") = stack;
+    register void *a2 __asm__("a2") = tid;
+    register long a3 __asm__("a3") = 0;
+    register void *a4 __asm__("a4") = tid;
+    __asm__ volatile("ecall\n\t"
+                     "bnez a0, 1f\n\t"
+                     "li s0, 0\n\t"
+                     "ld a1, 0(sp)\n\t"
+                     "ld a0, 8(sp)\n\t"
+                     "addi sp, sp, 16\n\t"
+                     "jalr a1\n\t"
+                     "li a7, %[exit]\n\t"
+                     "li a0, 0\n\t"
+                     "ecall\n"
+                     "1:"
+                     : "+r"(a0)
+                     : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), [exit] "i"(SYS_EXIT)
+                     : "memory");
+    return a0;
 #else
     register long x8 __asm__("x8") = SYS_CLONE;
     register long x0 __asm__("x0") = LINUX_THREAD_FLAGS;

@@ -47,6 +47,8 @@ static void relax(void) {
     __asm__ volatile("pause");
 #elif defined(__aarch64__)
     __asm__ volatile("isb" ::: "memory"); /* `yield` does nothing on most cores */
+#elif defined(__riscv)
+    __asm__ volatile(".insn i 0x0f, 0, x0, x0, 16"); /* pause */
 #endif
 }
 

@@ -42,6 +42,7 @@ enum {
     EDGE_CPU_BF16 = 1 << 3,
     EDGE_CPU_SVE = 1 << 4,
     EDGE_CPU_INORDER = 1 << 5, /* not what it can do but how: see cpu.c */
+    EDGE_CPU_RVV = 1 << 8,
     EDGE_CPU_AVX2 = 1 << 16,
     EDGE_CPU_FMA = 1 << 17,
     EDGE_CPU_F16C = 1 << 18,

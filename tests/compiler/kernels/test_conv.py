@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgec.compiler.ir.graph import Attr
 from edgec.tests.compiler.kernels.contractions import Case, graph_of
-from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, IN_ORDER, MATRIX, check
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, IN_ORDER, MATRIX, RISCV, check
 
 examples = settings(
     max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -114,7 +114,7 @@ def test_host(op: str, int8: bool, data: st.DataObject, tmp_path_factory: pytest
 @on_ops
 @few
 @given(data=st.data())
-def test_arm64(op: str, int8: bool, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_emulated(op: str, int8: bool, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     cases = data.draw(st.lists(STRATEGIES[op], min_size=6, max_size=6))
-    devices = ((BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER), (MATRIX, None))
+    devices = ((BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER), (MATRIX, None), (RISCV, None))
     check_cases(cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=devices, threads=2)

@@ -1,4 +1,4 @@
-"""Graphs as programs: what lowering made of a graph, run on this machine or as arm64 code under qemu."""
+"""Graphs as programs: what lowering made of a graph, run on this machine or as arm64 or riscv64 code under qemu."""
 
 import tempfile
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
+from edgec.benchmarks.options import target_of
 from edgec.compiler.bundle.assemble import assemble
 from edgec.compiler.bundle.toolchain import cache_dir
 from edgec.compiler.bundle.writer import write_bundle
@@ -19,10 +20,11 @@ from edgec.compiler.ir.types import TensorType
 from edgec.compiler.lower.lower import lower
 from edgec.compiler.ops.reference import run_graph
 from edgec.errors import EdgeError
-from edgec.runtimes.devices import RunOptions, open_device
+from edgec.runtimes.devices import EMULATED_CPUS, RunOptions, open_device
 from edgec.targets.registry import find
 
 HOST, BASE, DOTPROD, MATRIX = "local", "qemu:cortex-a53", "qemu:cortex-a76", "qemu:max"
+RISCV = f"qemu:{EMULATED_CPUS['riscv64']}"
 
 IN_ORDER = "dotprod_inorder"
 """The variant for a core that the emulator does not have."""
@@ -47,9 +49,10 @@ def run(
 ) -> dict[str, Array]:  # fmt: skip
     """The outputs of `graph` (after all passes). The runner finds every access outside of operands and arena. The
     bundle in `folder` is made once and used again."""
-    path = folder / f"{'host' if device == HOST else 'arm64'}.edge"
+    name = target_of(device)
+    path = folder / f"{name}.edge"
     if not path.exists():
-        target = find("host" if device == HOST else "arm64-neon")
+        target = find(name)
         graph.name = "graph"
         lowered = lower(graph, target)
         objects = compile_kernels(lowered.kernels.values(), target, cache_dir())

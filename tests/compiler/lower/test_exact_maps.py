@@ -8,7 +8,7 @@ import pytest
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec.compiler.ir.text import parse_graph
 from edgec.compiler.ops.reference import run_graph
-from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, run
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, RISCV, run
 
 GATES = """
 graph @g(%x: int8[2000] q(0.031, 5), %y: int8[2000] q(0.017, -9), %f: float32[2000]) -> (%a, %b, %c, %d) {
@@ -36,7 +36,7 @@ graph @g(%x: float32[2000], %y: float32[2000]) -> (%a, %b, %c) {
 """Without quantized operands."""
 
 
-@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD, RISCV])
 @pytest.mark.parametrize("text", [GATES, MANY, REAL], ids=["gates", "many", "real"])
 def test_bytes(text: str, device: str, tmp_path: Path) -> None:
     rng, graph = np.random.default_rng(0), parse_graph(text)

@@ -11,7 +11,7 @@ from edgec.compiler.ir.registry import lookup
 from edgec.compiler.ir.text import parse_graph
 from edgec.compiler.ir.types import TensorType
 from edgec.compiler.ops.reference import run_graph
-from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, run
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, RISCV, run
 
 PRODUCTS = [
     ((1, 50), (50, 40)),
@@ -26,7 +26,7 @@ PRODUCTS = [
 """A row, rows, and batches of both: of one matrix for all, or of several."""
 
 
-@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD, RISCV])
 def test_bytes(device: str, tmp_path: Path) -> None:
     inputs: list[Value] = []
     nodes: list[Node] = []
@@ -39,7 +39,7 @@ def test_bytes(device: str, tmp_path: Path) -> None:
     check(Graph("g", inputs, [n.output for n in nodes], nodes), device, tmp_path)
 
 
-@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD, RISCV])
 def test_bytes_of_an_epilogue(device: str, tmp_path: Path) -> None:
     text = """
 graph @g(%x: float32[9, 33], %w: float32[33, 20], %r: float32[9, 20]) -> (%y) {

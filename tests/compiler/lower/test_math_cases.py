@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, run
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, RISCV, run
 from edgec.tests.compiler.lower.test_index_cases import merged
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,8 @@ and three cases that state opset 1."""
 
 
 @pytest.mark.parametrize(
-    ("family", "device"), [*((f, HOST) for f in FAMILIES), ("arithmetic", BASE), ("quantization", DOTPROD)]
+    ("family", "device"),
+    [*((f, HOST) for f in FAMILIES), ("arithmetic", BASE), ("quantization", DOTPROD), ("quantization", RISCV)],
 )
 def test_the_standards_cases(family: str, device: str, tmp_path: Path) -> None:
     cases, refused = merged(FAMILIES[family].split())
