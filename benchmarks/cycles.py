@@ -1,6 +1,7 @@
 """What one inference costs on Arm's cores: instructions counted under emulation, cycles modelled from them.
 
-float32: the model as it is. int8: edgec's own quantization. One thread. `edgec bench` says how the figures are made.
+float32: the model as it is. float16: `--fp16`. int8: edgec's own quantization. One thread.
+`edgec bench` says how the figures are made.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from .peers.cases import CASES, compiled
 _TILE = re.compile(r"(.*?)(_(?:m\d+|small|[0-9a-f]{8})(?:_.*)?)?$")
 MOST_EXPENSIVE = 8
 """Steps that a page shows by themselves."""
-PRECISIONS = ("float32", "int8")
+PRECISIONS = ("float32", "float16", "int8")
 DENSE = re.compile(r"_(conv|gemm)_")
 """Kernels of convolutions that are not depthwise, and of products of matrices."""
 
@@ -36,7 +37,7 @@ def reports(
     for name in models:
         for precision in precisions:
             with tempfile.TemporaryDirectory() as folder:
-                bundle = open_bundle(compiled(CASES[name], "arm64-neon", precision == "int8", Path(folder)))
+                bundle = open_bundle(compiled(CASES[name], "arm64-neon", precision, Path(folder)))
                 yield name, [report(bundle, CORES[core]) for core in cores]
 
 

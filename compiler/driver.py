@@ -19,8 +19,9 @@ from .importer.model import Model
 from .ir.graph import Graph
 from .ir.probe import is_ranged, probing, require_same
 from .ir.specialize import Specialization, now, revalued
+from .ir.verify import verify as check
 from .lower.lower import Lowered, lower
-from .quantize import Method, RowProducts, open_samples, post_training_quantization
+from .quantize import Method, RowProducts, open_samples, post_training_quantization, use_halves
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and of how much."""
@@ -35,6 +36,7 @@ def compile_model(
     *,
     target: str = "arm64-neon",
     int8: bool = False,
+    fp16: bool = False,
     calibrate: str | Path | None = None,
     calibration: Method = "percentile",
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -49,18 +51,19 @@ def compile_model(
     """Compile the ONNX file `model` for `target` into the bundle `output` (default: <model>.edge in this folder).
 
     `int8` quantizes a float model with the samples in `calibrate` (.npy, .npz or images); `calibration` says whether
-    int8 spans all values seen but 0.01 % at either end ("percentile") or all of them ("minmax"). `shapes` binds
+    int8 spans all values seen but 0.01 % at either end ("percentile") or all of them ("minmax"). `fp16` computes and
+    stores in float16 instead of float32, where the device does, else it stores only. `shapes` binds
     symbolic input shapes, `constants` makes constants of inputs (arrays, or numbers that take the input's dtype and
     shape). `states` names inputs that live in the session, as zeros at first, and the outputs that they become after a
     run; the user binds neither. `verify` checks the graph after every pass, `dump_ir` writes it to that folder.
     Returns the bundle's manifest. EdgeError says in a sentence what is wrong with the model, the samples or the
     machine.
     """
-    device = find(target)
+    device = find(target).for_halves() if fp16 else find(target)
     path = Path(output) if output is not None else Path(Path(model).with_suffix(".edge").name)
     dump = dump_to(Path(dump_ir)) if dump_ir is not None else None
     graph = build_graph(
-        model, int8=int8, calibrate=calibrate, calibration=calibration, shapes=shapes, constants=constants,
+        model, int8=int8, fp16=fp16, calibrate=calibrate, calibration=calibration, shapes=shapes, constants=constants,
         verify=verify, dump=dump, progress=progress, chosen=chosen,
     )  # fmt: skip
     graph.name = assemble.bundle_name(path)
@@ -77,6 +80,7 @@ def build_graph(
     model: str | Path,
     *,
     int8: bool = False,
+    fp16: bool = False,
     calibrate: str | Path | None = None,
     calibration: Method = "percentile",
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -89,6 +93,8 @@ def build_graph(
     """The graph that gets compiled: imported, quantized if asked for, after all passes. Its numpy reference
     (`ops.reference.run_graph`) is what every target computes. Arguments as in `compile_model`."""
     progress("import", 0, 1)
+    if int8 and fp16:
+        raise EdgeError("--int8 and --fp16 exclude each other: pass the one that the model is to be computed in")
     source = bind_constants(load_model(Path(model)), constants or {})
     graph = _imported(source, shapes, verify, dump)
     if int8 and not is_quantized(graph):
@@ -106,6 +112,15 @@ def build_graph(
         with probing():
             run_pipeline(probe, LATE)
             require_same(graph, probe)
+    if not fp16:
+        return graph
+    if is_quantized(graph):
+        raise EdgeError(f"{model} is quantized already, so it cannot be computed in float16: leave out --fp16")
+    use_halves(graph)
+    if verify:
+        check(graph)
+    if dump is not None:
+        dump("halves", graph)
     return graph
 
 

@@ -37,13 +37,13 @@ class Core:
 CORES = {
     core.name: core
     for core in (
-        Core(  # int8: smlal, 8 products, one a cycle
+        Core(  # int8: smlal, 8 products, one a cycle; float16 is computed in float32
             name="cortex-a53",
             emulated="cortex-a53",
             model=InOrder(inorder.A53),
             l1=Cache(32, 4, 2.5),
             l2=Cache(512, 8, 32),
-            peak={"int8": 8, "float32": 4},
+            peak={"int8": 8, "float32": 4, "float16": 4},
         ),
         Core(  # sdot, 16 products, one a cycle
             name="cortex-a55",
@@ -51,7 +51,7 @@ CORES = {
             model=InOrder(inorder.A55),
             l1=Cache(32, 4, 0),
             l2=Cache(128, 8, 26),
-            peak={"int8": 16, "float32": 4},
+            peak={"int8": 16, "float32": 4, "float16": 8},
             variant="dotprod_inorder",
         ),
         Core(  # two sdot a cycle; LLVM has a model of Neoverse N1, the same core for servers
@@ -60,7 +60,7 @@ CORES = {
             model=OutOfOrder("neoverse-n1", dispatch=4, vectors=2, ports=2),
             l1=Cache(64, 4, 1),
             l2=Cache(512, 8, 3),
-            peak={"int8": 32, "float32": 8},
+            peak={"int8": 32, "float32": 8, "float16": 16},
         ),
         Core(  # two smmla of 32 products a cycle
             name="cortex-a710",
@@ -68,7 +68,7 @@ CORES = {
             model=OutOfOrder("cortex-a710", dispatch=5, vectors=2, ports=3),
             l1=Cache(64, 4, 1),
             l2=Cache(512, 8, 3),
-            peak={"int8": 64, "float32": 8},
+            peak={"int8": 64, "float32": 8, "float16": 16},
         ),
     )
 }

@@ -14,6 +14,7 @@ def _llvm(triple: str, *features: str) -> dict[str, object]:
 
 def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) -> Target:
     """An arm64 target; `triple` is LLVM's."""
+    base = Variant("base", frozenset(), _llvm(triple), lambda: Neon(in_order=True))
     return Target(
         name=name,
         description=description,
@@ -44,13 +45,22 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"conv", "depthwise", "table"}),
                 least=0.001,
             ),
-            Variant("base", frozenset(), _llvm(triple), lambda: Neon(dotprod=False, in_order=True)),
+            base,
+        ),
+        halves=(
+            Variant(
+                "fullfp16",
+                frozenset({"fullfp16"}),
+                _llvm(triple, "+fullfp16"),
+                lambda: Neon(half=True),
+                frozenset({"conv", "depthwise"}),
+            ),
+            base,
         ),
         columns=8,
         cache=128 << 10,
-        int8_rows=40,
-        float_rows=40,
-        tiles=(8, 5),
+        rows={"int8": 40, "float32": 40, "float16": 56},
+        tiles={"int8": (8, 5), "float32": (8, 5), "float16": (7, 7)},
         offset_sums=True,
         slow_division=True,
     )

@@ -6,7 +6,8 @@ so nothing saturates while weights lie in [-127, 127].
 
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
+from ..compiler.kernels.builder import BITS, Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
+from ..compiler.kernels.halves import load
 from ..compiler.kernels.isa import Isa, Tile, added
 
 _X86 = "llvm.x86.avx2."
@@ -81,14 +82,16 @@ class _WideTile(Tile):
 
 
 class _FloatTile(Tile):
-    """vbroadcastss and two vfmadd231ps an element. The bias is added last: a large one would cost the sums low bits.
+    """vbroadcastss and two vfmadd231ps an element; float16 is converted as it is loaded. The bias is added last: a
+    large one would cost the sums low bits.
 
     A single row has a chain of sums for each element of a step: one would wait for every multiplication.
     """
 
-    dtype, columns, group = "float32", 16, 1
+    columns, group = 16, 1
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, dtype: str = "float32") -> None:
+        self.dtype, self._size = dtype, BITS[dtype] // 8
         self.rows, self._chains = rows, self.groups_per_step if rows == 1 else 1
 
     def start(self, bias: Sequence[Value]) -> None:
@@ -104,9 +107,10 @@ class _FloatTile(Tile):
         (w_offset,) = w_offsets
         used = self._chains if groups == self.groups_per_step else 1  # what is left joins the first chain
         for g in range(groups):
-            weights = [Register("float32", 8, w.load(w_offset + (g * 2 + j) * 32, "float32", 8)) for j in range(2)]
+            places = [w_offset + (g * 2 + j) * 8 * self._size for j in range(2)]
+            weights = [Register("float32", 8, load(w, place, self.dtype, 8)) for place in places]
             for offset, sums in zip(row_offsets, (chains[g % used] for chains in self._sums), strict=True):
-                element = Register("float32", 8, splat(x.load(offset + g * 4, "float32"), 8))
+                element = Register("float32", 8, splat(load(x, offset + g * self._size, self.dtype), 8))
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic("llvm.fma.v8f32", "float32", 8, weight.get(), element.get(), acc.get()))
 
@@ -135,6 +139,10 @@ class Avx2(Isa):
     def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """vfmadd231ps of broadcast elements."""
         return _FloatTile(min(rows, 4))
+
+    def half_tile(self, rows: int, *, paired: bool) -> Tile:
+        """Likewise, by vcvtph2ps."""
+        return _FloatTile(rows, "float16")
 
     def round_to_int(self, value: Value) -> Value:
         """vcvtps2dq, which gives INT_MIN above 2^31: hence vminps."""

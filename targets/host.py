@@ -8,6 +8,13 @@ from .avx2 import Avx2
 from .avx512 import Avx512
 from .target import Target, Variant
 
+_AVX2 = Variant(
+    "avx2",
+    frozenset({"avx2", "fma"}),
+    {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "haswell"},
+    Avx2,
+)
+
 _X86_64 = Target(
     name="host",
     description="this machine: x86-64 with AVX2 and FMA",
@@ -22,18 +29,13 @@ _X86_64 = Target(
             frozenset({"conv"}),
             least=0.02,
         ),
-        Variant(
-            "avx2",
-            frozenset({"avx2", "fma"}),
-            {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "haswell"},
-            Avx2,
-        ),
+        _AVX2,
     ),
+    halves=(_AVX2,),
     columns=16,
     cache=512 << 10,
-    int8_rows=8,
-    float_rows=8,
-    tiles=(8, 8),
+    rows={"int8": 8, "float32": 8, "float16": 4},
+    tiles={"int8": (8, 8), "float32": (8, 8), "float16": (4, 4)},
     second_bias=True,
 )
 

@@ -1,4 +1,5 @@
-"""NEON: Armv8.0 and, with `dotprod` and `i8mm`, sdot and smmla. One weight packing serves all."""
+"""NEON: Armv8.0 and, with `dotprod` and `i8mm`, sdot and smmla; with `half`, arithmetic in float16. One weight packing
+serves all."""
 
 from collections.abc import Sequence
 
@@ -6,7 +7,7 @@ from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, 
 from ..compiler.kernels.isa import Isa, Tile
 from .neon_inorder import InOrderDotTile, InOrderFloatTile, InOrderWideningTile
 from .neon_matrix import MatrixTile
-from .neon_tiles import ARM, DotTile, FloatTile, WideningTile
+from .neon_tiles import ARM, DotTile, FloatTile, HalfTile, WideningTile
 
 
 def _zip_low(a: Value, b: Value) -> Value:
@@ -20,11 +21,13 @@ class Neon(Isa):
     lanes = 4
     registers = 32
 
-    def __init__(self, *, dotprod: bool, in_order: bool, i8mm: bool = False) -> None:
-        self.has_dot = dotprod
+    def __init__(
+        self, *, dotprod: bool = False, i8mm: bool = False, half: bool = False, in_order: bool = False
+    ) -> None:
+        self.has_dot, self.computes_halves = dotprod, half
         self._in_order = in_order
         self._has_matrix = i8mm
-        self.name = "neonmatrix" if i8mm else "neondot" if dotprod else "neon"
+        self.name = "neonmatrix" if i8mm else "neondot" if dotprod else "neonhalf" if half else "neon"
 
     def load_half(self, p: Pointer, offset: Value) -> Value:
         """ldr of a d register, which clears the upper half of the whole one."""
@@ -57,6 +60,12 @@ class Neon(Isa):
         if not paired:
             return FloatTile(min(rows, 8), 1)
         return InOrderFloatTile(5) if self._in_order else FloatTile(5, 2)
+
+    def half_tile(self, rows: int, *, paired: bool) -> Tile:
+        """fmla by lane of float16, or of float32 after fcvtl."""
+        if not self.computes_halves:
+            return FloatTile(min(rows, 7), 1, "float16")
+        return HalfTile(min(rows, 7), 2 if paired else 1)
 
     def round_to_int(self, value: Value) -> Value:
         """fcvtns, which saturates by itself."""

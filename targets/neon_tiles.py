@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, const, intrinsic, shuffle, splat
+from ..compiler.kernels.builder import BITS, Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
+from ..compiler.kernels.floating import fma
+from ..compiler.kernels.halves import load
 from ..compiler.kernels.isa import Tile, added
 
 ARM = "llvm.aarch64.neon."
@@ -44,7 +46,7 @@ class DotTile(Tile):
                     acc.set(intrinsic(ARM + "sdot.v4i32.v16i8", "int32", 4, acc.get(), weight.get(), elements))
 
     def row(self, r: int) -> Sequence[Value]:
-        """Row r\'s sums."""
+        """Row r's sums."""
         return [acc.get() for acc in self._sums[r]]
 
 
@@ -89,20 +91,22 @@ class WideningTile(Tile):
                     sums[j].set(sums[j].get() + widened)
 
     def row(self, r: int) -> tuple[Value, Value]:
-        """Row r\'s sums."""
+        """Row r's sums."""
         a, b, c, d = (s.get() for s in self._sums[r])
         return intrinsic(ARM + "addp.v4i32", "int32", 4, a, b), intrinsic(ARM + "addp.v4i32", "int32", 4, c, d)
 
 
 class FloatTile(Tile):
-    """fmla by lane; four elements of a row a step. The bias is added last: a large one would cost the sums low bits.
+    """fmla by lane; four elements of a row a step, float16 converted as it is loaded. The bias is added last: a large
+    one would cost the sums low bits.
 
     A single row has a chain of sums for each element of a step: one would wait for every multiplication.
     """
 
-    dtype, columns, group = "float32", 8, 1
+    columns, group = 8, 1
 
-    def __init__(self, rows: int, blocks: int) -> None:
+    def __init__(self, rows: int, blocks: int, dtype: str = "float32") -> None:
+        self.dtype, self._size = dtype, BITS[dtype] // 8
         self.rows, self.blocks, self._chains = rows, blocks, self.groups_per_step if rows == 1 else 1
 
     def start(self, bias: Sequence[Value]) -> None:
@@ -118,18 +122,55 @@ class FloatTile(Tile):
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
     ) -> None:
         """Accumulate some groups."""
-        quads = _words(x, row_offsets, "float32", groups)
+        quads = [Register("float32", groups, load(x, o, self.dtype, groups)) for o in row_offsets]
         used = self._chains if groups == self.groups_per_step else 1  # what is left joins the first chain
         for g in range(groups):
-            weights = [
-                Register("float32", 4, w.load(o + (g * 2 + j) * 16, "float32", 4)) for o in w_offsets for j in range(2)
-            ]
+            places = [o + (g * 2 + j) * 4 * self._size for o in w_offsets for j in range(2)]
+            weights = [Register("float32", 4, load(w, place, self.dtype, 4)) for place in places]
             for quad, sums in zip(quads, (chains[g % used] for chains in self._sums), strict=True):
                 element = splat(_word(quad, g), 4)
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic("llvm.fma.v4f32", "float32", 4, weight.get(), element, acc.get()))
 
     def row(self, r: int) -> Sequence[Value]:
-        """Row r\'s sums."""
+        """Row r's sums."""
         sums = (added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True))
         return [total + bias for total, bias in zip(sums, self._bias, strict=True)]
+
+
+class HalfTile(Tile):
+    """fmla of float16 by lane, eight sums an instruction; eight elements of a row a step. A single row has several
+    chains of sums, as in `FloatTile`."""
+
+    dtype, columns, group = "float16", 8, 1
+    groups_per_step = 8
+
+    def __init__(self, rows: int, blocks: int) -> None:
+        self.rows, self.blocks, self._chains = rows, blocks, 4 if rows == 1 else 1
+
+    def start(self, bias: Sequence[Value]) -> None:
+        """Sums := bias, which is added last."""
+        pairs = [shuffle(bias[i : i + 2], range(8)) for i in range(0, len(bias), 2)]
+        self._bias = [Register("float16", 8, cast(pair, "float16", 8)) for pair in pairs]
+
+        def zeros() -> list[Register]:
+            return [Register("float16", 8, const(0.0, "float16", 8)) for _ in pairs]
+
+        self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
+
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        """Accumulate some groups."""
+        octets = _words(x, row_offsets, "float16", groups)
+        for g in range(groups):
+            weights = [Register("float16", 8, w.load(o + g * 16, "float16", 8)) for o in w_offsets]
+            for octet, chains in zip(octets, self._sums, strict=True):
+                element = splat(_word(octet, g), 8)
+                for acc, weight in zip(chains[g % self._chains], weights, strict=True):
+                    acc.set(fma(8, weight.get(), element, acc.get()))
+
+    def row(self, r: int) -> Sequence[Value]:
+        """Row r's sums."""
+        sums = (added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True))
+        return [total + bias.get() for total, bias in zip(sums, self._bias, strict=True)]

@@ -185,7 +185,6 @@ RISCV64_RVV = Target(
         ),
     ),
     columns=8,
-    int8_rows=8,
-    float_rows=8,
+    rows={"int8": 8, "float32": 8},
     cache=128 << 10,
 )

@@ -1,10 +1,11 @@
 """What a device is: the code variants a bundle for it carries, and the tile sizes that all of them share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..compiler.kernels.isa import Isa
+from ..errors import EdgeError
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class Target:
     has a library for, "linux" always among them.
 
     `cache`: bytes of the smallest cache beside the first one that a core of it has to itself.
-    `columns`: output channels of a packed weight block (of every variant's ISA). `int8_rows`,
-    `float_rows`: output pixels of a scheduling tile. `tiles`: those of the largest register tile of one block and of
-    two, where a variant takes two at once. `offset_sums`: conversions between integers and floats are slow,
-    so small sums are kept as `kernels.quantization.OFFSET` says. `slow_division`: of floats, next to multiplication.
-    `second_bias`: of every variant's ISA.
+    `columns`: output channels of a packed weight block (of every variant's ISA).
+    `rows`: output pixels of a scheduling tile, by dtype. `tiles`: those of the largest register tile of one block and
+    of two, where a variant takes two at once. `offset_sums`: conversions between integers and floats are slow, so small
+    sums are kept as `kernels.quantization.OFFSET` says. `slow_division`: of floats, next to multiplication.
+    `second_bias`: of every variant's ISA. `halves`: the variants of bundles that compute in float16.
     """
 
     name: str
@@ -42,12 +43,18 @@ class Target:
     variants: tuple[Variant, ...]
     columns: int
     cache: int
-    int8_rows: int
-    float_rows: int
-    tiles: tuple[int, int] | None = None
+    rows: Mapping[str, int]
+    tiles: Mapping[str, tuple[int, int]] | None = None
     offset_sums: bool = False
     slow_division: bool = False
     second_bias: bool = False
+    halves: tuple[Variant, ...] = ()
+
+    def for_halves(self) -> "Target":
+        """The same device, for a bundle that computes in float16; EdgeError where it has no code for that."""
+        if not self.halves:
+            raise EdgeError(f"--target {self.name} has no code for float16: leave out --fp16")
+        return replace(self, variants=self.halves)
 
     def coder(self, variant: Variant, family: str, share: float = 1.0) -> Variant:
         """The variant whose code `variant` runs for a kernel of `family` that does `share` of all

@@ -89,12 +89,13 @@ CASES: Mapping[str, Case] = {
 """Every case, by name."""
 
 
-def compiled(case: Case, target: str, int8: bool, folder: Path) -> Path:
+def compiled(case: Case, target: str, precision: str, folder: Path) -> Path:
     """edgec's bundle of the model for `target`, in `folder`."""
+    int8, fp16 = precision == "int8", precision == "float16"
     samples = zoo.write_samples(case.calibration(), folder / "samples") if int8 else None
     shapes = {name: array.shape for name, array in case.feeds(0).items()}
     path = folder / "model.edge"
-    compile_model(case.load(), target=target, int8=int8, calibrate=samples, shapes=shapes, output=path)
+    compile_model(case.load(), target=target, int8=int8, fp16=fp16, calibrate=samples, shapes=shapes, output=path)
     return path
 
 

@@ -52,7 +52,7 @@ class Forms:
         """Those that are compared. An engine may have several of a precision: the best of them counts."""
         if precision == "float32":
             return (
-                Form("edgec", "float", "model.edge", partial(self._edgec, False)),
+                Form("edgec", "float", "model.edge", partial(self._edgec, "float32")),
                 Form("onnxruntime", "float", "model.onnx", _onnx),
                 Form("openvino", "float", "model.onnx", _onnx),
                 Form("litert", "float", "model.tflite", self._tflite),
@@ -60,7 +60,7 @@ class Forms:
                 Form("mnn", "float", "model.mnn", self._mnn),
             )
         return (
-            Form("edgec", "int8", "model.edge", partial(self._edgec, True)),
+            Form("edgec", "int8", "model.edge", partial(self._edgec, "int8")),
             Form("onnxruntime", "s8s8", "model.onnx", partial(_qdq, "int8")),
             Form("onnxruntime", "u8s8", "model.onnx", partial(_qdq, "uint8")),
             Form("openvino", "s8s8", "model.onnx", partial(_qdq, "int8")),
@@ -88,8 +88,8 @@ class Forms:
             self._compiled.add(final)
         return final / form.file
 
-    def _edgec(self, int8: bool, folder: Path, case: Case) -> None:
-        compiled(case, self.target, int8, folder)
+    def _edgec(self, precision: Precision, folder: Path, case: Case) -> None:
+        compiled(case, self.target, precision, folder)
 
     def _tflite(self, folder: Path, case: Case) -> None:
         plain = folder / "plain.onnx"

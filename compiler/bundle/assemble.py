@@ -69,7 +69,7 @@ def assemble(
             tuple(m.Variant(v.name, tuple(sorted(v.features))) for v in target.variants),
             target.systems,
         ),
-        precision="int8" if any(s.kernel.startswith("qs8_") for s in plan.steps) else "float32",
+        precision=_precision(plan),
         inputs=_tensors(plan.inputs, extents.inputs),
         outputs=_tensors(plan.outputs, extents.outputs),
         states=tuple(m.State(_tensor(Port(s.input, s.type)), s.output) for s in plan.states),
@@ -79,6 +79,14 @@ def assemble(
         steps=tuple(m.StepInfo(s.name, s.action, int(s.macs)) for s in plan.steps),
     )  # fmt: skip
     return files, manifest
+
+
+def _precision(plan: Plan) -> str:
+    """What the model is computed in, by the names of its kernels."""
+    for prefix, precision in (("qs8_", "int8"), ("f16_", "float16")):
+        if any(step.kernel.startswith(prefix) for step in plan.steps):
+            return precision
+    return "float32"
 
 
 def _libraries(code: Code, plan: Plan, target: Target) -> dict[str, bytes]:

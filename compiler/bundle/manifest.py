@@ -24,7 +24,7 @@ ITEM_BYTES = {
     **dict.fromkeys(("int32", "uint32", "float32"), 4),
     **dict.fromkeys(("int64", "uint64", "float64"), 8),
 }
-PRECISIONS = ("float32", "int8")
+PRECISIONS = ("float32", "float16", "int8")
 SYSTEMS = ("linux", "android")
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")

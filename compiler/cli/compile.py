@@ -21,6 +21,9 @@ def compile_command(
         "arm64-neon"
     ),
     int8: Annotated[bool, typer.Option("--int8", help="Quantize a float model to 8 bits; needs --calibrate.")] = False,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Compute a float model in 16 bits: half the weights and activations.")
+    ] = False,
     calibrate: Annotated[
         Path | None,
         typer.Option(help="Folder of typical inputs: .npy, .npz or images. Used with --int8.", show_default=False),
@@ -63,6 +66,8 @@ def compile_command(
 
     edgec compile model.onnx --target arm64-neon --int8 --calibrate samples/ -o model.edge
 
+    edgec compile model.onnx --target arm64-neon --fp16
+
     edgec compile model.qdq.onnx --target host
 
     edgec compile detector.onnx --shape x=1,3,480,640
@@ -82,6 +87,7 @@ def compile_command(
             model,
             target=target,
             int8=int8,
+            fp16=fp16,
             calibrate=calibrate,
             calibration=calibration,
             shapes=shapes,

@@ -15,7 +15,10 @@ DTYPES = (
 """Element types; the order is that of `edge_dtype` in the runtime's interface."""
 
 FLOATS = ("float32", "float64")
-"""The floating point types that are computed in; float16 is for interfaces."""
+"""The floating point types that are computed in; float16 is how real numbers are stored."""
+
+LARGEST_HALF = 65504.0
+"""The largest float16. What is beyond is stored as the largest, not as infinity."""
 
 
 @dataclass(frozen=True)

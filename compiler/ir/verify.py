@@ -133,7 +133,9 @@ def _agrees(op: OpDef, node: Node, found: TensorType, expected: TensorType) -> b
         return found == expected
     quantized_input = node.inputs[0].type.quant is not None
     if found.quant is None:
-        # Only a map leaves the quantized world by itself; other ops give what their inputs are.
-        return found == expected and (node.op == "map" or not quantized_input)
+        # Only a map leaves the quantized world by itself, and stores floats as float16; other ops give what their
+        # inputs are.
+        halves = node.op == "map" and expected.dtype == "float32" and found == TensorType(expected.shape, "float16")
+        return halves or (found == expected and (node.op == "map" or not quantized_input))
     may_quantize = expected.dtype == "float32" and (node.op == "map" or (quantized_input and found.dtype == "int8"))
     return found.shape == expected.shape and may_quantize

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from .builder import BITS, Builder, Pointer, Value, i64
+from .halves import narrowed
 from .tir import tirx
 
 WIDE = 4
@@ -30,7 +31,7 @@ def store_channels(
 ) -> None:
     """Store a vector that begins at channel 0 if there are fewer `channels` than lanes: then only those."""
     size = BITS[dtype] // 8
-    value = b.let(value)
+    value = b.let(narrowed(value, lanes) if dtype == "float16" else value)
     with b.when(channels >= lanes):
         y.store(offset, value, dtype, lanes)
     with b.when(channels < lanes):

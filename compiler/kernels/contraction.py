@@ -6,14 +6,23 @@ from dataclasses import dataclass
 
 from ..ir.expr import Expr, to_text
 from .builder import Builder, Pointer, Value, i64
-from .epilogue import INT8_EPILOGUE, RESIDUAL_EPILOGUE, FloatEpilogue, Int8Epilogue, ScaledEpilogue, Store, SumsEpilogue
+from .epilogue import (
+    INT8_EPILOGUE,
+    RESIDUAL_EPILOGUE,
+    FloatEpilogue,
+    HalfEpilogue,
+    Int8Epilogue,
+    ScaledEpilogue,
+    Store,
+    SumsEpilogue,
+)
 from .isa import Isa
 from .naming import digest
 from .tir import tirx
 
 OPERANDS = ("x", "w", "residual", "y")
 
-DTYPE_LABELS = {"int8": "qs8", "float32": "f32"}
+DTYPE_LABELS = {"int8": "qs8", "float32": "f32", "float16": "f16"}
 """What names of kernels call dtypes."""
 
 
@@ -26,7 +35,7 @@ class ContractionSpec:
     `narrow`: fewer output channels than a block has columns. `parts`: weights come as the sum of so many numbers, two
     or three where 8 bits do not hold them, run after run. `sums`: the result is the int32 sums of int8 as they are.
     `scaled`: int8 codes of float32 rows and columns, each with a scale, give float32. The activations are those of
-    float32."""
+    floats."""
 
     dtype: str
     residual: bool = False
@@ -68,7 +77,12 @@ class ContractionSpec:
         """The result's dtype."""
         return "int32" if self.sums else "float32" if self.scaled else self.dtype
 
-    def epilogue(self, b: Builder, isa: Isa) -> Int8Epilogue | FloatEpilogue | SumsEpilogue:
+    @property
+    def bias_dtype(self) -> str:
+        """The dtype of what sums start from, in packed weights."""
+        return "int32" if self.dtype == "int8" else "float32"
+
+    def epilogue(self, b: Builder, isa: Isa) -> Int8Epilogue | FloatEpilogue | HalfEpilogue | SumsEpilogue:
         """What emits the epilogue's code."""
         if self.sums:
             return SumsEpilogue(isa)
@@ -79,6 +93,8 @@ class ContractionSpec:
                 b, isa, clamped=self.clamped, residual=self.residual, small=self.small, even=self.even,
                 small_add=self.small_add,
             )  # fmt: skip
+        if self.dtype == "float16":
+            return HalfEpilogue(isa, self.activation, self.residual_activation)
         return FloatEpilogue(isa, self.activation, self.residual_activation)
 
 

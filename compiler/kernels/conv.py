@@ -8,7 +8,8 @@ tap. Weights are packed by `lower/pack.py`, block by block of `Tile.columns` out
     bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), second bias[columns] (int32,
     `Isa.second_bias` only: bias - 128 * the sum of the weights), taps x groups x [columns][group]
 
-Where results are `scaled`, the bias is float32 and the multipliers are the scales of the columns.
+Where results are `scaled`, the bias is float32 and the multipliers are the scales of the columns. float16 data and
+weights have a float32 bias.
 
 Computed weights are packed at run time, by `kernels/pack.py`. A last block that is not full starts at
 channels - columns instead and computes some channels twice; only the `narrow` kernels, for possibly fewer channels than
@@ -46,7 +47,7 @@ class ConvSpec(ContractionSpec):
     """Which member of the family. `tile_rows`: output pixels in one scheduling tile, the same for all variants of a
     bundle; an ISA whose register tile is smaller covers it in several passes. `paired`: channels are whole pairs of
     blocks, so the register tile may take two at once. `pointwise`: a single tap, so no loops over taps. `whole`: runs
-    are whole steps of `STEP` groups. `batched`: tiles of several products, of which each has its own data and weights.
+    are whole steps of `STEPS` groups. `batched`: tiles of several products, of which each has its own data and weights.
     `rows`: each pixel has an int32 (operand "rows") that is added to all its sums, or, where they are `scaled`, a
     float32 that multiplies them."""
 
@@ -72,6 +73,8 @@ class ConvSpec(ContractionSpec):
         """The register tile that `isa` uses for this kernel."""
         if self.dtype == "int8":
             return isa.int8_tile(self.tile_rows, paired=self.paired, full_range=self.full_range, whole=self.whole)
+        if self.dtype == "float16":
+            return isa.half_tile(self.tile_rows, paired=self.paired)
         return isa.float_tile(self.tile_rows, paired=self.paired)
 
     def seen_by(self, isa: Isa) -> "ConvSpec":
@@ -93,8 +96,8 @@ class ConvSpec(ContractionSpec):
         return replace(self, whole=False, even=False)
 
 
-STEP = 4
-"""Groups in a `whole` step: a multiple of every register tile's `groups_per_step`."""
+STEPS = {"int8": 4, "float32": 4, "float16": 8}
+"""Groups in a `whole` step of each dtype: a multiple of every register tile's `groups_per_step`."""
 
 
 def build(spec: ConvSpec, isa: Isa) -> object:
@@ -180,10 +183,9 @@ def _bias(spec: ConvSpec, isa: Isa, tile: Tile, w: Pointer, w_blocks: Sequence[V
     """What the sums of neighbouring blocks start from."""
     if spec.scaled and not tile.unsigned:
         return [const(0, "int32", isa.lanes)] * (isa.vectors * len(w_blocks))
-    dtype = "int32" if spec.dtype == "int8" else spec.dtype
     first = header_bytes(spec.dtype, tile.columns) if tile.unsigned else 0
     places = [o + first + v * isa.lanes * 4 for o in w_blocks for v in range(isa.vectors)]
-    return [w.load(place, dtype, isa.lanes) for place in places]
+    return [w.load(place, spec.bias_dtype, isa.lanes) for place in places]
 
 
 def _with_row(spec: ConvSpec, isa: Isa, sums: Sequence[Value], term: Value) -> list[Value]:

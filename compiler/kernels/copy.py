@@ -45,8 +45,8 @@ BLOCK = 8
 
 @dataclass(frozen=True)
 class CopySpec:
-    """Which member of the family. `element`: bytes (1 for `dense`, whose `count` is in bytes; 1 or 4 for `transpose`);
-    `planes`: 2 to 4, for `interleave` and `deinterleave`.
+    """Which member of the family. `element`: bytes (1 for `dense`, whose `count` is in bytes; 1, 2 or 4 for
+    `transpose`); `planes`: 2 to 4, for `interleave` and `deinterleave`.
 
     Stride parameters: `x_0` ... and `y_0` ... of the dimensions that the form does not say to be dense.
     """

@@ -13,10 +13,11 @@ Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .builder import BITS, Builder, Pointer, Value, define, i64
+from .builder import BITS, Builder, Pointer, Value, cast, define, i64, shuffle
 from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
 from .depthwise_stream import DotTaps, LargeDotTaps, StreamedTaps, WideningTaps
 from .depthwise_sums import FloatSums, Int8Sums
+from .halves import load
 from .isa import Isa
 from .tir import tirx
 
@@ -84,6 +85,7 @@ class _Depthwise:
         self.b, self.spec, self.isa = b, spec, isa
         self.columns = isa.columns
         self.element = BITS[spec.dtype] // 8
+        self.in_halves = spec.dtype == "float16" and isa.computes_halves
         self.x, self.w, self.residual, self.y = (b.pointer(name) for name in OPERANDS)
         self.epilogue = spec.epilogue(b, isa)
 
@@ -169,18 +171,21 @@ class _Depthwise:
         """The sums of one pixel, starting from the bias."""
         if self.spec.dtype == "int8":
             return self.int8_sums(w_block)
-        return FloatSums(self.isa, self.bias(w_block, self.spec.dtype))
+        bias, lanes = self.bias(w_block), self.isa.lanes
+        if not self.in_halves:
+            return FloatSums(lanes, bias)
+        return FloatSums(2 * lanes, [cast(shuffle(bias, range(2 * lanes)), "float16", 2 * lanes)])
 
     def int8_sums(self, w_block: Value) -> Int8Sums:
         """`accumulator` of int8."""
-        return Int8Sums(self.isa, self.bias(w_block, "int32"), paired=not self.spec.full_range)
+        return Int8Sums(self.isa, self.bias(w_block), paired=not self.spec.full_range)
 
-    def bias(self, w_block: Value, dtype: str) -> list[Value]:
+    def bias(self, w_block: Value) -> list[Value]:
         """The block's."""
         lanes = self.isa.lanes
-        return [self.w.load(w_block + v * lanes * 4, dtype, lanes) for v in range(self.isa.vectors)]
+        return [self.w.load(w_block + v * lanes * 4, self.spec.bias_dtype, lanes) for v in range(self.isa.vectors)]
 
-    def store(self, results: Sequence[tuple[tuple[Value, Value], Value]], rows: dict[str, Value]) -> None:
+    def store(self, results: Sequence[tuple[Sequence[Value], Value]], rows: dict[str, Value]) -> None:
         """Epilogue and store of (sums, pixel number) of one row."""
         b = self.b
         stores, offsets = [], []
@@ -195,11 +200,11 @@ class _Depthwise:
             store(self.y, offset)
 
     def load(self, p: Pointer, offset: Value) -> list[Value]:
-        """One block of channels: an int8 vector, or two float32 vectors."""
-        if self.spec.dtype == "int8":
-            return [p.load(offset, "int8", self.columns)]
+        """One block of channels: a vector of int8 or of float16 that is computed in, or `vectors` of float32."""
+        if self.spec.dtype == "int8" or self.in_halves:
+            return [p.load(offset, self.spec.dtype, self.columns)]
         lanes = self.isa.lanes
-        return [p.load(offset + v * lanes * 4, "float32", lanes) for v in range(self.isa.vectors)]
+        return [load(p, offset + v * lanes * self.element, self.spec.dtype, lanes) for v in range(self.isa.vectors)]
 
     def looped_taps(self, sums: Int8Sums | FloatSums, origin: Value, filters: Value) -> None:
         b = self.b

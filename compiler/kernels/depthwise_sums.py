@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from .builder import Register, Value, const, intrinsic
+from .builder import Register, Value, const
+from .floating import element_type, fma
 from .isa import Isa
 
 
@@ -27,27 +28,25 @@ class Int8Sums:
         for half, a, f in zip(self._halves, x, w, strict=True):
             half.set(self._isa.dot4(half.get(), a, f))
 
-    def result(self) -> tuple[Value, Value]:
+    def result(self) -> Sequence[Value]:
         """The sums, bias included."""
-        low, high = self._halves
-        return low.get(), high.get()
+        return [half.get() for half in self._halves]
 
 
 class FloatSums:
-    """float32 sums of one pixel; the bias is added last, for a large one would cost the sums their low bits."""
+    """Sums of one pixel in vectors of `lanes` floats of the type of `bias`, which is added last: a large one would cost
+    the sums their low bits."""
 
-    def __init__(self, isa: Isa, bias: Sequence[Value]) -> None:
-        self._name, self._lanes = f"llvm.fma.v{isa.lanes}f32", isa.lanes
-        self._bias = bias
-        self._halves = [Register("float32", isa.lanes, const(0.0, "float32", isa.lanes)) for _ in bias]
+    def __init__(self, lanes: int, bias: Sequence[Value]) -> None:
+        self._lanes, self._bias, dtype = lanes, bias, element_type(bias[0])
+        self._parts = [Register(dtype, lanes, const(0.0, dtype, lanes)) for _ in bias]
 
     def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
         """Add the taps' products."""
         for x, w in taps:
-            for half, a, f in zip(self._halves, x, w, strict=True):
-                half.set(intrinsic(self._name, "float32", self._lanes, a, f, half.get()))
+            for part, a, f in zip(self._parts, x, w, strict=True):
+                part.set(fma(self._lanes, a, f, part.get()))
 
-    def result(self) -> tuple[Value, Value]:
+    def result(self) -> Sequence[Value]:
         """The sums, bias included."""
-        low, high = (half.get() + bias for half, bias in zip(self._halves, self._bias, strict=True))
-        return low, high
+        return [part.get() + bias for part, bias in zip(self._parts, self._bias, strict=True)]

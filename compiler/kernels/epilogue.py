@@ -1,10 +1,13 @@
 """What happens to a row of sums before it is stored: the arithmetic contract's requantization and residual add."""
 
+import math
 from collections.abc import Callable, Sequence
 
-from ..ir.expr import Expr
-from .builder import Builder, Pointer, Register, Value, cast, shuffle, splat
-from .floating import fenced
+from ..ir.expr import Expr, clamp_bounds
+from ..ir.types import LARGEST_HALF
+from . import halves
+from .builder import Builder, Pointer, Register, Value, cast, const, shuffle, splat
+from .floating import element_type, fenced, llvm_float
 from .isa import Isa
 from .quantization import (
     even_offset,
@@ -134,6 +137,70 @@ class ScaledEpilogue(FloatEpilogue):
         products = [fenced(self._isa.lanes, v * scale) for v, scale in zip(sums, self._scales, strict=True)]
         biased = [self._b.let(v + bias) for v, bias in zip(products, self._bias, strict=True)]
         return super().finish(biased, residual, r_offset)
+
+
+class HalfEpilogue:
+    """Sums (bias included) -> activation -> residual -> activation -> float16.
+
+    Sums of float32 come in vectors of `lanes`, those of float16 in vectors twice as long; these stay float16 where
+    the activations are clamps.
+    """
+
+    def __init__(self, isa: Isa, activation: Expr | None, residual_activation: Expr | None) -> None:
+        self._isa, self._activations = isa, (activation, residual_activation)
+
+    def prepare(self, w: Pointer, *w_blocks: Value) -> None:
+        """Nothing: the bias is in the sums."""
+
+    def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
+        """The row's float16 channels, ready to be stored."""
+        lanes, in_halves = self._isa.lanes, element_type(sums[0]) == "float16"
+        bounds = [(-math.inf, math.inf) if a is None else clamp_bounds(a) for a in self._activations]
+        if in_halves and None in bounds:
+            parts = [shuffle([total], range(h * lanes, (h + 1) * lanes)) for total in sums for h in range(2)]
+            sums, in_halves = [cast(part, "float32", lanes) for part in parts], False
+        width = 2 * lanes if in_halves else lanes
+        values = []
+        for number, total in enumerate(sums):
+            beside = None if r_offset is None else r_offset + number * width * 2
+            if in_halves:
+                value = self._halves(total, [b for b in bounds if b is not None], residual, beside)
+            else:
+                value = self._floats(total, residual, beside)
+            values.append(Register("float16", width, value))
+
+        def store(p: Pointer, offset: Value) -> None:
+            for number, value in enumerate(values):
+                p.store(offset + number * width * 2, value.get(), "float16", width)
+
+        return store
+
+    def _halves(
+        self, value: Value, bounds: Sequence[tuple[float, float]], residual: Pointer, r_offset: Value | None
+    ) -> Value:
+        width = 2 * self._isa.lanes
+        if r_offset is not None:
+            value = _clamped(value, *bounds[0], width) + residual.load(r_offset, "float16", width)
+        low, high = bounds[0 if r_offset is None else 1]
+        return _clamped(value, max(low, -LARGEST_HALF), min(high, LARGEST_HALF), width)
+
+    def _floats(self, value: Value, residual: Pointer, r_offset: Value | None) -> Value:
+        lanes, (activation, after) = self._isa.lanes, self._activations
+        if activation is not None:
+            value = emit(activation, [value], "float32", lanes)
+        if r_offset is not None:
+            value = value + halves.load(residual, r_offset, "float16", lanes)
+        if after is not None:
+            value = emit(after, [value], "float32", lanes)
+        return halves.narrowed(value, lanes)
+
+
+def _clamped(value: Value, low: float, high: float, lanes: int) -> Value:
+    """float16 within bounds; NaN stays."""
+    for name, bound in (("maximum", low), ("minimum", high)):
+        if math.isfinite(bound):
+            value = llvm_float(name, lanes, value, const(bound, "float16", lanes))
+    return value
 
 
 class SumsEpilogue:

@@ -16,8 +16,8 @@ _VECTOR = 16
 
 @dataclass(frozen=True)
 class FillSpec:
-    """`element`: bytes, 1 or 4. `value` holds the element's bits, a byte four times. `left`, `inner` and `right` are
-    bytes of a row."""
+    """`element`: bytes, 1, 2 or 4. `value` holds the element's bits, as often as 32 bits hold them. `left`, `inner` and
+    `right` are bytes of a row."""
 
     element: int
     params: tuple[str, ...] = (
@@ -47,11 +47,8 @@ def _body(b: Builder, spec: FillSpec) -> None:
 
 
 def _run(b: Builder, spec: FillSpec, offset: Value, count: Value) -> None:
-    y, value = b.pointer("y"), b.param32("value")
+    y, value, dtype = b.pointer("y"), b.param32("value"), f"int{spec.element * 8}"
     with b.when(count >= _VECTOR), b.range(0, tirx.truncdiv(count + (_VECTOR - 1), i64(_VECTOR))) as i:
         y.store(offset + tirx.min(i * _VECTOR, count - _VECTOR), splat(value, _VECTOR // 4), "int32", _VECTOR // 4)
     with b.when(count < _VECTOR), b.range(0, tirx.truncdiv(count, i64(spec.element))) as i:
-        if spec.element == 4:
-            y.store(offset + i * 4, value, "int32")
-        else:
-            y.store(offset + i, tirx.Cast("int8", value), "int8")
+        y.store(offset + i * spec.element, value if dtype == "int32" else tirx.Cast(dtype, value), dtype)

@@ -59,7 +59,7 @@ class Tile(ABC):
 
     @abstractmethod
     def row(self, r: int) -> Sequence[Value]:
-        """Row r's sums: for each block `Isa.vectors` of `Isa.lanes`, channels in order."""
+        """Row r's sums: for each block `Isa.vectors` of `Isa.lanes` (or one of float16), channels in order."""
 
 
 class Isa(ABC):
@@ -76,6 +76,8 @@ class Isa(ABC):
     """Whether blocks of int8 weights have a second bias, for tiles that are `unsigned`."""
     has_dot: bool = False
     """Whether `load_half`, `interleave4` and `dot4` exist."""
+    computes_halves: bool = False
+    """Whether float16 is computed in, in vectors of 2*lanes."""
 
     @property
     def columns(self) -> int:
@@ -103,6 +105,11 @@ class Isa(ABC):
     @abstractmethod
     def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """float32 multiply-accumulate, likewise."""
+
+    def half_tile(self, rows: int, *, paired: bool) -> Tile:
+        """float16 operands, likewise. Its sums are float16 if `computes_halves`, in one vector of 2*lanes a block,
+        otherwise float32."""
+        raise AssertionError(f"{self.name} has no tile for float16")
 
     @abstractmethod
     def round_to_int(self, value: Value) -> Value:

@@ -3,14 +3,15 @@
 A quantized operand (int8 or uint8) stands for real numbers: it is dequantized to float32 before the expression, or
 quantized after it. Kernels give the bytes of the numpy reference: no operations are fused, and the functions are those
 of `compiler/ir/elementary.py` there too.
-A float16 operand is for casts only, at the interface of models that store float16.
+A float16 operand is converted likewise.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.expr import Expr, fold, to_text
-from .builder import Builder, Value, bitcast, const, define
+from . import halves
+from .builder import Builder, Value, bitcast, cast, const, define
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .isa import Isa
 from .naming import SHORT, digest
@@ -92,12 +93,12 @@ def _body(b: Builder, spec: MapSpec, isa: Isa) -> None:
     def body(inputs: Sequence[Cursor], output: Cursor) -> None:
         loaded = [_load(b, isa, cursor, o) for cursor, o in zip(inputs, spec.inputs, strict=True)]
         computed = spec.output.dtype if not spec.output.quantized else "float32"
-        halves = [emit(expr, [pair[half] for pair in loaded], computed, lanes) for half in range(2)]
+        parts = [emit(expr, [pair[half] for pair in loaded], halves.computed(computed), lanes) for half in range(2)]
         if spec.output.quantized:
-            codes = quantize(b, isa, "y", (halves[0], halves[1]))
+            codes = quantize(b, isa, "y", (parts[0], parts[1]))
             output.store(0, codes if spec.output.dtype == "int8" else codes ^ const(-128, "int8", 2 * lanes), 2 * lanes)
             return
-        for half, value in enumerate(halves):
+        for half, value in enumerate(parts):
             output.store(half * lanes, _stored(value, spec.output.dtype, lanes), lanes)
 
     elementwise(b, VECTORS * lanes, spec.streams, spec.target, spec.rows, body)
@@ -114,8 +115,12 @@ def _load(b: Builder, isa: Isa, cursor: Cursor, operand: MapOperand) -> tuple[Va
     low, high = (b.let(cursor.load(half * lanes, lanes)) for half in range(2))
     if operand.dtype == "bool":
         return convert(low, "bool", lanes), convert(high, "bool", lanes)
+    if operand.dtype == "float16":
+        return b.let(cast(low, "float32", lanes)), b.let(cast(high, "float32", lanes))
     return low, high
 
 
 def _stored(value: Value, dtype: str, lanes: int) -> Value:
+    if dtype == "float16":
+        return halves.narrowed(value, lanes)
     return convert(value, "int8", lanes) if dtype == "bool" else value

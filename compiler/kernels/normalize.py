@@ -8,10 +8,10 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..ir.types import FLOATS
 from ..ops.float_sums import SUM_BYTES
 from .builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
 from .floating import fenced, fma, llvm_float
+from .halves import computed, load, store
 from .isa import Isa
 from .naming import SHORT
 from .quantization import splat16
@@ -33,7 +33,8 @@ _PARAMS = ("rows", "tile_rows", "count")
 
 @dataclass(frozen=True)
 class NormalizeSpec:
-    """Which member of the family: floats with or without mean, scale and bias; int8 with or without mean."""
+    """Which member of the family: floats with or without mean, scale and bias (float16
+    takes those of float32); int8 with or without mean."""
 
     dtype: str
     rms: bool = False
@@ -43,14 +44,14 @@ class NormalizeSpec:
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        prefix = SHORT[self.dtype] if self.dtype in FLOATS else "qs8"
+        prefix = "qs8" if self.dtype == "int8" else SHORT[self.dtype]
         affine = ("s" if self.scale else "") + ("b" if self.bias else "")
-        return f"{prefix}_{'rms' if self.rms else 'norm'}" + (f"_{affine}" if affine and self.dtype in FLOATS else "")
+        return f"{prefix}_{'rms' if self.rms else 'norm'}" + (f"_{affine}" if affine and self.dtype != "int8" else "")
 
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        return _PARAMS + (("epsilon",) if self.dtype in FLOATS else ("offsets", "input_zero", "y_zero_point"))
+        return _PARAMS + (("epsilon",) if self.dtype != "int8" else ("offsets", "input_zero", "y_zero_point"))
 
 
 _Row = Callable[[Builder, NormalizeSpec, Isa, Value], None]
@@ -58,7 +59,7 @@ _Row = Callable[[Builder, NormalizeSpec, Isa, Value], None]
 
 def build(spec: NormalizeSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
-    row = _float_row if spec.dtype in FLOATS else _int8_row
+    row = _int8_row if spec.dtype == "int8" else _float_row
     return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa, row))
 
 
@@ -72,35 +73,35 @@ def _body(b: Builder, spec: NormalizeSpec, isa: Isa, row_code: _Row) -> None:
 
 def _float_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
     """Mean, then the mean of squared differences, then the result: three passes over a row that is in the cache."""
-    x, y, count = b.pointer("x"), b.pointer("y"), b.param("count")
-    size, number = BITS[spec.dtype] // 8, b.let(cast(count, spec.dtype, 1))
-    lanes = SUM_BYTES // size
+    x, y, count, dtype = b.pointer("x"), b.pointer("y"), b.param("count"), computed(spec.dtype)
+    size, number = BITS[spec.dtype] // 8, b.let(cast(count, dtype, 1))
+    lanes = SUM_BYTES * 8 // BITS[dtype]
     spans = _spans(b, lanes, count)
 
     def total(added: Callable[[int, Value, Value], Value]) -> Value:
-        sums = {n: Register(spec.dtype, n, const(0.0, spec.dtype, n)) for n, _, _ in spans}
+        sums = {n: Register(dtype, n, const(0.0, dtype, n)) for n, _, _ in spans}
         for n, begin, end in spans:
             with b.range(begin, end) as i:
-                sums[n].set(added(n, sums[n].get(), x.load(start + i * (n * size), spec.dtype, n)))
-        return horizontal(b, lambda s, e: s + e, sums[lanes].get(), spec.dtype, lanes, sums[1].get())
+                sums[n].set(added(n, sums[n].get(), load(x, start + i * (n * size), spec.dtype, n)))
+        return horizontal(b, lambda s, e: s + e, sums[lanes].get(), dtype, lanes, sums[1].get())
 
-    mean = b.let(const(0.0, spec.dtype) if spec.rms else total(lambda n, s, e: s + e) / number)
+    mean = b.let(const(0.0, dtype) if spec.rms else total(lambda n, s, e: s + e) / number)
 
     def centered(n: int, element: Value) -> Value:
         return element if spec.rms else element - splat(mean, n)
 
     squares = total(lambda n, s, e: (lambda d: fma(n, d, d, s))(b.let(centered(n, e))))
-    variance = b.let(squares / number + cast(b.param_float("epsilon"), spec.dtype, 1))
-    inverse = b.let(const(1.0, spec.dtype) / llvm_float("sqrt", 1, variance))
+    variance = b.let(squares / number + cast(b.param_float("epsilon"), dtype, 1))
+    inverse = b.let(const(1.0, dtype) / llvm_float("sqrt", 1, variance))
     for n, begin, end in spans:
         with b.range(begin, end) as i:
-            at = b.let(i * (n * size))
-            value = centered(n, x.load(start + at, spec.dtype, n)) * splat(inverse, n)
+            at, place = b.let(i * (n * size)), b.let(i * (n * BITS[dtype] // 8))
+            value = centered(n, load(x, start + at, spec.dtype, n)) * splat(inverse, n)
             if spec.scale:
-                value = fenced(n, value) * b.pointer("scale").load(at, spec.dtype, n)
+                value = fenced(n, value) * b.pointer("scale").load(place, dtype, n)
             if spec.bias:
-                value = fenced(n, value) + b.pointer("bias").load(at, spec.dtype, n)
-            y.store(start + at, value, spec.dtype, n)
+                value = fenced(n, value) + b.pointer("bias").load(place, dtype, n)
+            store(y, start + at, value, spec.dtype, n)
 
 
 def _spans(b: Builder, lanes: int, count: Value) -> list[tuple[int, Value, Value]]:

@@ -14,7 +14,7 @@ Up to a vector behind the last element may be read.
 from dataclasses import dataclass
 from typing import Literal
 
-from .builder import Builder, Register, Value, bitcast, const, define, i64, shuffle, splat
+from .builder import BITS, Builder, Register, Value, bitcast, const, define, i64, shuffle, splat
 from .contraction import DTYPE_LABELS, dense_header_bytes, header_bytes
 from .isa import Isa
 from .tir import tirx
@@ -30,7 +30,7 @@ _PARAMS = (
 
 @dataclass(frozen=True)
 class PackSpec:
-    """Which member of the family. `dtype`: float32 or int8, whose groups are 1 and 4 elements; `groups` of them are
+    """Which member of the family. `dtype`: floats or int8, whose groups are 1 and 4 elements; `groups` of them are
     written, and what is beyond the `length` of a run is 0."""
 
     dtype: str
@@ -53,12 +53,14 @@ def build(spec: PackSpec, isa: Isa) -> object:
 
 
 class _Pack:
-    """A group of one channel is a 32-bit word: a float, or four int8."""
+    """A group of one channel is a word: a float, or four int8."""
 
     def __init__(self, b: Builder, spec: PackSpec, isa: Isa) -> None:
         self.b, self.spec, self.isa = b, spec, isa
         self.columns = 2 * isa.lanes
         self.group = 4 if spec.dtype == "int8" else 1
+        self.word = self.group * BITS[spec.dtype] // 8
+        self.integer = f"int{self.word * 8}"
         self.x, self.header, self.y = (b.pointer(name) for name in OPERANDS)
 
     def body(self) -> None:
@@ -72,7 +74,7 @@ class _Pack:
             y = b.let(t * b.param("block_bytes"))
             sums = [Register("int32", self.isa.lanes, const(0, "int32", self.isa.lanes)) for _ in range(2)]
             with b.range(0, b.param("taps")) as tap:
-                run = b.let(y + head + tap * b.param("groups") * (columns * 4))
+                run = b.let(y + head + tap * b.param("groups") * (columns * self.word))
                 {"rows": self._rows, "columns": self._columns}[self.spec.form](
                     b.let(x + tap * b.param("x_tap")), first, run
                 )
@@ -82,7 +84,7 @@ class _Pack:
 
     def _rows(self, x: Value, first: Value, y: Value) -> None:
         b, group = self.b, self.group
-        x = b.let(x + first * (4 // group))
+        x = b.let(x + first * (self.word // group))
         whole = b.let(tirx.truncdiv(b.param("length"), i64(group)))
         with b.range(0, whole) as g:
             lines = [b.let(x + (g * group + i) * b.param("x_step")) for i in range(group)]
@@ -98,14 +100,14 @@ class _Pack:
         """Line `number`, or zeros where it does not exist."""
         b, last = self.b, self.b.param("length") - 1
         line = self._line(b.let(x + tirx.min(number, last) * b.param("x_step")))
-        if self.spec.dtype == "float32":
+        if self.group == 1:
             return line  # groups of one element are always whole
         return line & splat(tirx.Select(exists, tirx.const(-1, "int8"), tirx.const(0, "int8")), self.columns)
 
     def _words(self, lines: list[Value]) -> list[Value]:
         """Two vectors of words of a group's lines [group][columns]."""
         lanes, columns = self.isa.lanes, self.columns
-        if self.spec.dtype == "float32":
+        if self.group == 1:
             (line,) = lines
             return [shuffle([line], range(h * lanes, (h + 1) * lanes)) for h in range(2)]
         zipped = [lane for i in range(columns) for lane in (i, i + columns)]
@@ -114,9 +116,9 @@ class _Pack:
         return [bitcast(shuffle(pairs, half), "int32", lanes) for half in halves]
 
     def _store(self, y: Value, group: Value, words: list[Value]) -> None:
-        dtype = "float32" if self.spec.dtype == "float32" else "int32"
+        dtype = self.spec.dtype if self.group == 1 else "int32"
         for h, word in enumerate(words):
-            at = y + group * (self.columns * 4) + h * self.isa.lanes * 4
+            at = y + (group * self.columns + h * self.isa.lanes) * self.word
             self.y.store(at, word, dtype, self.isa.lanes)
 
     def _columns(self, x: Value, first: Value, y: Value) -> None:
@@ -126,22 +128,23 @@ class _Pack:
         words = b.let(tirx.truncdiv(b.param("length"), i64(self.group)))
         blocks = b.let(tirx.truncdiv(words, i64(lanes)))
         with b.range(0, blocks) as block:
-            at = b.let(block * (lanes * 4))
+            at = b.let(block * (lanes * self.word))
             for h in range(2):
-                half = [b.let(self.x.load(o + at, "int32", lanes)) for o in lines[h * lanes : (h + 1) * lanes]]
-                for i, line in enumerate(transposed("int32", half)):
-                    to = y + (block * lanes + i) * (self.columns * 4) + h * lanes * 4
-                    self.y.store(to, line, "int32", lanes)
+                half = [b.let(self.x.load(o + at, self.integer, lanes)) for o in lines[h * lanes : (h + 1) * lanes]]
+                for i, line in enumerate(transposed(self.integer, half)):
+                    to = y + ((block * lanes + i) * self.columns + h * lanes) * self.word
+                    self.y.store(to, line, self.integer, lanes)
         with b.range(blocks * lanes, b.param("groups")) as word:
             mask = b.let(self._mask(b.let(b.param("length") - word * self.group)))
-            at = b.let(tirx.min(word, words) * 4)
+            at = b.let(tirx.min(word, words) * self.word)
             for c, line in enumerate(lines):
-                self.y.store(y + word * (self.columns * 4) + c * 4, self.x.load(line + at, "int32") & mask, "int32")
+                to = y + (word * self.columns + c) * self.word
+                self.y.store(to, self.x.load(line + at, self.integer) & mask, self.integer)
 
     def _mask(self, rest: Value) -> Value:
         """A word's bits that stand for elements, where `rest` elements are left of the run."""
-        bits = tirx.max(tirx.min(rest, i64(self.group)), i64(0)) * (32 // self.group)
-        return tirx.Cast("int32", tirx.shift_left(i64(1), bits) - 1)
+        bits = tirx.max(tirx.min(rest, i64(self.group)), i64(0)) * (self.word * 8 // self.group)
+        return tirx.Cast(self.integer, tirx.shift_left(i64(1), bits) - 1)
 
     def _add_up(self, y: Value, sums: list[Register]) -> None:
         """Add the four elements of each word that was written."""

@@ -12,7 +12,9 @@ from typing import Literal
 
 from .blocks import channel_blocks, store_channels
 from .builder import BITS, Builder, Value, define, i64, splat
+from .halves import store
 from .isa import Isa
+from .naming import SHORT
 from .quantization import requantize, splat16
 from .tir import tirx
 from .window import Window, fold, int8_sums
@@ -39,7 +41,7 @@ class PoolSpec:
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        prefix = "f32" if self.dtype == "float32" else "s8" if self.kind == "max" else "qs8"
+        prefix = "qs8" if self.dtype == "int8" and self.kind == "avg" else SHORT[self.dtype]
         return f"{prefix}_{self.kind}pool" + ("_dilated" if self.dilated else "")
 
     @property
@@ -96,7 +98,7 @@ class _Pool:
                 if vectors == 1:
                     store_channels(b, b.pointer("y"), offset, value, self.spec.dtype, self.lanes, b.param("channels"))
                 else:
-                    b.pointer("y").store(offset, value, self.spec.dtype, self.lanes)
+                    store(b.pointer("y"), offset, value, self.spec.dtype, self.lanes)
 
         channel_blocks(b, i64(0), b.param("channels"), b.param("channels"), self.lanes, block)
 
@@ -105,8 +107,10 @@ class _Pool:
         if self.spec.kind == "max":
             lowest = -128 if dtype == "int8" else float("-inf")
             return fold(b, window, dtype, self.lanes, vectors, lowest, tirx.max)
-        multiplier = b.let(splat(b.pointer("w").load(count * 4, "float32"), isa.lanes))
-        if dtype == "float32":
+        multiplier = b.let(
+            splat(b.pointer("w").load(count * 4, "float32"), self.lanes if dtype != "int8" else isa.lanes)
+        )
+        if dtype != "int8":
             sums = fold(b, window, dtype, self.lanes, vectors, 0.0, lambda s, x: s + x)
             return [s * multiplier for s in sums]
         zero = b.let(splat(tirx.Cast("int32", count * b.param("x_zero_point")), isa.lanes))

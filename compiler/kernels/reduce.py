@@ -19,6 +19,7 @@ from . import integer
 from .blocks import channel_blocks, store_channels
 from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
 from .floating import fma, llvm_float
+from .halves import computed, load, store
 from .isa import Isa
 from .naming import SHORT
 from .quantization import requantize, splat16
@@ -35,7 +36,7 @@ _QUANTIZED_MEAN = ("count", "x_scale", "y_scale", "x_zero_point", "zero_point")
 @dataclass(frozen=True)
 class ReduceSpec:
     """Which member of the family: any kind of floats; of integers, modulo their range, all but mean and l2. The mean
-    of int8 is that of quantized elements.
+    of int8 is that of quantized elements. float16 is reduced in float32.
 
     Parameters of a mean: `count`, the number of elements, and for int8 the scales (float32) and zero points.
     """
@@ -51,6 +52,11 @@ class ReduceSpec:
         return f"{prefix}_r{self.kind}" + ("" if self.inner else "_row")
 
     @property
+    def computed(self) -> str:
+        """The dtype of sums and other results before they are stored."""
+        return computed(self.dtype)
+
+    @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
         mean = (_QUANTIZED_MEAN if _is_quantized_mean(self) else ("count",)) if self.kind == "mean" else ()
@@ -59,7 +65,7 @@ class ReduceSpec:
 
 def build(spec: ReduceSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`. ValueError for a kind that integers do not have."""
-    if spec.dtype not in FLOATS and spec.kind in ("mean", "l2") and not _is_quantized_mean(spec):
+    if spec.computed not in FLOATS and spec.kind in ("mean", "l2") and not _is_quantized_mean(spec):
         raise ValueError(f"{spec.dtype} has no kernel for {spec.kind}")
     return define(spec.symbol, OPERANDS, spec.params, lambda b: (_inner if spec.inner else _row)(b, spec, isa))
 
@@ -70,13 +76,13 @@ _Combine = Callable[[Value, Value], Value]
 def _combine(spec: ReduceSpec, lanes: int) -> tuple[float, _Combine]:
     """(initial value, how an element joins)."""
     add, multiply = partial(integer.wrapping(operator.add), lanes), partial(integer.wrapping(operator.mul), lanes)
-    initial, join = identity(spec.kind, spec.dtype), _join(spec, lanes)
+    initial, join = identity(spec.kind, spec.computed), _join(spec, lanes)
 
     def add_square(s: Value, x: Value) -> Value:
-        return fma(lanes, x, x, s) if spec.dtype in FLOATS else add(s, multiply(x, x))
+        return fma(lanes, x, x, s) if spec.computed in FLOATS else add(s, multiply(x, x))
 
     members: dict[str, _Combine] = {
-        "l1": lambda s, x: add(s, _absolute(spec.dtype, lanes, x)),
+        "l1": lambda s, x: add(s, _absolute(spec.computed, lanes, x)),
         "l2": add_square,
         "sum_square": add_square,
     }
@@ -90,7 +96,7 @@ def _is_quantized_mean(spec: ReduceSpec) -> bool:
 def _join(spec: ReduceSpec, lanes: int) -> _Combine:
     """How two partial results become one."""
     if spec.kind in ("max", "min"):
-        if spec.dtype in FLOATS:
+        if spec.computed in FLOATS:
             return lambda a, b: llvm_float(f"{spec.kind}imum", lanes, a, b)
         return lambda a, b: tirx.max(a, b) if spec.kind == "max" else tirx.min(a, b)
     fn = integer.wrapping(operator.mul if spec.kind == "prod" else operator.add)
@@ -104,7 +110,7 @@ def _absolute(dtype: str, lanes: int, x: Value) -> Value:
 def _finish(b: Builder, spec: ReduceSpec, lanes: int, value: Value) -> Value:
     """What happens to a result at last."""
     if spec.kind == "mean":
-        return value / splat(cast(b.param("count"), spec.dtype, 1), lanes)
+        return value / splat(cast(b.param("count"), spec.computed, 1), lanes)
     return llvm_float("sqrt", lanes, value) if spec.kind == "l2" else value
 
 
@@ -133,7 +139,7 @@ def _inner(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
                 if vectors == 1:
                     store_channels(b, b.pointer("y"), offset, value, spec.dtype, lanes, inner)
                 else:
-                    b.pointer("y").store(offset, value, spec.dtype, lanes)
+                    store(b.pointer("y"), offset, value, spec.dtype, lanes)
 
         channel_blocks(b, begin, b.let(tirx.min(begin + b.param("chunk"), inner)), inner, lanes, block)
 
@@ -158,24 +164,24 @@ def _row(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
             sums, scratch = b.let(splat(total, isa.lanes)), b.stack(2 * isa.lanes)
             scratch.store(i64(0), _requantized(b, isa, (sums, sums)), "int8", 2 * isa.lanes)
             total = scratch.load(i64(0), "int8")
-        y.store(target, total if _is_quantized_mean(spec) else _finish(b, spec, 1, total), spec.dtype)
+        store(y, target, total if _is_quantized_mean(spec) else _finish(b, spec, 1, total), spec.dtype)
 
 
 def _folded(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:
     """What the kind makes of all elements from byte `start` on."""
-    size = BITS[spec.dtype] // 8
-    lanes = (SUM_BYTES if spec.dtype in FLOATS else 4 * isa.lanes) // size
+    size, dtype = BITS[spec.dtype] // 8, spec.computed
+    lanes = (SUM_BYTES if dtype in FLOATS else 4 * isa.lanes) * 8 // BITS[dtype]
     x, (initial, combine), combine_one = b.pointer("x"), _combine(spec, lanes), _combine(spec, 1)[1]
-    total = Register(spec.dtype, lanes, const(initial, spec.dtype, lanes))
-    rest = Register(spec.dtype, 1, const(initial, spec.dtype))
+    total = Register(dtype, lanes, const(initial, dtype, lanes))
+    rest = Register(dtype, 1, const(initial, dtype))
     whole = b.let(tirx.truncdiv(b.param("columns"), i64(lanes)))
     with b.range(0, b.param("rows")) as i:
         row = b.let(start + i * b.param("x_row"))
         with b.range(0, whole) as j:
-            total.set(combine(total.get(), x.load(row + j * (lanes * size), spec.dtype, lanes)))
+            total.set(combine(total.get(), load(x, row + j * (lanes * size), spec.dtype, lanes)))
         with b.range(whole * lanes, b.param("columns")) as j:
-            rest.set(combine_one(rest.get(), x.load(row + j * size, spec.dtype)))
-    return horizontal(b, _join(spec, 1), total.get(), spec.dtype, lanes, rest.get())
+            rest.set(combine_one(rest.get(), load(x, row + j * size, spec.dtype)))
+    return horizontal(b, _join(spec, 1), total.get(), dtype, lanes, rest.get())
 
 
 def _sum_of_codes(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:

@@ -5,18 +5,21 @@
     nearest   row byte offset[out_height], column byte offset[out_width]
     linear    (low byte offset, high byte offset, weight of high)[out_height], then the same for [out_width]
 
-Weights are integers in units of 2^-11 for int8, float32 bits for float32. Linear kernels may read up to 31 bytes
+Weights are integers in units of 2^-11 for int8, float32 bits for floats. Linear kernels may read up to 31 bytes
 behind the input where there are fewer channels than lanes.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from .blocks import channel_blocks, store_channels
-from .builder import Builder, Value, const, define, i64, splat
+from .builder import BITS, Builder, Value, const, define, i64, splat
 from .floating import fma
+from .halves import load, store
 from .isa import Isa
 from .memory import copy_run
+from .naming import SHORT
 from .tir import tirx
 
 OPERANDS = ("x", "w", "y")
@@ -36,7 +39,7 @@ class ResizeSpec:
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        return f"{ {'bytes': 'x8', 'int8': 's8', 'float32': 'f32'}[self.dtype] }_resize_{self.mode}"
+        return f"{'x8' if self.dtype == 'bytes' else SHORT[self.dtype]}_resize_{self.mode}"
 
 
 def build(spec: ResizeSpec, isa: Isa) -> object:
@@ -56,7 +59,7 @@ def _nearest(b: Builder, spec: ResizeSpec, isa: Isa) -> None:
 
 def _linear(b: Builder, spec: ResizeSpec, isa: Isa) -> None:
     w, y = b.pointer("w"), b.pointer("y")
-    size, lanes = (1, 2 * isa.lanes) if spec.dtype == "int8" else (4, isa.lanes)
+    size, lanes = BITS[spec.dtype] // 8, isa.lanes if spec.dtype == "float32" else 2 * isa.lanes
 
     def taps(index: Value) -> tuple[Value, Value, Value]:
         low, high = (b.let(i64(w.load(index * 12 + 4 * i, "int32"))) for i in range(2))
@@ -68,16 +71,16 @@ def _linear(b: Builder, spec: ResizeSpec, isa: Isa) -> None:
             left, right, x_weight = taps(b.param("out_height") + column)
             corners = [b.let(r + c) for r in (top, bottom) for c in (left, right)]
             target = b.let(row * b.param("y_row") + column * b.param("y_pixel"))
-            mix = _mix_int8 if spec.dtype == "int8" else _mix_float
+            mix = partial(_mix_int8, b, isa) if spec.dtype == "int8" else partial(_mix_float, b, spec.dtype, lanes)
 
             def block(channel: Value, vectors: int) -> None:
                 for v in range(vectors):
                     at = b.let((channel + v * lanes) * size)
-                    value = mix(b, isa, [corner + at for corner in corners], x_weight, y_weight)
+                    value = mix([corner + at for corner in corners], x_weight, y_weight)
                     if vectors == 1:
                         store_channels(b, y, target + at, value, spec.dtype, lanes, b.param("channels"))
                     else:
-                        y.store(target + at, value, spec.dtype, lanes)
+                        store(y, target + at, value, spec.dtype, lanes)
 
             channel_blocks(b, i64(0), b.param("channels"), b.param("channels"), lanes, block)
 
@@ -103,11 +106,11 @@ def _mix_int8(b: Builder, isa: Isa, corners: list[Value], x_weight: Value, y_wei
     return isa.narrow8(isa.narrow16(low, high))
 
 
-def _mix_float(b: Builder, isa: Isa, corners: list[Value], x_weight: Value, y_weight: Value) -> Value:
-    x, lanes = b.pointer("x"), isa.lanes
+def _mix_float(b: Builder, dtype: str, lanes: int, corners: list[Value], x_weight: Value, y_weight: Value) -> Value:
+    x = b.pointer("x")
     by_x, by_y = (b.let(splat(tirx.reinterpret("float32", weight), lanes)) for weight in (x_weight, y_weight))
     one = const(1.0, "float32", lanes)
-    top_left, top_right, bottom_left, bottom_right = (x.load(corner, "float32", lanes) for corner in corners)
+    top_left, top_right, bottom_left, bottom_right = (load(x, corner, dtype, lanes) for corner in corners)
     top = b.let(fma(lanes, top_right, by_x, top_left * (one - by_x)))
     bottom = b.let(fma(lanes, bottom_right, by_x, bottom_left * (one - by_x)))
     return fma(lanes, bottom, by_y, top * (one - by_y))

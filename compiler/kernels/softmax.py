@@ -9,8 +9,10 @@ from ..ir.elementary import exp, log
 from ..ops.float_sums import SUM_BYTES
 from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
 from .floating import fenced
+from .halves import computed, load, store
 from .isa import Isa
 from .lanes import vectors_of
+from .naming import SHORT
 from .quantization import requantize, splat16
 from .reduce import horizontal
 from .tir import tirx
@@ -22,7 +24,7 @@ _PARAMS = ("rows", "tile_rows", "count", "x_row", "y_row")
 
 @dataclass(frozen=True)
 class SoftmaxSpec:
-    """Which member of the family; only float32 has a `log` form. int8 parameters: `inverse_scale` =
+    """Which member of the family; only floats have a `log` form. int8 parameters: `inverse_scale` =
     float32(1 / sy) and the output's `zero_point`."""
 
     dtype: str
@@ -31,7 +33,7 @@ class SoftmaxSpec:
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        return ("qs8" if self.dtype == "int8" else "f32") + ("_logsoftmax" if self.log else "_softmax")
+        return ("qs8" if self.dtype == "int8" else SHORT[self.dtype]) + ("_logsoftmax" if self.log else "_softmax")
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -52,20 +54,20 @@ def _body(b: Builder, spec: SoftmaxSpec, isa: Isa) -> None:
             if spec.dtype == "int8":
                 _int8_row(b, isa, x_row, y_row)
             else:
-                _float_row(b, spec.log, x_row, y_row)
+                _float_row(b, spec, x_row, y_row)
 
 
 def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
     """The largest element of a row."""
-    x, count, size = b.pointer("x"), b.param("count"), BITS[dtype] // 8
+    x, count, size, stored, dtype = b.pointer("x"), b.param("count"), BITS[dtype] // 8, dtype, computed(dtype)
     lowest = -128 if dtype == "int8" else float("-inf")
     best = Register(dtype, lanes, const(lowest, dtype, lanes))
     whole = b.let(tirx.truncdiv(count, i64(lanes)))
     with b.range(0, whole) as i:
-        best.set(tirx.max(best.get(), x.load(x_row + i * (lanes * size), dtype, lanes)))
+        best.set(tirx.max(best.get(), load(x, x_row + i * (lanes * size), stored, lanes)))
     rest = Register(dtype, 1, const(lowest, dtype))
     with b.range(whole * lanes, count) as i:
-        rest.set(tirx.max(rest.get(), x.load(x_row + i * size, dtype)))
+        rest.set(tirx.max(rest.get(), load(x, x_row + i * size, stored)))
     return horizontal(b, tirx.max, best.get(), dtype, lanes, rest.get())
 
 
@@ -97,25 +99,32 @@ def _int8_row(b: Builder, isa: Isa, x_row: Value, y_row: Value) -> None:
                 y.store(y_row + first + i, scratch.load(i, "int8"), "int8")
 
 
-def _float_row(b: Builder, log_form: bool, x_row: Value, y_row: Value) -> None:
-    x, y, count, lanes = b.pointer("x"), b.pointer("y"), b.param("count"), SUM_BYTES // 4
-    largest = b.let(_maximum(b, "float32", lanes, x_row))
+def _float_row(b: Builder, spec: SoftmaxSpec, x_row: Value, y_row: Value) -> None:
+    """float16 has no room for powers until they are divided: they are computed twice."""
+    y, count, lanes, dtype, size = b.pointer("y"), b.param("count"), SUM_BYTES // 4, spec.dtype, BITS[spec.dtype] // 8
+    keeps = not spec.log and dtype == "float32"
+    largest = b.let(_maximum(b, dtype, lanes, x_row))
     whole = b.let(tirx.truncdiv(count, i64(lanes)))
     sums = {n: Register("float32", n, const(0.0, "float32", n)) for n in (lanes, 1)}
     spans = ((lanes, i64(0), whole), (1, whole * lanes, count))
+
+    def shifted(n: int, at: Value) -> Value:
+        return load(b.pointer("x"), x_row + at, dtype, n) - splat(largest, n)
+
     for n, begin, end in spans:
         with b.range(begin, end) as i:
-            e = b.let(fenced(n, exp(vectors_of(n), x.load(x_row + i * (4 * n), "float32", n) - splat(largest, n))))
+            e = b.let(fenced(n, exp(vectors_of(n), shifted(n, i * (size * n)))))
             sums[n].set(sums[n].get() + e)
-            if not log_form:
-                y.store(y_row + i * (4 * n), e, "float32", n)
+            if keeps:
+                y.store(y_row + i * (size * n), e, "float32", n)
     total = b.let(horizontal(b, lambda s, e: s + e, sums[lanes].get(), "float32", lanes, sums[1].get()))
-    last = b.let(log(vectors_of(1), total) if log_form else const(1.0, "float32") / total)
+    last = b.let(log(vectors_of(1), total) if spec.log else const(1.0, "float32") / total)
     for n, begin, end in spans:
         with b.range(begin, end) as i:
-            at = i * (4 * n)
-            if log_form:
-                shifted = x.load(x_row + at, "float32", n) - splat(largest, n)
-                y.store(y_row + at, shifted - splat(last, n), "float32", n)
+            at = i * (size * n)
+            if spec.log:
+                value = shifted(n, at) - splat(last, n)
             else:
-                y.store(y_row + at, y.load(y_row + at, "float32", n) * splat(last, n), "float32", n)
+                power = y.load(y_row + at, "float32", n) if keeps else exp(vectors_of(n), shifted(n, at))
+                value = power * splat(last, n)
+            store(y, y_row + at, value, dtype, n)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .builder import BITS, Builder, Pointer, Register, Value, const, i64
+from .halves import computed, load
 from .isa import Isa
 from .tir import tirx
 
@@ -37,10 +38,11 @@ def fold(
     initial: float,
     combine: _Combine,
 ) -> list[Value]:
-    """`combine` over the window's vectors, starting from `initial`: `vectors` neighbouring results."""
-    results = [Register(dtype, lanes, const(initial, dtype, lanes)) for _ in range(vectors)]
+    """`combine` over the window's vectors of elements stored as `dtype`, starting from `initial`: `vectors`
+    neighbouring results."""
+    results = _starting(dtype, lanes, vectors, initial)
     with b.range(0, window.rows) as i:
-        _fold_run(b, window, b.let(window.start + i * window.row_step), window.columns, results, combine)
+        _fold_run(b, window, dtype, b.let(window.start + i * window.row_step), window.columns, results, combine)
     return [r.get() for r in results]
 
 
@@ -56,25 +58,29 @@ def fold_in_runs(
 ) -> list[Value]:
     """As `fold`, for large windows: runs of `RUN` columns are folded by themselves and then joined, so that the
     rounding errors of a sum grow with the number of runs rather than of elements."""
-    results = [Register(dtype, lanes, const(initial, dtype, lanes)) for _ in range(vectors)]
+    results = _starting(dtype, lanes, vectors, initial)
     runs = b.let(tirx.truncdiv(window.columns + (RUN - 1), i64(RUN)))
     with b.range(0, window.rows) as i, b.range(0, runs) as run:
         first = b.let(run * RUN)
         start = b.let(window.start + i * window.row_step + first * window.column_step)
-        partial = [Register(dtype, lanes, const(initial, dtype, lanes)) for _ in range(vectors)]
-        _fold_run(b, window, start, tirx.min(window.columns - first, i64(RUN)), partial, combine)
+        partial = _starting(dtype, lanes, vectors, initial)
+        _fold_run(b, window, dtype, start, tirx.min(window.columns - first, i64(RUN)), partial, combine)
         for result, part in zip(results, partial, strict=True):
             result.set(join(result.get(), part.get()))
     return [r.get() for r in results]
 
 
+def _starting(dtype: str, lanes: int, vectors: int, initial: float) -> list[Register]:
+    return [Register(computed(dtype), lanes, const(initial, computed(dtype), lanes)) for _ in range(vectors)]
+
+
 def _fold_run(
-    b: Builder, window: Window, start: Value, columns: Value, results: Sequence[Register], combine: _Combine
+    b: Builder, window: Window, dtype: str, start: Value, columns: Value, results: Sequence[Register], combine: _Combine
 ) -> None:
     with b.range(0, columns) as j:
         for v, result in enumerate(results):
-            at = start + j * window.column_step + v * (result.lanes * BITS[result.dtype] // 8)
-            result.set(combine(result.get(), window.memory.load(at, result.dtype, result.lanes)))
+            at = start + j * window.column_step + v * (result.lanes * BITS[dtype] // 8)
+            result.set(combine(result.get(), load(window.memory, at, dtype, result.lanes)))
 
 
 def int8_sums(b: Builder, isa: Isa, window: Window, vectors: int) -> list[tuple[Value, Value]]:

@@ -16,7 +16,7 @@ from .windows import Window, bands, pair, transposed_phases
 @lowering("conv2d")
 def lower_conv2d(c: Context, node: Node) -> None:
     """Groups of one channel are depthwise, other groups are convolutions of their own."""
-    require(node, "float32", "int8")
+    require(node, "float32", "float16", "int8")
     x, y, w = c.input(node, 0), c.output(node), kernel_of(c, node)
     epilogue = epilogue_of(c, node, w.shape[0])
     residual = c.input(node, op.RESIDUAL) if epilogue.residual else None
@@ -55,7 +55,7 @@ def lower_conv_transpose2d(c: Context, node: Node) -> None:
     """Output pixels of equal remainder modulo the stride form a plane of their own, and each such plane is an ordinary
     convolution of stride 1 with a part of the kernel (Shi et al., "Is the deconvolution layer the same as a
     convolutional layer?", 2016). It is written with strided steps."""
-    require(node, "float32", "int8")
+    require(node, "float32", "float16", "int8")
     x, y, groups = c.input(node, 0), c.output(node), int_attr(node, "groups")
     channels, outputs, *_ = node.inputs[op.W].type.shape
     kernel, depth = kernel_of(c, node, (1, 0, 2, 3)), channels // groups

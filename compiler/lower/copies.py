@@ -107,6 +107,6 @@ def _form(dims: list[_Dim], element: int) -> _Form:
             return _Form(kernels.CopySpec("interleave", element, a.extent), [*outer, a], b)
         if b.extent in PLANES and a.x == b.extent * element:
             return _Form(kernels.CopySpec("deinterleave", element, b.extent), [*outer, b], a)
-        if all(always_less(kernels.BLOCK - 1, d.extent) for d in (a, b)) and element in (1, 4):
+        if all(always_less(kernels.BLOCK - 1, d.extent) for d in (a, b)) and element in (1, 2, 4):
             return _Form(kernels.CopySpec("transpose", element), [*outer, a], b)
     return _Form(kernels.CopySpec("strided", element), dims[:-1], a)

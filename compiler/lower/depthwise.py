@@ -71,7 +71,7 @@ def depthwise(
 
 def has_depthwise_form(w: Kernel, epilogue: Epilogue) -> bool:
     """Whether there are kernels for these weights; those for int8 want constants, and requantize."""
-    return epilogue.dtype == "float32" or (isinstance(w, ConstantKernel) and not epilogue.sums)
+    return epilogue.dtype != "int8" or (isinstance(w, ConstantKernel) and not epilogue.sums)
 
 
 def _packed(c: Context, w: Kernel, epilogue: Epilogue) -> Packed:

@@ -17,7 +17,7 @@ from ..kernels import arith, map, table
 from ..kernels.elementwise import Rows, rows_of
 from ..kernels.spec import KernelSpec
 from ..ops import quantized
-from ..ops.map import IntegerForm, broadcast_shapes, integer_form
+from ..ops.map import IntegerForm, broadcast_shapes, integer_form, seen_as
 from .buffers import Ref, View
 from .context import Context, lowering
 from .copies import copy
@@ -94,7 +94,7 @@ def _generated(c: Context, node: Node) -> None:
     while len(inputs_of(expr)) > map.MAX_INPUTS:
         inner = next_call(expr)
         used = inputs_of(inner)
-        seen = ["float32" if v.type.quant else v.type.dtype for v in views]
+        seen = [seen_as(v.type) for v in views]
         shape = broadcast_shapes([views[i].type.shape for i in used])
         partial = c.scratch(TensorType(shape, infer_dtype(inner, seen)))
         with c.part("part"):

@@ -22,10 +22,10 @@ from .pack import float_bits
 class Epilogue:
     """The epilogue of a node, for all its output channels or a range of them.
 
-    `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for float32. `x_zero`: the
+    `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for floats. `x_zero`: the
     zero point of the data. `small_add`: as in `ContractionSpec`. `clamped`: int8 results lie in less than [-128, 127].
     `sums`: the result is the int32 sums of int8. `scaled`: as in `ContractionSpec`; the bias is float32 then, and the
-    multipliers are the columns' scales. `activation`, `residual_activation`: of float32. `params`: the
+    multipliers are the columns' scales. `activation`, `residual_activation`: of floats. `params`: the
     kernel's parameters. `offset_sums`, `second_bias`: of the target, for int8.
     """
 
@@ -98,7 +98,7 @@ def _sums(w: Array) -> Array:
 def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
     """The epilogue of a conv2d, conv_transpose2d or matmul with `channels` output channels."""
     x, scaled = node.inputs[op.X].type, op.codes_rows(node)
-    dtype = "int8" if x.dtype == "int8" or scaled else "float32"
+    dtype = "int8" if scaled else x.dtype
     residual = len(node.inputs) > op.RESIDUAL
     channels = largest(channels)
     bias = np.zeros(channels, np.int32 if x.dtype == "int8" else np.float32)
@@ -173,7 +173,7 @@ def is_small_product(a: Quant, b: Quant, y: Quant) -> bool:
 
 
 def constant_weights(node: Node) -> Array:
-    """The weights as they are multiplied: float32, or int64 codes minus the zero point, which may need nine bits in
+    """The weights as they are multiplied: floats, or int64 codes minus the zero point, which may need nine bits in
     imported models. EdgeError where they are computed at run time."""
     w = node.inputs[op.W]
     if w.data is None:
@@ -182,5 +182,5 @@ def constant_weights(node: Node) -> Array:
             "only constant weights are supported: fold them into a constant"
         )
     if w.type.quant is None:
-        return w.data.astype(np.int64 if w.type.dtype == "int8" else np.float32)
+        return w.data.astype(np.int64) if w.type.dtype == "int8" else w.data
     return np.asarray(w.data.astype(np.int64) - w.type.quant.broadcast(w.data.ndim)[1])

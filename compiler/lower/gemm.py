@@ -49,8 +49,8 @@ def dense(
     rows, paired = tile_of(c, epilogue.dtype, pixels, outputs)
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
-        pointwise=runs.y * runs.x == 1, whole=rows > 1 and packed.groups % conv.STEP == 0, batched=batched,
-        clamped=epilogue.clamped,
+        pointwise=runs.y * runs.x == 1, batched=batched,
+        whole=rows > 1 and packed.groups % conv.STEPS[epilogue.dtype] == 0, clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range, small=packed.small,
         even=packed.small and epilogue.even, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
@@ -93,10 +93,10 @@ def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> tuple[int, boo
     it computes, but where pixels are few it may compute more that nobody wants."""
     if pixels == 1:
         return 1, False
-    rows = c.target.int8_rows if dtype == "int8" else c.target.float_rows
+    rows = c.target.rows[dtype]
     if not c.target.tiles or is_symbolic(outputs) or outputs % (2 * c.target.columns):
         return rows, False
-    single, pair = (ceil_div(pixels, n) * n for n in c.target.tiles)
+    single, pair = (ceil_div(pixels, n) * n for n in c.target.tiles[dtype])
     return rows, is_symbolic(pixels) or PAIR_COST * pair <= single
 
 

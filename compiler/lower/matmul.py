@@ -37,7 +37,7 @@ class _Operand:
 @lowering("matmul")
 def lower_matmul(c: Context, node: Node) -> None:
     """One step for all products of a batch, after one that packs the second operand where that is computed."""
-    require(node, "float32", "int8")
+    require(node, "float32", "float16", "int8")
     shape = node.output.type.shape
     epilogue = epilogue_of(c, node, shape[-1])
     if meets_single_rows(shape[:-1], _second_shape(node)):
@@ -139,7 +139,7 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
         small_add=epilogue.small_add, pointwise=True,
-        whole=rows > 1 and packed.groups % conv.STEP == 0, batched=bool(dims), rows="rows" in operands,
+        whole=rows > 1 and packed.groups % conv.STEPS[epilogue.dtype] == 0, batched=bool(dims), rows="rows" in operands,
         clamped=epilogue.clamped,
         narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
         small=packed.small, even=packed.small and epilogue.even, sums=epilogue.sums,

@@ -96,7 +96,7 @@ def lower_pad(c: Context, node: Node) -> None:
         return
     element = fill_value(node).tobytes()
     dense = [*steps] == [*dense_strides(y.type.shape, y.element)]  # not where y is some of the channels of a concat
-    if rank == 4 and dense and not (before[0] or before[3] or after[0] or after[3]) and len(element) in (1, 4):
+    if rank == 4 and dense and not (before[0] or before[3] or after[0] or after[3]) and len(element) in (1, 2, 4):
         view = View(y.storage, y.type.with_shape(x.type.shape), x.dims, y.strides, inside.offset)
         c.fill(Fill(view, (before[1], before[2], after[1], after[2]), element))
         strided_copy(c, x.at(), inside, x.type.shape, strides(x), steps, y.element, barrier=False)

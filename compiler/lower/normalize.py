@@ -21,7 +21,7 @@ ELEMENTS = 4096
 @lowering("normalize")
 def lower_normalize(c: Context, node: Node) -> None:
     """Rows of all normalized dimensions."""
-    require(node, "float32", "float64", "int8")
+    require(node, "float32", "float16", "float64", "int8")
     x, y = dense(c, c.input(node, 0)), c.output(node)
     count = prod(x.type.shape[int_attr(node, "axis") :])
     rows, tile_rows = x.type.size // count, most(1, ELEMENTS // most(count, 1))

@@ -66,7 +66,7 @@ def groups_of(length: int, dtype: str) -> int:
     """Groups that hold a run of `length` elements; or as many as whole steps of the kernels have, if that are not many
     more: there need not be code for the others then."""
     groups = ceil_div(length, group_of(dtype))
-    more = -groups % conv.STEP
+    more = -groups % conv.STEPS[dtype]
     return groups + more * less(8 * more - 1, groups) if dtype == "int8" else groups
 
 
@@ -93,12 +93,12 @@ def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
 def pack_computed(c: Context, source: Source, epilogue: Epilogue) -> Packed:
     """A step that packs all matrices. `source.batch` has at most `MAX_BATCH` dimensions."""
     dtype, columns = epilogue.dtype, c.target.columns
-    element = 1 if dtype == "int8" else 4
+    element = np.dtype(dtype).itemsize
     taps, length, channels = source.extents
     tap_step, length_step, channel_step = source.strides
     blocks, groups = ceil_div(channels, columns), groups_of(length, dtype)
     header = pack_headers(largest(channels), columns, epilogue.bare_dense_header)
-    block_bytes = len(header) // largest(blocks) + taps * groups * columns * 4
+    block_bytes = len(header) // largest(blocks) + taps * groups * columns * group_of(dtype) * element
     spec = pack.PackSpec(dtype, "rows" if channel_step == element else "columns")
     extents = (1,) * (MAX_BATCH - len(source.batch)) + tuple(source.batch)
     steps = (0,) * (MAX_BATCH - len(source.batch)) + tuple(source.batch_strides)
@@ -173,7 +173,7 @@ class ComputedKernel:
     def packed(self, c: Context, epilogue: Epilogue, taps: int) -> Packed:
         """[taps, run, O]: the dimensions kh, kw, C are split into so many runs."""
         outputs, depth, kh, kw = self.shape
-        element = 4 // group_of(self.dtype)
+        element = np.dtype(self.dtype).itemsize
         if not kh * kw:
             return pack_computed(c, Source(self.where, (), (), (taps, 0, outputs), (0, 0, element)), epilogue)
         if kh * kw == 1 and self.strides[1] == element:

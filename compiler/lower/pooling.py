@@ -18,14 +18,14 @@ from .windows import pair
 @lowering("max_pool2d")
 def lower_max_pool2d(c: Context, node: Node) -> None:
     """Windows are clipped to the plane, so there is no padding."""
-    require(node, "float32", "int8")
+    require(node, "float32", "float16", "int8")
     _pool(c, node, "max", {})
 
 
 @lowering("avg_pool2d")
 def lower_avg_pool2d(c: Context, node: Node) -> None:
     """A window over the whole plane is a reduction."""
-    require(node, "float32", "int8")
+    require(node, "float32", "float16", "int8")
     x, y = c.input(node, 0), c.output(node)
     if ints_attr(node, "kernel", 2) == x.dims[1:3] and not any(ints_attr(node, "pads", 4)):
         reduce_planes(c, x, y)

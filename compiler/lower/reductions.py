@@ -121,7 +121,7 @@ def _mean_params(count: int, x: Quant | None, y: Quant | None) -> dict[str, int]
 @lowering("softmax")
 def lower_softmax(c: Context, node: Node) -> None:
     """Over the last axis; another one is moved there and back."""
-    require(node, "float32", "int8")
+    require(node, "float32", "float16", "int8")
     x, y = c.input(node, 0), c.output(node)
     axis, rank, shape = int_attr(node, "axis"), x.type.rank, x.type.shape
     if prod(shape[axis + 1 :]) == 1:

@@ -22,12 +22,13 @@ def lower_resize(c: Context, node: Node) -> None:
     x, y = c.input(node, 0), c.output(node)
     _, height, width, channels = y.dims
     params = {"out_height": height, "out_width": width, "y_row": y.row, "y_pixel": y.pixel, "channels": channels}
-    form = "nearest" if str_attr(node, "mode", ("nearest", "linear")) == "nearest" else x.type.dtype
-    if form == "nearest":
+    form = "int8" if x.type.dtype == "int8" else "float32"
+    if str_attr(node, "mode", ("nearest", "linear")) == "nearest":
+        form = "nearest"
         spec = resize.ResizeSpec("nearest", "bytes")
         params["channels"] = channels * y.element
     else:
-        require(node, "float32", "int8")
+        require(node, "float32", "float16", "int8")
         spec = resize.ResizeSpec("linear", x.type.dtype)
     if any(map(is_symbolic, (*x.dims[1:3], height, width, x.row))):
         positions = _computed_taps(c, node, x, form)

@@ -44,7 +44,7 @@ def check(node: Node, channels: int, *, rows: bool = False) -> None:
         raise ValueError(f"its data and weights must both be floating point or both int8, not {x.dtype} and {w.dtype}")
     if len(node.inputs) > BIAS:
         bias = node.inputs[BIAS].type
-        wanted = "int32" if x.dtype == "int8" else x.dtype
+        wanted = "int32" if x.dtype == "int8" else _real(x)
         if bias.shape != (channels,) or bias.dtype != wanted:
             raise ValueError(f"its bias is {bias.dtype}{list(bias.shape)}, but must be {wanted}[{channels}]")
     _check_activation(node, "activation")
@@ -55,13 +55,18 @@ def sums_dtype(x: TensorType) -> str:
     return "float32" if x.quant else "int32" if x.dtype == "int8" else x.dtype
 
 
+def _real(x: TensorType) -> str:
+    """The dtype in which the data `x` are computed."""
+    return "float32" if x.quant or x.dtype == "float16" else x.dtype
+
+
 def _check_activation(node: Node, name: str) -> None:
     """ValueError unless the activation is a float32 function of `%0`, and a clamp where the types are quantized."""
     activation = activation_attr(node, name)
     if activation is None:
         return
     x = node.inputs[X].type
-    real = "float32" if x.quant else x.dtype
+    real = _real(x)
     if real == "int8":
         raise ValueError(f"sums of int8 products have no {name}")
     if infer_dtype(activation, [real]) != real:

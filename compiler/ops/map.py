@@ -1,4 +1,6 @@
-"""`map`: a scalar expression over broadcast inputs; with quantized types a table, an integer addition or product."""
+"""`map`: a scalar expression over broadcast inputs; with quantized types a table, an integer addition or product.
+
+A quantized element and a float16 stand for real numbers: the expression sees them in float32."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +18,17 @@ from . import quantized
 
 MAX_INPUTS = 64
 
-__all__ = ["MAP", "MAX_INPUTS", "IntegerForm", "broadcast_shapes", "integer_form"]
+__all__ = ["MAP", "MAX_INPUTS", "IntegerForm", "broadcast_shapes", "integer_form", "seen_as"]
+
+
+def seen_as(type: TensorType) -> str:
+    """The dtype that an expression sees of an operand."""
+    return "float32" if type.quant or type.dtype == "float16" else type.dtype
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
     types = [v.type for v in node.inputs]
-    # A quantized element stands for a real number: the expression sees it in float32.
-    dtype = infer_dtype(expr_attr(node, "expr"), ["float32" if t.quant else t.dtype for t in types])
+    dtype = infer_dtype(expr_attr(node, "expr"), [*map(seen_as, types)])
     return (TensorType(broadcast_shapes([t.shape for t in types]), dtype),)
 
 

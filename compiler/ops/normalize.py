@@ -26,12 +26,12 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
         raise ValueError(f"its axis {axis} is outside a tensor of {x.rank} dimensions")
     trailing = x.shape[axis:]
     for what, t in zip(("scale", "bias"), rest, strict=False):
-        if t.shape != trailing or t.quant is not None or t.dtype != (x.dtype if x.quant is None else "float32"):
+        if t.shape != trailing or t.quant is not None or t.dtype != (x.dtype if x.dtype in FLOATS else "float32"):
             raise ValueError(
                 f"its {what} is {t.dtype}{list(t.shape)}; it must have the type of the input and the shape {trailing}"
             )
     if x.quant is None:
-        if x.dtype not in FLOATS:
+        if "float" not in x.dtype:
             raise ValueError(f"its input must be floating point or quantized, not {x.dtype}")
         return (x,)
     quantized.scalar(x.quant)

@@ -9,12 +9,29 @@ from ..ir.extent import Symbol, symbols_of, value_in
 from ..ir.graph import Array, Graph, Node, Value
 from ..ir.registry import lookup
 from ..ir.specialize import Specialization, bound
+from ..ir.types import TensorType
+from . import halves
 
 
 def run_node(node: Node, inputs: list[Array]) -> tuple[Array, ...]:
-    """The outputs of one node; for quantized types the arrays hold codes."""
+    """The outputs of one node; for quantized types the arrays hold codes. What is stored as float16 is computed in
+    float32."""
+    reference = lookup(node.op).reference
     with np.errstate(all="ignore"):  # infinities and NaNs are results, not events
-        return lookup(node.op).reference(node, inputs)
+        if all(v.type.dtype != "float16" for v in (*node.inputs, *node.outputs)):
+            return reference(node, inputs)
+        results = reference(_in_floats(node), [halves.widened(x) for x in inputs])
+        return tuple(halves.stored(y, v.type.dtype) for y, v in zip(results, node.outputs, strict=True))
+
+
+def _in_floats(node: Node) -> Node:
+    """The node over float32 in place of float16."""
+
+    def value(v: Value) -> Value:
+        dtype = "float32" if v.type.dtype == "float16" else v.type.dtype
+        return Value(v.name, TensorType(v.type.shape, dtype, v.type.quant), v.data)
+
+    return Node(node.op, [*map(value, node.inputs)], [*map(value, node.outputs)], node.attrs, node.name, node.regions)
 
 
 def run_graph(graph: Graph, inputs: Mapping[str, Array], all_values: bool = False) -> dict[str, Array]:

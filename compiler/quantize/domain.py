@@ -30,7 +30,7 @@ def is_integer(node: Node) -> bool:
 def integer_nodes(graph: Graph, real: Collection[str] = ()) -> set[Node]:
     """The nodes of a float32 graph to compute in int8: all that can, but none of the names `real`, and no copies that
     only join float nodes."""
-    exact = _positional(graph)
+    exact = positional(graph)
     integer = {node for node in graph.nodes if node.name not in real and is_integer(node) and node not in exact}
     near: set[Value] = set()
     for nodes, sources, sinks in (
@@ -51,7 +51,7 @@ _POSITIONS = {"gather": 1, "scatter": 1, "roi_align": 1, "nms": 0}
 """op -> its input that says where elements lie."""
 
 
-def _positional(graph: Graph) -> set[Node]:
+def positional(graph: Graph) -> set[Node]:
     """The maps that compute positions, or read what does: a rounded coordinate selects another element."""
     positions: set[Value] = set()
     for node in reversed(graph.nodes):

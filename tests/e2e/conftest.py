@@ -23,8 +23,8 @@ from edgec.runtimes.devices import RunOptions, open_device
 Array = np.ndarray[Any, Any]
 Outputs = dict[str, Array]
 
-Form = Literal["float", "int8", "qdq"]
-"""As it is; quantized by edgec; quantized already, by ONNX Runtime."""
+Form = Literal["float", "fp16", "int8", "qdq"]
+"""As it is; in float16; quantized by edgec; quantized already, by ONNX Runtime."""
 
 CALIBRATION_SAMPLES = 8
 TEST_SAMPLES_START = 100
@@ -62,6 +62,7 @@ class Case:
         """The compiled model."""
         path = self.folder / f"{target}-{form}.edge"
         options: dict[str, Any] = {"int8": True, "calibrate": self.calibration()} if form == "int8" else {}
+        options |= {"fp16": True} if form == "fp16" else {}
         compile_model(self.onnx(form), target=target, shapes=self.shapes, output=path, verify=True, **options)
         return open_bundle(path)
 

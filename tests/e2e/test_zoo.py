@@ -1,4 +1,4 @@
-"""Every model of the zoo, float and int8, on this machine and on emulated arm64 ones."""
+"""Every model of the zoo, float, float16 and int8, on this machine and on emulated arm64 ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +16,10 @@ Cases = Callable[[str], Any]
 FLOAT_TOLERANCE = 1e-4
 """Of the output's range."""
 
+HALF_COSINE = 0.998
+"""Between float16 and float32: some fifty layers, each rounded by up to 2^-11 of sums of hundreds of products, whose
+errors add up like random ones, are an angle of 2^-11 * sqrt(50 * 300) = 0.06 at the most."""
+
 MACHINES = ("local", "qemu:cortex-a53", "qemu:cortex-a76", "qemu:max")
 """x86-64 or this machine's NEON; Armv8.0; dotprod; i8mm and everything else that the emulator knows."""
 
@@ -28,6 +32,17 @@ def test_float_agrees_with_onnx_runtime_everywhere(case: Cases, name: str) -> No
         _assert_close(this.run(device, "float", first, threads=2), infer(first))
     for feeds in others:
         _assert_close(this.run("local", "float", feeds), infer(feeds))
+
+
+def test_float16_resembles_float(case: Cases, name: str) -> None:
+    """On cores that compute in float16 (Cortex-A76), and on others."""
+    this = case(name)
+    (feeds,) = this.samples(1)
+    expected = onnx_runtime(this.model.load())(feeds)
+    for device in ("local", "qemu:cortex-a53", "qemu:cortex-a76"):
+        for output, y in this.run(device, "fp16", feeds, threads=2).items():
+            a, b = (v.ravel().astype(np.float64) for v in (y, expected[output]))
+            assert a @ b >= HALF_COSINE * np.linalg.norm(a) * np.linalg.norm(b), f"{output} on {device}"
 
 
 def test_int8_gives_the_same_bytes_everywhere(case: Cases, name: str) -> None:

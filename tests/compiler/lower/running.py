@@ -53,6 +53,8 @@ def run(
     path = folder / f"{name}.edge"
     if not path.exists():
         target = find(name)
+        if any(v.type.dtype == "float16" for v in graph.values()):
+            target = target.for_halves()
         graph.name = "graph"
         lowered = lower(graph, target)
         objects = compile_kernels(lowered.kernels.values(), target, cache_dir())
