@@ -37,7 +37,8 @@ class _WordsTile(Tile):
     _sum_dtype: str
 
     def __init__(self, rows: int, blocks: int) -> None:
-        self.rows, self.blocks, self._chains = rows, blocks, self.groups_per_step if rows == 1 else 1
+        self.rows, self.blocks, self.groups_per_step = rows, blocks, 4 if rows == 1 else 2
+        self._chains = self.groups_per_step if rows == 1 else 1
 
     @abstractmethod
     def _multiplied(self, acc: Value, words: Value, weights: Value) -> Value:
@@ -104,6 +105,12 @@ class _FloatTile(_WordsTile):
         return [total + bias for total, bias in zip(super().row(r), self._bias, strict=True)]
 
 
+def _shape(rows: int, *, paired: bool) -> tuple[int, int]:
+    """At most so many rows, and blocks: each word that is loaded meets two registers of weights, or each register of
+    weights many words."""
+    return (min(rows, 8), 2) if paired else (min(rows, 14), 1)
+
+
 class Avx512(Isa):
     """512-bit vectors, and what epilogues need of them: other families of kernels run the plainer code."""
 
@@ -114,11 +121,11 @@ class Avx512(Isa):
 
     def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
         """vpdpbusd, for all weights."""
-        return _UnsignedTile(rows, 2 if paired else 1)
+        return _UnsignedTile(*_shape(rows, paired=paired))
 
     def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """vfmadd231ps of broadcast elements."""
-        return _FloatTile(rows, 2 if paired else 1)
+        return _FloatTile(*_shape(rows, paired=paired))
 
     def round_to_int(self, value: Value) -> Value:
         """vcvtps2dq, which gives INT_MIN above 2^31: hence vminps."""

@@ -34,8 +34,8 @@ _X86_64 = Target(
     halves=(_AVX2,),
     columns=16,
     cache=512 << 10,
-    rows={"int8": 8, "float32": 8, "float16": 4},
-    tiles={"int8": (8, 8), "float32": (8, 8), "float16": (4, 4)},
+    rows={"int8": 56, "float32": 56, "float16": 4},
+    tiles={"int8": (14, 8), "float32": (14, 8), "float16": (4, 4)},
     second_bias=True,
 )
 
