@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..ir.extent import ceil_div
+from ..kernels.contraction import OPERANDS
 from .buffers import ALIGNMENT, Storage
 from .chains import Chain, Chains, Member
 from .context import Context, PendingStep
 from .plan import Bands, Scratch, Space, Stage
 
-SHARE = 0.75
-"""Of the second cache, for the rows that a band hands on and the weights of its steps: the rest is for its input and
-output."""
+SHARE = 0.8
+"""Of the second cache, for all that a band touches: what is used from band to band must not make room for the rest."""
+
+RESIDUAL = OPERANDS.index("residual")
 
 FEW_BANDS = 7
 """Fewer bands than that would leave threads without work."""
@@ -68,9 +70,18 @@ def band_height(chain: Chain, cache: int) -> int | None:
     stays in a cache of `cache` bytes as it is, or not even a band of it does. Kernels take two rows at a time."""
     if sum(handed.view.storage.size for handed in chain.handed) <= cache:
         return None
-    rows, weights = chain.members[-1].rows.y.dims[1], sum(member.rows.weights for member in chain.members)
+    rows = chain.members[-1].rows.y.dims[1]
     heights = [n for n in range(2, rows, 2) if rows % n != 1 and ceil_div(rows, n) >= FEW_BANDS]
-    return max((n for n in heights if scratch_size(chain, n) + weights <= SHARE * cache), default=None)
+    return max((n for n in heights if _touched(chain, n) <= SHARE * cache), default=None)
+
+
+def _touched(chain: Chain, height: int) -> int:
+    """Bytes that a band of `height` rows reads and writes: input, output, residual, weights and scratch memory."""
+    first, last = chain.members[0].rows, chain.members[-1].rows
+    inputs = (_stages(chain, height)[0].rows - 1) * first.window.strides[0] + first.reach
+    residuals = sum(member.step.operands[RESIDUAL] is not None for member in chain.members)
+    weights = sum(member.rows.weights for member in chain.members)
+    return inputs * first.x.row + (1 + residuals) * height * last.y.row + weights + scratch_size(chain, height)
 
 
 def scratch_size(chain: Chain, height: int) -> int:
