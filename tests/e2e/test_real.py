@@ -39,7 +39,8 @@ def test_int8_gives_the_same_bytes_everywhere(model: str, tmp_path: Path) -> Non
         "shapes": {name: array.shape for name, array in feeds.items()},
     }
     expected = run_graph(build_graph(this.load(), **options), feeds)
-    for target, device in (("host", "local"), ("arm64-neon", "qemu:cortex-a53"), ("arm64-neon", "qemu:cortex-a76")):
+    emulated = ("qemu:cortex-a53", "qemu:cortex-a76", "qemu:max")
+    for target, device in (("host", "local"), *(("arm64-neon", device) for device in emulated)):
         path = tmp_path / f"{target}.edge"
         if not path.exists():
             compile_model(this.load(), target=target, output=path, **options)
