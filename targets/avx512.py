@@ -1,4 +1,5 @@
-"""AVX-512 with VNNI, for convolutions: 512-bit registers, of which one holds the sums of a block of channels."""
+"""AVX-512 with VNNI, for convolutions: 512-bit registers, of which one holds the sums of a block of channels. With VBMI
+also for tables."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -6,6 +7,7 @@ from collections.abc import Sequence
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, splat
 from ..compiler.kernels.floating import fenced
 from ..compiler.kernels.isa import Isa, Tile, added
+from ..compiler.kernels.tir import tirx
 from .avx2 import BELOW_2_31
 
 _X86 = "llvm.x86.avx512."
@@ -112,12 +114,14 @@ def _shape(rows: int, *, paired: bool) -> tuple[int, int]:
 
 
 class Avx512(Isa):
-    """512-bit vectors, and what epilogues need of them: other families of kernels run the plainer code."""
+    """512-bit vectors: tiles, what epilogues need, and tables with VBMI. Other families run the plainer code."""
 
-    name = "vnni"
     lanes, vectors = 16, 1
     registers = 32
     second_bias = True
+
+    def __init__(self, *, vbmi: bool) -> None:
+        self.name = "vbmi" if vbmi else "vnni"
 
     def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
         """vpdpbusd, for all weights."""
@@ -168,12 +172,16 @@ class Avx512(Isa):
         return [cast(value, "int32", 16)]
 
     def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:
-        """Of other families."""
-        raise AssertionError(_OTHERS)
+        """Four registers."""
+        return [Register("int8", 64, table.load(offset + 64 * i, "int8", 64)) for i in range(4)]
 
     def lookup(self, table: Sequence[Value], index: Value) -> Value:
-        """Of other families."""
-        raise AssertionError(_OTHERS)
+        """vpermi2b, by the last seven bits, of both halves of the table; vpblendmb."""
+        a, b, c, d = (register.get() for register in table)
+        negative, positive = (
+            intrinsic(_X86 + "vpermi2var.qi.512", "int8", 64, low, index, high) for low, high in ((a, b), (c, d))
+        )
+        return tirx.Select(index < const(0, "int8", 64), negative, positive)
 
 
-_OTHERS = "only convolutions are compiled for AVX-512"
+_OTHERS = "of AVX-512 there is no code but for convolutions and tables"

@@ -22,10 +22,18 @@ _X86_64 = Target(
     systems=("linux",),
     variants=(
         Variant(
+            "vbmi",
+            frozenset({"avx2", "fma", "avx512", "avx512vnni", "avx512vbmi"}),
+            {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "icelake-server"},
+            lambda: Avx512(vbmi=True),
+            frozenset({"conv", "table"}),
+            least=0.02,
+        ),
+        Variant(
             "vnni",
             frozenset({"avx2", "fma", "avx512", "avx512vnni"}),
             {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "cascadelake"},
-            Avx512,
+            lambda: Avx512(vbmi=False),
             frozenset({"conv"}),
             least=0.02,
         ),

@@ -22,6 +22,10 @@ class Variant:
     families: frozenset[str] | None = None
     least: float = 0.0
 
+    def covers(self, family: str) -> bool:
+        """Whether kernels of `family` are compiled for it."""
+        return self.families is None or family in self.families
+
 
 @dataclass(frozen=True)
 class Target:
@@ -59,7 +63,7 @@ class Target:
     def coder(self, variant: Variant, family: str, share: float = 1.0) -> Variant:
         """The variant whose code `variant` runs for a kernel of `family` that does `share` of all
         multiply-accumulates."""
-        if variant.families is not None and family not in variant.families:
+        if not variant.covers(family):
             return self.variants[-1]
         if family == "conv" and share < variant.least:
             plainer = next(v for v in self.variants if v.features < variant.features)

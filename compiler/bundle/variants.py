@@ -18,6 +18,7 @@ FEATURES = {
     "avxvnni": "EDGE_CPU_AVXVNNI",
     "avx512": "EDGE_CPU_AVX512",
     "avx512vnni": "EDGE_CPU_AVX512VNNI",
+    "avx512vbmi": "EDGE_CPU_AVX512VBMI",
 }
 """CPU features that the runtime can ask for, and their names in `program.h`."""
 

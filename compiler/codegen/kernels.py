@@ -58,7 +58,8 @@ def compile_kernels(
 
     def compiled(job: tuple[str, Kernel, Variant]) -> KernelObject:
         name, kernel, variant = job
-        plainer = [v for v in reversed(variants) if v.features < variant.features]
+        family = kernel.family.rpartition(".")[2]
+        plainer = [v for v in reversed(variants) if v.features < variant.features and v.covers(family)]
         try:
             return _compile_kernel(kernel, variant, plainer, cache_folder)
         except ValueError as error:

@@ -3,28 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .builder import Builder, define, i64
+from .builder import Builder, Value, define, i64, shuffle
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .isa import Isa
 
 OPERANDS = ("x", "w", "y")
 
 VECTORS = 8
-"""Of the ISA, in the vector that rows are walked by: two lookups at a time, for each is a chain of instructions."""
+"""Of the target's lanes, in the vector that rows are walked by: that is some lookups at a time, for each is a chain of
+instructions."""
+
+NARROW = 16
+"""Bytes in the vector that shorter rows of whole such vectors are walked by."""
 
 _X, _Y = Stream("x", "int8"), Stream("y", "int8")
 
 
 @dataclass(frozen=True)
 class TableSpec:
-    """The table `w` says what it computes."""
+    """The table `w` says what it computes. `narrow`: rows are whole vectors of `NARROW` bytes."""
 
     rows: Rows = "any"
+    narrow: bool = False
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        return "x8_lut" + suffix(self.rows)
+        return "x8_lut" + "_narrow" * self.narrow + suffix(self.rows)
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -39,11 +44,17 @@ def build(spec: TableSpec, isa: Isa) -> object:
 
 def _body(b: Builder, spec: TableSpec, isa: Isa) -> None:
     table = isa.load_table(b.pointer("w"), i64(0))
-    width = VECTORS * isa.lanes
+    width, step = (NARROW if spec.narrow else VECTORS // 2 * isa.columns), 4 * isa.lanes
+    size = min(width, step)
+
+    def found(codes: Value) -> Value:
+        whole = codes if size == step else b.let(shuffle([codes] * (step // size), range(step)))
+        result = b.let(isa.lookup(table, whole))
+        return result if size == step else b.let(shuffle([result], range(size)))
 
     def body(inputs: Sequence[Cursor], output: Cursor) -> None:
-        found = [b.let(isa.lookup(table, b.let(inputs[0].load(i, width // 2)))) for i in (0, width // 2)]
-        for i, codes in zip((0, width // 2), found, strict=True):
-            output.store(i, codes, width // 2)
+        results = [found(b.let(inputs[0].load(i, size))) for i in range(0, width, size)]
+        for i, codes in enumerate(results):
+            output.store(i * size, codes, size)
 
     elementwise(b, width, [_X], _Y, spec.rows, body)

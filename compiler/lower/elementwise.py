@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import EdgeError
 from ..ir.attributes import expr_attr
 from ..ir.expr import Expr, In, infer_dtype, substitute
-from ..ir.extent import always_less, ceil_div
+from ..ir.extent import always_less, ceil_div, is_symbolic
 from ..ir.graph import Node
 from ..ir.types import Quant, TensorType
 from ..kernels import arith, map, table
@@ -52,7 +52,10 @@ def _table(c: Context, node: Node) -> None:
     if node.inputs[0].type.dtype == "uint8":
         entries = np.roll(entries, 128)
     views = {"x": x, "y": y}
-    spec = table.TableSpec(_rows(c, table, _space(views)))
+    space = _space(views)
+    rows, count = _rows(c, table, space), space.extents[-1]
+    narrow = rows == "short" and not is_symbolic(count) and count % table.NARROW == 0
+    spec = table.TableSpec("long" if narrow else rows, narrow)
     _walk(c, table, spec, views, {}, {"w": c.weights.add(entries.tobytes())})
 
 

@@ -86,6 +86,7 @@ uint64_t edge_cpu_features(void) {
         if ((state & avx512_state) == avx512_state && (leaf7[EBX] & avx512_f_dq_bw_vl) == avx512_f_dq_bw_vl) {
             features |= EDGE_CPU_AVX512;
             if (leaf7[ECX] >> 11 & 1) features |= EDGE_CPU_AVX512VNNI;
+            if (leaf7[ECX] >> 1 & 1) features |= EDGE_CPU_AVX512VBMI;
         }
     }
     return features;

@@ -48,7 +48,8 @@ enum {
     EDGE_CPU_F16C = 1 << 18,
     EDGE_CPU_AVXVNNI = 1 << 19,
     EDGE_CPU_AVX512 = 1 << 20,
-    EDGE_CPU_AVX512VNNI = 1 << 21
+    EDGE_CPU_AVX512VNNI = 1 << 21,
+    EDGE_CPU_AVX512VBMI = 1 << 22
 };
 
 typedef struct edge_step {
