@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from .builder import BITS, Builder, Pointer, Value, cast, define, i64, shuffle
 from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
-from .depthwise_stream import DotTaps, LargeDotTaps, StreamedTaps, WideningTaps
+from .depthwise_stream import DotTaps, HalfTaps, LargeDotTaps, StreamedTaps, WideningTaps
 from .depthwise_sums import FloatSums, Int8Sums
 from .halves import load
 from .isa import Isa
@@ -73,7 +73,11 @@ def build(spec: DepthwiseSpec, isa: Isa) -> object:
 
 def _streamed(spec: DepthwiseSpec, isa: Isa) -> type[StreamedTaps] | None:
     """How the taps are streamed; None: they are not."""
-    if spec.dtype != "int8" or spec.kernel is None or isa.registers < STREAMED:
+    if spec.kernel is None or isa.registers < STREAMED:
+        return None
+    if spec.dtype == "float16":
+        return HalfTaps if isa.computes_halves and spec.kernel[0] == 3 else None
+    if spec.dtype != "int8":
         return None
     if spec.kernel[0] == 3:
         return DotTaps if isa.has_dot else WideningTaps
@@ -140,7 +144,7 @@ class _Depthwise:
         """`count` neighbouring output pixels, each of all rows."""
         b = self.b
         for px in (b.let(first + i) for i in range(count)):
-            sums = [self.int8_sums(w_block) for _ in rows]
+            sums = [self.accumulator(w_block) for _ in rows]
             taps.add(sums, b.let(px * b.param("x_pixel")))
             for total, row in zip(sums, rows, strict=True):
                 self.store([(total.result(), px)], row)

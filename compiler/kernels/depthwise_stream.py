@@ -1,4 +1,4 @@
-"""The taps of int8 3 x 3 and 5 x 5 depthwise kernels, pixel by pixel of a row: columns of the input that the next pixel
+"""The taps of 3 x 3 and 5 x 5 depthwise kernels of int8 and float16, pixel by pixel of a row: columns of the input that the next pixel
 sees too stay in registers, which takes 32 of them.
 
 With dot products, four input rows of a column, interleaved, are a *quad*, whose products are summed at once.
@@ -6,14 +6,17 @@ With dot products, four input rows of a column, interleaved, are a *quad*, whose
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .builder import Builder, Pointer, Register, Value, const
-from .depthwise_sums import Int8Sums
+from .depthwise_sums import FloatSums, Int8Sums
 from .isa import Isa
 
 Column = list[Value]
 """What is known of a column of the input: vectors."""
+
+Sums = Sequence[Any]
+"""Of a pixel of each output row that is computed together: `Int8Sums`, or `FloatSums`."""
 
 
 class StreamedTaps(ABC):
@@ -23,6 +26,7 @@ class StreamedTaps(ABC):
     size: ClassVar[int]
     rows: ClassVar[int]
     pixels: ClassVar[int]
+    dtype: ClassVar[str] = "int8"
 
     def __init__(self, b: Builder, isa: Isa, x: Pointer, w: Pointer, first: Value, stride: int) -> None:
         self._b, self._isa, self._x, self._stride, self._lanes = b, isa, x, stride, 2 * isa.lanes
@@ -34,9 +38,9 @@ class StreamedTaps(ABC):
         height = self.size + (self.rows - 1) * self._stride
         self._lines = [b.let(origin + ty * b.param("tap_y")) for ty in range(height)]
         columns = [self._column(tx, 0) for tx in range(self.size - self._stride)]
-        self._kept = [[Register("int8", self._width, v) for v in column] for column in columns]
+        self._kept = [[Register(self.dtype, self._width, v) for v in column] for column in columns]
 
-    def add(self, sums: Sequence[Int8Sums], offset: Value) -> None:
+    def add(self, sums: Sums, offset: Value) -> None:
         """Add all taps to the sums of a pixel of each output row, which lies `offset` bytes from the row's first."""
         columns = [[register.get() for register in kept] for kept in self._kept]
         for tx in range(self.size):
@@ -64,7 +68,7 @@ class StreamedTaps(ABC):
         """Load a column, `number` columns from the pixel's first."""
 
     @abstractmethod
-    def _multiply(self, sums: Sequence[Int8Sums], tx: int, column: Column) -> None:
+    def _multiply(self, sums: Sums, tx: int, column: Column) -> None:
         """Add the products of a column; they come in order."""
 
 
@@ -92,6 +96,31 @@ class WideningTaps(StreamedTaps):
         while len(self._left) > 1 or (self._left and tx == 2):
             sums[0].add(self._left[:2])
             del self._left[:2]
+
+
+class HalfTaps(StreamedTaps):
+    """Two output rows of a 3 x 3 kernel of float16. A column is the elements that they see."""
+
+    size = 3
+    rows = 2
+    pixels = 2
+    dtype = "float16"
+
+    @property
+    def _width(self) -> int:
+        return self._lanes
+
+    def _prepare(self, w: Pointer, first: Value) -> None:
+        size = 2 * self._lanes
+        self._filter = [self._b.let(w.load(first + tap * size, "float16", self._lanes)) for tap in range(9)]
+
+    def _column(self, number: int, offset: Value) -> Column:
+        return [self._b.let(self._x.load(self._at(y, offset, number), "float16", self._lanes)) for y in self._lines]
+
+    def _multiply(self, sums: Sequence[FloatSums], tx: int, column: Column) -> None:
+        for ty in range(3):
+            for row, total in enumerate(sums):
+                total.add([([column[row * self._stride + ty]], [self._filter[ty * 3 + tx]])])
 
 
 class QuadTaps(StreamedTaps):
