@@ -21,9 +21,9 @@ class Cache:
 
 @dataclass(frozen=True)
 class Core:
-    """`emulated`: the CPU that qemu plays for it, which has the same instructions; `variant`: the code that the runtime
-    takes on the core itself, where that is other than on `emulated`. `peak`: multiply-accumulates a cycle at most, by
-    the precision of a bundle."""
+    """`emulated`: the CPU that qemu plays for it, which has the same instructions. `feature`: what the runtime would
+    find on the core itself beside them; the code is that of the first variant with it. `peak`: multiply-accumulates a
+    cycle at most, by the precision of a bundle."""
 
     name: str
     emulated: str
@@ -31,7 +31,7 @@ class Core:
     l1: Cache
     l2: Cache
     peak: Mapping[str, int]
-    variant: str | None = None
+    feature: str | None = None
 
 
 CORES = {
@@ -52,7 +52,7 @@ CORES = {
             l1=Cache(32, 4, 0),
             l2=Cache(128, 8, 26),
             peak={"int8": 16, "float32": 4, "float16": 8},
-            variant="dotprod_inorder",
+            feature="inorder",
         ),
         Core(  # two sdot a cycle; LLVM has a model of Neoverse N1, the same core for servers
             name="cortex-a76",

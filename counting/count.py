@@ -42,7 +42,7 @@ def count(bundle: Bundle, core: Core) -> tuple[Counts, RunReport]:
     manifest = bundle.manifest
     if manifest.target.arch != "aarch64":
         raise EdgeError(f"{bundle.path} is for {manifest.target.arch}, but only aarch64 instructions are counted")
-    variant = core.variant if any(v.name == core.variant for v in manifest.target.variants) else None
+    variant = next((v.name for v in manifest.target.variants if core.feature in v.features), None)
     options = RunOptions(warmup=1, mark=True, timeout=TIMEOUT_S, variant=variant)
 
     def run(device: CountingDevice) -> RunReport:

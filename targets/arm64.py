@@ -49,11 +49,20 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         ),
         halves=(
             Variant(
+                "fullfp16_inorder",
+                frozenset({"fullfp16", "inorder"}),
+                _llvm(triple, "+fullfp16"),
+                lambda: Neon(half=True, in_order=True),
+                frozenset({"conv", "depthwise"}),
+                least=0.02,
+            ),
+            Variant(
                 "fullfp16",
                 frozenset({"fullfp16"}),
                 _llvm(triple, "+fullfp16"),
                 lambda: Neon(half=True),
                 frozenset({"conv", "depthwise"}),
+                least=0.001,
             ),
             base,
         ),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle
 from ..compiler.kernels.isa import Isa, Tile
 from .neon_inorder import InOrderDotTile, InOrderFloatTile, InOrderWideningTile
+from .neon_inorder_half import InOrderHalfTile
 from .neon_matrix import MatrixTile
 from .neon_tiles import ARM, DotTile, FloatTile, HalfTile, WideningTile
 
@@ -65,7 +66,7 @@ class Neon(Isa):
         """fmla by lane of float16, or of float32 after fcvtl."""
         if not self.computes_halves:
             return FloatTile(min(rows, 7), 1, "float16")
-        return HalfTile(min(rows, 7), 2 if paired else 1)
+        return InOrderHalfTile(7) if paired and self._in_order else HalfTile(min(rows, 7), 2 if paired else 1)
 
     def round_to_int(self, value: Value) -> Value:
         """fcvtns, which saturates by itself."""

@@ -31,10 +31,12 @@ define <{lanes} x i8> @{name}({names}ptr %place) {{
 """
 
 
-def _pure(name: str, text: str, result: str, *operands: str, tie: bool = False) -> str:
-    """An instruction of registers; with `tie` the first operand becomes the result."""
+def _pure(name: str, text: str, result: str, *operands: str, tie: bool = False, low: bool = False) -> str:
+    """An instruction of registers; with `tie` the first operand becomes the result, with `low` the last one is among
+    the registers 0 to 15."""
     names = [f"{kind} %v{i}" for i, kind in enumerate(operands)]
     constraints = ["=w", *("0" if tie and not i else "r" if k == "i64" else "w" for i, k in enumerate(operands))]
+    constraints[-1] = "x" if low else constraints[-1]
     joined = ", ".join(names)
     return f"""
 define {result} @{name}({joined}) {{
@@ -66,17 +68,26 @@ INSTRUCTIONS = "".join([
         )
         for lane in range(2)
     ),
+    *(
+        _pure(
+            f"edge_half_fmla{lane}", f"fmla $0.8h, $2.8h, $3.h[{lane}]", "<8 x half>", "<8 x half>", "<16 x i8>",
+            "<16 x i8>", tie=True, low=True,
+        )
+        for lane in range(4)
+    ),
     _pure("edge_smull", "smull $0.8h, $1.8b, $2.8b", "<8 x i16>", "<8 x i8>", "<8 x i8>"),
     _pure("edge_smlal", "smlal $0.8h, $2.8b, $3.8b", "<8 x i16>", "<8 x i16>", "<8 x i8>", "<8 x i8>", tie=True),
     _pure("edge_sadalp", "sadalp $0.4s, $2.8h", "<4 x i32>", "<4 x i32>", "<8 x i16>", tie=True),
 ])  # fmt: skip
 
 
-def _call(dtype: str, name: str, *args: Value) -> Value:
+def call(dtype: str, name: str, *args: Value) -> Value:
+    """One of `INSTRUCTIONS`."""
     return tirx.call_extern(dtype, f"edge_{name}", *args)
 
 
-def _address(p: Pointer, offset: Value) -> Register:
+def address(p: Pointer, offset: Value) -> Register:
+    """Where byte `offset` lies, to be moved on by loads."""
     return Register("int64", 1, tirx.reinterpret("int64", tirx.address_of(p.buffer[offset])))
 
 
@@ -90,8 +101,8 @@ def _run_pair(
     It goes column after column of a group, whose registers are free behind the last row. The first block's are loaded
     for the next group then, the second one's for the same group, while the first column is multiplied. The words of a
     row are loaded in pairs."""
-    rows = [_address(x, o) for o in row_offsets]
-    places = [[_address(w, o + half) for half in (0, 8)] for o in w_offsets]
+    rows = [address(x, o) for o in row_offsets]
+    places = [[address(w, o + half) for half in (0, 8)] for o in w_offsets]
     at, step = Register("int64", 1, i64(0)), Register("int64", 1, i64(16))
     words = [Register("int8", 16) for _ in rows]
     weights = [Register("int8", 16) for _ in range(4)]
@@ -99,10 +110,10 @@ def _run_pair(
     def load_half(j: int, half: int) -> None:
         place = places[j // 2][half].address
         more = (weights[j].get(), step.get()) if half else ()
-        weights[j].set(_call("int8x16", "high" if half else "low", *more, place))
+        weights[j].set(call("int8x16", "high" if half else "low", *more, place))
 
     def load_word(r: int) -> None:
-        words[r].set(_call("int8x16", "pair", rows[r].get(), at.get()))
+        words[r].set(call("int8x16", "pair", rows[r].get(), at.get()))
 
     for half, j in product(range(2), range(2)):
         load_half(j, half)
@@ -113,7 +124,7 @@ def _run_pair(
         for g, j in product(range(4), range(4)):
             for r, row in enumerate(sums):
                 operands = row[j].get(), weights[j].get(), words[r].get()
-                row[j].set(_call(f"{row[j].dtype}x4", f"{multiply}{g % 2}", *operands))
+                row[j].set(call(f"{row[j].dtype}x4", f"{multiply}{g % 2}", *operands))
                 for column, half in _LOADS.get((j, r), ()):
                     load_half(column, half)
                 if g % 2 and j == 3:
@@ -173,16 +184,16 @@ class InOrderWideningTile(WideningTile):
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
         """Two columns of a group are 8 bytes, which the weights of the next group follow 32 bytes later."""
-        rows, (place,) = [_address(x, o) for o in row_offsets], [_address(w, o) for o in w_offsets]
+        rows, (place,) = [address(x, o) for o in row_offsets], [address(w, o) for o in w_offsets]
         words = [[Register("int8", 8) for _ in range(2)] for _ in rows]
         products = [Register("int16", 8) for _ in rows]
         weights = [Register("int8", 8) for _ in range(2)]
 
         def load_weights(g: int, offset: int) -> None:
-            weights[g].set(_call("int8x8", f"at{offset}", place.get()))
+            weights[g].set(call("int8x8", f"at{offset}", place.get()))
 
         def load_word(r: int, g: int) -> None:
-            words[r][g].set(_call("int8x8", "word", rows[r].address))
+            words[r][g].set(call("int8x8", "word", rows[r].address))
 
         load_weights(0, 0)
         for r, g in product(range(self.rows), range(2)):
@@ -190,17 +201,17 @@ class InOrderWideningTile(WideningTile):
         with b.range(0, steps):
             for j in range(4):
                 for r, result in enumerate(products):
-                    result.set(_call("int16x8", "smull", weights[0].get(), words[r][0].get()))
+                    result.set(call("int16x8", "smull", weights[0].get(), words[r][0].get()))
                     if r == 0:
                         load_weights(1, 8 * j + 32)
                     if j == 3:
                         load_word(r, 0)
                 for r, result in enumerate(products):
-                    result.set(_call("int16x8", "smlal", result.get(), weights[1].get(), words[r][1].get()))
+                    result.set(call("int16x8", "smlal", result.get(), weights[1].get(), words[r][1].get()))
                     if r == 0:
                         load_weights(0, 8 * j + 8 if j < 3 else 64)
                     if j == 3:
                         load_word(r, 1)
                 for sums, result in zip(self._sums, products, strict=True):
-                    sums[j].set(_call("int32x4", "sadalp", sums[j].get(), result.get()))
+                    sums[j].set(call("int32x4", "sadalp", sums[j].get(), result.get()))
             place.set(place.get() + 64)

@@ -1,5 +1,5 @@
-"""The taps of 3 x 3 and 5 x 5 depthwise kernels of int8 and float16, pixel by pixel of a row: columns of the input that the next pixel
-sees too stay in registers, which takes 32 of them.
+"""The taps of 3 x 3 and 5 x 5 depthwise kernels of int8 and float16, pixel by pixel of a row: columns of the input that
+the next pixel sees too stay in registers, which takes 32 of them.
 
 With dot products, four input rows of a column, interleaved, are a *quad*, whose products are summed at once.
 """

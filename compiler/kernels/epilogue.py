@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from ..ir.expr import Expr, clamp_bounds
+from ..ir.expr import Call, Const, Expr, In, clamp_bounds, walk
 from ..ir.types import LARGEST_HALF
 from . import halves
 from .builder import Builder, Pointer, Register, Value, cast, const, shuffle, splat
@@ -143,7 +143,7 @@ class HalfEpilogue:
     """Sums (bias included) -> activation -> residual -> activation -> float16.
 
     Sums of float32 come in vectors of `lanes`, those of float16 in vectors twice as long; these stay float16 where
-    the activations are clamps.
+    the activations take few operations.
     """
 
     def __init__(self, isa: Isa, activation: Expr | None, residual_activation: Expr | None) -> None:
@@ -154,20 +154,16 @@ class HalfEpilogue:
 
     def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's float16 channels, ready to be stored."""
-        lanes, in_halves = self._isa.lanes, element_type(sums[0]) == "float16"
-        bounds = [(-math.inf, math.inf) if a is None else clamp_bounds(a) for a in self._activations]
-        if in_halves and None in bounds:
-            parts = [shuffle([total], range(h * lanes, (h + 1) * lanes)) for total in sums for h in range(2)]
-            sums, in_halves = [cast(part, "float32", lanes) for part in parts], False
-        width = 2 * lanes if in_halves else lanes
+        dtype, width = element_type(sums[0]), self._isa.lanes
+        if dtype == "float16" and all(a is None or _is_simple(a) for a in self._activations):
+            width *= 2
+        elif dtype == "float16":
+            parts = [shuffle([total], range(h * width, (h + 1) * width)) for total in sums for h in range(2)]
+            sums, dtype = [cast(part, "float32", width) for part in parts], "float32"
         values = []
         for number, total in enumerate(sums):
-            beside = None if r_offset is None else r_offset + number * width * 2
-            if in_halves:
-                value = self._halves(total, [b for b in bounds if b is not None], residual, beside)
-            else:
-                value = self._floats(total, residual, beside)
-            values.append(Register("float16", width, value))
+            at = None if r_offset is None else r_offset + number * width * 2
+            values.append(Register("float16", width, self._finished(total, dtype, width, residual, at)))
 
         def store(p: Pointer, offset: Value) -> None:
             for number, value in enumerate(values):
@@ -175,32 +171,36 @@ class HalfEpilogue:
 
         return store
 
-    def _halves(
-        self, value: Value, bounds: Sequence[tuple[float, float]], residual: Pointer, r_offset: Value | None
-    ) -> Value:
-        width = 2 * self._isa.lanes
-        if r_offset is not None:
-            value = _clamped(value, *bounds[0], width) + residual.load(r_offset, "float16", width)
-        low, high = bounds[0 if r_offset is None else 1]
-        return _clamped(value, max(low, -LARGEST_HALF), min(high, LARGEST_HALF), width)
-
-    def _floats(self, value: Value, residual: Pointer, r_offset: Value | None) -> Value:
-        lanes, (activation, after) = self._isa.lanes, self._activations
+    def _finished(self, value: Value, dtype: str, width: int, residual: Pointer, r_offset: Value | None) -> Value:
+        activation, after = self._activations
         if activation is not None:
-            value = emit(activation, [value], "float32", lanes)
+            value = emit(activation, [value], dtype, width)
         if r_offset is not None:
-            value = value + halves.load(residual, r_offset, "float16", lanes)
+            value = value + halves.load(residual, r_offset, "float16", width, dtype)
         if after is not None:
-            value = emit(after, [value], "float32", lanes)
-        return halves.narrowed(value, lanes)
+            value = emit(after, [value], dtype, width)
+        if dtype == "float32":
+            return halves.narrowed(value, width)
+        low, high = clamp_bounds((activation if r_offset is None else after) or In(0)) or _UNBOUNDED
+        for name, bound, reached in (("maximum", -LARGEST_HALF, low), ("minimum", LARGEST_HALF, high)):
+            if abs(reached) > LARGEST_HALF:
+                value = llvm_float(name, width, value, const(bound, "float16", width))
+        return value
 
 
-def _clamped(value: Value, low: float, high: float, lanes: int) -> Value:
-    """float16 within bounds; NaN stays."""
-    for name, bound in (("maximum", low), ("minimum", high)):
-        if math.isfinite(bound):
-            value = llvm_float(name, lanes, value, const(bound, "float16", lanes))
-    return value
+_UNBOUNDED = (-math.inf, math.inf)
+_SIMPLE = ("add", "sub", "mul", "min", "max", "neg")
+
+
+def _is_simple(expr: Expr) -> bool:
+    """Whether the expression is computed in float16 where sums are: some additions, products and bounds."""
+    calls = [e for e in walk(expr) if isinstance(e, Call)]
+    literals = [abs(float(e.value)) for e in walk(expr) if isinstance(e, Const)]
+    return len(calls) <= _FEW and all(c.fn in _SIMPLE for c in calls) and max(literals, default=0.0) <= LARGEST_HALF
+
+
+_FEW = 6
+"""Operations of an activation, each with a rounding."""
 
 
 class SumsEpilogue:

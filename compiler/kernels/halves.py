@@ -15,10 +15,10 @@ def computed(dtype: str) -> str:
     return "float32" if dtype == "float16" else dtype
 
 
-def load(p: Pointer, offset: Value, dtype: str, lanes: int = 1) -> Value:
-    """`lanes` elements stored as `dtype` at byte `offset`, in the type that is computed with."""
-    value = p.load(offset, dtype, lanes)
-    return cast(value, "float32", lanes) if dtype == "float16" else value
+def load(p: Pointer, offset: Value, dtype: str, lanes: int = 1, wanted: str = "") -> Value:
+    """`lanes` elements stored as `dtype` at byte `offset`, in the type `wanted`, or that of other kernels."""
+    value, wanted = p.load(offset, dtype, lanes), wanted or computed(dtype)
+    return value if dtype == wanted else cast(value, wanted, lanes)
 
 
 def store(p: Pointer, offset: Value, value: Value, dtype: str, lanes: int = 1) -> None:

@@ -105,7 +105,7 @@ def _is_float(value: Value) -> bool:
 def _extreme(expr: Call, args: Sequence[Value], lanes: int) -> Value:
     """min or max of floats; a NaN stays one. With a literal it is a single comparison."""
     (a, b), literal = args, [isinstance(x, Const) for x in expr.args]
-    if not any(literal):
+    if not any(literal) or element_type(a) == "float16":  # which need not be exact in the signs of zeros
         return llvm_float({"min": "minimum", "max": "maximum"}[expr.fn], lanes, a, b)
     bound, x = (a, b) if literal[0] else (b, a)
     return tirx.Select(bound < x if expr.fn == "min" else bound > x, bound, x)
