@@ -113,7 +113,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--runs", type=int, default=30, help="timed runs of each engine (default 30)")
     parser.add_argument("--starts", type=int, default=5, help="how often each engine loads the model (default 5)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="default 1 2")
-    parser.add_argument("--precision", choices=get_args(Precision), nargs="+", default=get_args(Precision))
+    parser.add_argument("--precision", choices=get_args(Precision), nargs="+", default=["float32", "int8"])
     parser.add_argument("--engines", choices=PEERS, nargs="+", default=PEERS)
     add_models(parser, CASES)
     options = parser.parse_args(arguments)

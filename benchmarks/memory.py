@@ -118,7 +118,7 @@ def main(arguments: Sequence[str]) -> int:
     """Show the memory of edgec's bundles, planned and measured, beside that of other engines."""
     parser = argparse.ArgumentParser(prog="python -m edgec.benchmarks.memory", description=main.__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--precision", choices=get_args(Precision), nargs="+", default=get_args(Precision))
+    parser.add_argument("--precision", choices=get_args(Precision), nargs="+", default=["float32", "int8"])
     parser.add_argument("--engines", choices=PEERS, nargs="+", default=PEERS)
     add_models(parser, CASES)
     options = parser.parse_args(arguments)

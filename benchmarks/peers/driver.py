@@ -133,7 +133,7 @@ def _real(port: Mapping[str, Any], array: Array) -> Array:
 
 
 class Ncnn:
-    """ncnn; float32 stays float32 where the CPU has smaller types."""
+    """ncnn; float32 stays float32 where the CPU has smaller types, but for a model called .fp16."""
 
     def __init__(self) -> None:
         self.ncnn = importlib.import_module("ncnn")
@@ -143,7 +143,7 @@ class Ncnn:
         self.net = self.ncnn.Net()
         self.net.opt.num_threads = threads
         for option in ("vulkan_compute", "fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
-            setattr(self.net.opt, f"use_{option}", False)
+            setattr(self.net.opt, f"use_{option}", option.startswith("fp16") and ".fp16" in model.suffixes)
         if self.net.load_param(str(model)) or self.net.load_model(str(model.with_suffix(".bin"))):
             raise RuntimeError("ncnn cannot load the model")
         arrays = [a.astype(np.int32) if a.dtype == np.int64 else a for a in feeds.values()]
@@ -162,14 +162,15 @@ class Ncnn:
 
 
 class Mnn:
-    """MNN, without float16 where the CPU has it."""
+    """MNN, without float16 where the CPU has it, but for a model called .fp16."""
 
     def __init__(self) -> None:
         self.mnn = importlib.import_module("MNN")
 
     def load(self, model: Path, feeds: Feeds, threads: int) -> None:
         """`model` is an .mnn file; output names stand beside it in .outputs, one a line."""
-        config = {"backend": "CPU", "numThread": threads, "precision": "high"}
+        precision = "low" if ".fp16" in model.suffixes else "high"
+        config = {"backend": "CPU", "numThread": threads, "precision": precision}
         runtime = self.mnn.nn.create_runtime_manager((config,))
         names = model.with_suffix(".outputs").read_text().split("\n")
         self.net = self.mnn.nn.load_module_from_file(str(model), list(feeds), names, runtime_manager=runtime)
