@@ -38,7 +38,7 @@ def _stored(graph: Graph) -> set[Node]:
         if node in exact or any(v.type.dtype != "float32" for v in node.outputs):
             continue
         computes = node.op in _COMPUTES and not only_moves(node) and _fits(node)
-        if computes or (only_moves(node) and not values.isdisjoint(node.inputs)):
+        if computes or _looks_up(node) or (only_moves(node) and not values.isdisjoint(node.inputs)):
             found.add(node)
             values.update(node.outputs)
     return found
@@ -50,6 +50,12 @@ def _fits(node: Node) -> bool:
         return True
     data = [v.data for v in node.inputs if v.data is not None]
     return all(v.type.dtype == "float32" for v in node.inputs) and all(map(_in_range, data))
+
+
+def _looks_up(node: Node) -> bool:
+    """Whether the node takes rows of a constant table that float16 holds: an embedding."""
+    table = node.inputs[0].data
+    return node.op == "gather" and table is not None and _in_range(table)
 
 
 def _in_range(data: Array) -> bool:

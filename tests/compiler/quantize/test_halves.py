@@ -5,6 +5,7 @@ import pytest
 
 from edgec.compiler.ir.expr import parse
 from edgec.compiler.ir.graph import Graph, Node, Value
+from edgec.compiler.ir.types import TensorType
 from edgec.compiler.ir.verify import verify
 from edgec.compiler.ops.reference import run_graph
 from edgec.compiler.quantize import use_halves
@@ -78,6 +79,18 @@ def test_positions_stay_exact() -> None:
     indices = net("i", "reshape", b, shape=(9,))
     y = net("y", "gather", net.inputs[1], indices, axis=0)
     assert stored(halved(net, y)) == set()
+
+
+def test_embeddings_are_halves() -> None:
+    net = Net()
+    indices = Value("i", TensorType((5,), "int64"))
+    net.graph.inputs.append(indices)
+    a = net("a", "gather", net.const(net.rng.normal(size=(1000, 8))), indices, axis=0)
+    b = net("b", "normalize", a, net.const(np.ones(8)), axis=1)
+    net.graph.outputs = [b]
+    use_halves(net.graph)
+    verify(net.graph)
+    assert {"a", "b_float16"} <= stored(net.graph) and all(v.type.dtype != "float32" for v in net.graph.nodes[0].inputs)
 
 
 def test_an_input_that_is_given_out_keeps_its_name() -> None:
