@@ -19,8 +19,8 @@ SHARE = 0.8
 
 RESIDUAL = OPERANDS.index("residual")
 
-FEW_BANDS = 7
-"""Fewer bands than that would leave threads without work."""
+FEW_BANDS = 8
+"""With fewer bands than that, they have as few rows as can be so that all threads have work."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def band_height(chain: Chain, cache: int) -> int | None:
     if sum(handed.view.storage.size for handed in chain.handed) <= cache:
         return None
     rows = chain.members[-1].rows.y.dims[1]
-    heights = [n for n in range(2, rows, 2) if rows % n != 1 and ceil_div(rows, n) >= FEW_BANDS]
+    heights = [n for n in range(2, rows, 2) if rows % n != 1]
+    heights = [n for n in heights if n == heights[0] or ceil_div(rows, n) >= FEW_BANDS]
     return max((n for n in heights if _touched(chain, n) <= SHARE * cache), default=None)
 
 
