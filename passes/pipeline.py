@@ -23,6 +23,7 @@ from . import (
     fuse_map,
     fuse_normalize,
     fuse_unary,
+    invert_divisors,
     narrow_regions,
     simplify,
 )
@@ -54,6 +55,7 @@ LATE: tuple[Pass, ...] = (
     dce.run,
     fold_constants.run,
     fuse_epilogue.run,
+    invert_divisors.run,
     fuse_map.run,
     channels_last.run,
     simplify.run,
@@ -63,7 +65,7 @@ LATE: tuple[Pass, ...] = (
     narrow_regions.run,
     dce.run,
 )
-"""After quantization: what makes the graph fast without changing a byte."""
+"""After quantization: what makes the graph fast without changing a byte of integers, and floats by rounding only."""
 
 
 def run_pipeline(graph: Graph, passes: Sequence[Pass], *, verify: bool = False, dump: Dump | None = None) -> None:

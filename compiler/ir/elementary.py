@@ -5,7 +5,7 @@ computes them, and the two agree to the bit. float32 results are within about 2 
 float64). exp, log and power have float64 forms of their own; what else is asked of float64 is computed in float32.
 
 Products that feed a sum are fused with it where that is written (`fma`), and nowhere else. The float32 polynomials are
-those of Cephes, erf that of N. Juffa; the logarithm of float64 is fdlibm's.
+those of Cephes, that of erf near 0 is N. Juffa's; the logarithm of float64 is fdlibm's.
 """
 
 from collections.abc import Callable, Mapping
@@ -136,21 +136,20 @@ def _odd(v: Vectors, x: Value, coefficients: list[float]) -> Value:
 
 
 def erf(v: Vectors, x: Value) -> Value:
-    """Polynomials of N. Juffa's `erff`: x P(x^2) near 0, 1 - e^P(|x|) beyond."""
+    """x P(x^2) near 0 (of N. Juffa's `erff`); beyond a polynomial of |x|, interpolated at Chebyshev's points of
+    [0.927734375, 3.95], where it is 1."""
     a, s = v.keep(v.magnitude(x)), v.keep(x * x)
-    near = v.polynomial(
-        s,
-        [-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1],
+    near = v.paired_polynomial(
+        s, [1.28379166e-1, -3.76125336e-1, 1.12819925e-1, -2.67681349e-2, 4.99119423e-3, -5.96761703e-4]
     )
     near = v.fma(near, x, x)
-    high = v.fma(v.like(x, -1.72853470e-5), a, v.like(x, 3.83197126e-4))
-    low = v.fma(v.like(x, -3.88396438e-3), a, v.like(x, 2.42546219e-2))
-    r = v.fma(high, s, low)
-    for c in (-1.06777877e-1, -6.34846687e-1, -1.28717512e-1):
-        r = v.fma(r, a, v.like(x, c))
-    far = v.like(x, 1.0) - exp(v, v.fma(v.at_most(r, 0.0), a, -a))
-    beyond = a > v.like(x, 4.0)  # the polynomial grows again
-    far = v.where(beyond, v.like(x, 1.0), far)
+    t = v.keep(v.fma(v.at_most(a, 3.95), v.like(x, 0.6617552042007446), v.like(x, -1.6139330863952637)))
+    far = v.paired_polynomial(
+        t,
+        [9.994375110e-1, 4.451706074e-3, -1.640721038e-2, 3.692936525e-2, -5.554940924e-2, 5.652846023e-2,
+         -3.571014479e-2, 7.162996568e-3, 1.120889373e-2, -1.307430025e-2, 4.420378711e-3, 2.849987242e-3,
+         -2.540475922e-3, -9.061453602e-5, 3.828544286e-4],
+    )  # fmt: skip
     return v.keep(v.where(a > v.like(x, 0.927734375), v.with_sign(far, x), near))
 
 

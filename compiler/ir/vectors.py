@@ -109,6 +109,21 @@ class Vectors(ABC):
         high = self.like(x, bound)
         return self.where(high < x, high, x)
 
+    def paired_polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
+        """Horner's scheme in x^2 over c0 + c1 x, c2 + c3 x ...; lowest power first. Pairs do not wait for each other,
+        and become sums where they are."""
+        square = self.keep(x * x)
+        pairs = [
+            self.fma(x, self.like(x, coefficients[k + 1]), self.like(x, coefficients[k]))
+            if k + 1 < len(coefficients)
+            else self.like(x, coefficients[k])
+            for k in range(0, len(coefficients), 2)
+        ]
+        y = pairs[-1]
+        for pair in reversed(pairs[:-1]):
+            y = self.fma(y, square, pair)
+        return y
+
     def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
         """Horner's scheme, highest power first."""
         y = self.like(x, coefficients[0])

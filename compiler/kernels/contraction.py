@@ -4,7 +4,8 @@ block of packed weights, and stores of fewer channels than a block has columns."
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.expr import Expr, to_text
+from ..ir.elementary import FUNCTIONS
+from ..ir.expr import Call, Expr, to_text, walk
 from .builder import Builder, Pointer, Value, i64
 from .epilogue import (
     INT8_EPILOGUE,
@@ -71,6 +72,14 @@ class ContractionSpec:
         if self.y_dtype != "int8":
             return ()
         return INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
+
+    @property
+    def calls(self) -> bool:
+        """Whether an activation has functions that are many operations."""
+        parts = [
+            part for expr in (self.activation, self.residual_activation) if expr is not None for part in walk(expr)
+        ]
+        return any(isinstance(part, Call) and part.fn in FUNCTIONS for part in parts)
 
     @property
     def y_dtype(self) -> str:

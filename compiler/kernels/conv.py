@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from .builder import BITS, Builder, Pointer, Value, cast, const, define, i64, splat
 from .contraction import OPERANDS as SHARED_OPERANDS
 from .contraction import ContractionSpec, dense_header_bytes, header_bytes, store_partial
+from .epilogue import FloatEpilogue
 from .isa import Isa, Tile
 from .tir import tirx
 
@@ -168,15 +169,45 @@ def _rows(
         epilogue.prepare(w, *w_blocks)
         y_offsets = [b.let(o + channel * element) for o in offsets["y"]]
         r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
-        results = []
-        for r in range(tile.rows):
-            sums = _with_row(spec, isa, tile.row(r), terms[r]) if spec.rows else tile.row(r)
-            results.append(epilogue.finish(sums, residual, r_offsets[r]))
-        if spec.narrow:
-            store_partial(b, y, y_offsets, results, tile.columns * element, element)
+        sums = [_with_row(spec, isa, tile.row(r), terms[r]) if spec.rows else tile.row(r) for r in range(tile.rows)]
+        if spec.calls and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
+            _finish_in_loop(b, isa, epilogue, sums, (residual, r_offsets), (y, y_offsets))
         else:
-            for offset, store in zip(y_offsets, results, strict=True):
-                store(y, offset)
+            results = [epilogue.finish(row, residual, offset) for row, offset in zip(sums, r_offsets, strict=True)]
+            if spec.narrow:
+                store_partial(b, y, y_offsets, results, tile.columns * element, element)
+            else:
+                for offset, store in zip(y_offsets, results, strict=True):
+                    store(y, offset)
+
+
+IN_FLIGHT = 2
+"""Vectors of a round of `_finish_in_loop`: functions of more take more registers than there are."""
+
+
+def _finish_in_loop(
+    b: Builder, isa: Isa, epilogue: FloatEpilogue, sums: Sequence[Sequence[Value]],
+    residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]],
+) -> None:  # fmt: skip
+    """The rows of a tile through memory: in a loop over them, the many constants of functions stay in registers."""
+    step, lanes = isa.lanes * 4, isa.lanes
+    together = min(IN_FLIGHT, len(sums[0]))
+    parts = range(0, len(sums[0]), together)
+    rounds = len(sums) * len(parts)
+    scratch, places = b.stack(rounds * together * step), b.stack(rounds * 16)
+    for r, (row, *offsets) in enumerate(zip(sums, y[1], residual[1], strict=True)):
+        for v, value in enumerate(epilogue.biased(row)):
+            scratch.store(i64((r * len(row) + v) * step), value, "float32", lanes)
+        for p, first in enumerate(parts):
+            for i, offset in enumerate(offsets):
+                if offset is not None:
+                    places.store(i64((r * len(parts) + p) * 16 + i * 8), offset + first * step, "int64")
+    with b.range(0, rounds) as number:
+        target, other = (b.let(places.load(number * 16 + i * 8, "int64")) for i in range(2))
+        for v in range(together):
+            value = b.let(scratch.load((number * together + v) * step, "float32", lanes))
+            added = None if residual[1][0] is None else residual[0].load(other + v * step, "float32", lanes)
+            y[0].store(target + v * step, b.let(epilogue.result(value, added)), "float32", lanes)
 
 
 def _bias(spec: ConvSpec, isa: Isa, tile: Tile, w: Pointer, w_blocks: Sequence[Value]) -> list[Value]:

@@ -99,17 +99,28 @@ class FloatEpilogue:
     def prepare(self, w: Pointer, *w_blocks: Value) -> None:
         """Nothing: the bias is in the sums."""
 
+    def biased(self, sums: Sequence[Value]) -> Sequence[Value]:
+        """What the activation is of."""
+        return sums
+
+    def result(self, value: Value, residual: Value | None) -> Value:
+        """Of a vector of `biased` sums, and one of the residual."""
+        lanes = self._isa.lanes
+        if self._activation is not None:
+            value = emit(self._activation, [value], "float32", lanes)
+        if residual is not None:
+            value = value + residual
+        return value if self._residual_activation is None else emit(
+            self._residual_activation, [value], "float32", lanes
+        )  # fmt: skip
+
     def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's float32 channels, ready to be stored."""
         lanes = self._isa.lanes
         values = []
-        for half, total in enumerate(sums):
-            value = total if self._activation is None else emit(self._activation, [total], "float32", lanes)
-            if r_offset is not None:
-                value = value + residual.load(r_offset + half * lanes * 4, "float32", lanes)
-            if self._residual_activation is not None:
-                value = emit(self._residual_activation, [value], "float32", lanes)
-            values.append(Register("float32", lanes, value))
+        for v, value in enumerate(self.biased(sums)):
+            other = None if r_offset is None else residual.load(r_offset + v * lanes * 4, "float32", lanes)
+            values.append(Register("float32", lanes, self.result(value, other)))
 
         def store(p: Pointer, offset: Value) -> None:
             for half, value in enumerate(values):
@@ -132,11 +143,10 @@ class ScaledEpilogue(FloatEpilogue):
         self._bias = [self._b.let(w.load(at, "float32", isa.lanes)) for at in places]
         self._scales = [self._b.let(w.load(at + isa.columns * 4, "float32", isa.lanes)) for at in places]
 
-    def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
-        """The row's float32 channels, ready to be stored."""
+    def biased(self, sums: Sequence[Value]) -> Sequence[Value]:
+        """Times the scales, and the bias added."""
         products = [fenced(self._isa.lanes, v * scale) for v, scale in zip(sums, self._scales, strict=True)]
-        biased = [self._b.let(v + bias) for v, bias in zip(products, self._bias, strict=True)]
-        return super().finish(biased, residual, r_offset)
+        return [self._b.let(v + bias) for v, bias in zip(products, self._bias, strict=True)]
 
 
 class HalfEpilogue:
