@@ -70,7 +70,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         cache=128 << 10,
         rows={"int8": 40, "float32": 40, "float16": 56},
         tiles={"int8": (8, 5), "float32": (8, 5), "float16": (7, 7)},
-        offset_sums=True,
+        small_sums=True,
         slow_division=True,
     )
 

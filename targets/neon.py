@@ -21,6 +21,7 @@ class Neon(Isa):
 
     lanes = 4
     registers = 32
+    has_fixed_point = True
 
     def __init__(
         self, *, dotprod: bool = False, i8mm: bool = False, half: bool = False, in_order: bool = False
@@ -45,6 +46,14 @@ class Neon(Isa):
     def dot4(self, acc: Value, a: Value, b: Value) -> Value:
         """sdot."""
         return intrinsic(ARM + "sdot.v4i32.v16i8", "int32", 4, acc, a, b)
+
+    def to_fixed(self, value: Value) -> Value:
+        """fcvtzs."""
+        return intrinsic(ARM + "vcvtfp2fxs.v4i32.v4f32", "int32", 4, value, const(31, "int32"))
+
+    def multiply_fixed(self, a: Value, b: Value) -> Value:
+        """sqrdmulh."""
+        return intrinsic(ARM + "sqrdmulh.v4i32", "int32", 4, a, b)
 
     def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
         """smmla, sdot by lane, or smull, smlal and sadalp. Single blocks and rows are rare enough for code that suits

@@ -35,8 +35,8 @@ class Target:
     `cache`: bytes of the smallest cache beside the first one that a core of it has to itself.
     `columns`: output channels of a packed weight block (of every variant's ISA).
     `rows`: output pixels of a scheduling tile, by dtype. `tiles`: those of the largest register tile of one block and
-    of two, where a variant takes two at once. `offset_sums`: conversions between integers and floats are slow, so small
-    sums are kept as `kernels.quantization.OFFSET` says. `slow_division`: of floats, next to multiplication.
+    of two, where a variant takes two at once. `small_sums`: there is code for sums that surely are small, which are
+    converted to floats and back without instructions for that. `slow_division`: of floats, next to multiplication.
     `second_bias`: of every variant's ISA. `halves`: the variants of bundles that compute in float16.
     """
 
@@ -49,7 +49,7 @@ class Target:
     cache: int
     rows: Mapping[str, int]
     tiles: Mapping[str, tuple[int, int]] | None = None
-    offset_sums: bool = False
+    small_sums: bool = False
     slow_division: bool = False
     second_bias: bool = False
     halves: tuple[Variant, ...] = ()

@@ -19,6 +19,7 @@ from .epilogue import (
 )
 from .isa import Isa
 from .naming import digest
+from .rescale import Scaling
 from .tir import tirx
 
 OPERANDS = ("x", "w", "residual", "y")
@@ -31,20 +32,17 @@ DTYPE_LABELS = {"int8": "qs8", "float32": "f32", "float16": "f16"}
 class ContractionSpec:
     """`residual`: it is added; `small_add`: to a sum that is `small` (`quantization.fixed_point_add`) and has no bounds
     of its own. `clamped`: int8 results have bounds tighter than saturation. `full_range`: weights may
-    be -128. `small`: int8 sums stay so small that they are requantized without conversions (`quantization.OFFSET`);
-    `even`: and so is the zero point, there is no residual, and it takes no addition of its own.
-    `narrow`: fewer output channels than a block has columns. `parts`: weights come as the sum of so many numbers, two
-    or three where 8 bits do not hold them, run after run. `sums`: the result is the int32 sums of int8 as they are.
-    `scaled`: int8 codes of float32 rows and columns, each with a scale, give float32. The activations are those of
-    floats."""
+    be -128. `scaling`: of int8 sums. `narrow`: fewer output channels than a block has columns.
+    `parts`: weights come as the sum of so many numbers, two or three where 8 bits do not hold them, run after run.
+    `sums`: the result is the int32 sums of int8 as they are. `scaled`: int8 codes of float32 rows and columns, each
+    with a scale, give float32. The activations are those of floats."""
 
     dtype: str
     residual: bool = False
     small_add: bool = False
     clamped: bool = True
     full_range: bool = False
-    small: bool = False
-    even: bool = False
+    scaling: Scaling = "medium"
     narrow: bool = False
     parts: int = 1
     sums: bool = False
@@ -58,7 +56,7 @@ class ContractionSpec:
         words += ["clamp"] * (self.clamped and self.y_dtype == "int8")
         words += ["addsmall" if self.small_add else "add"] * self.residual
         words += ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range
-        words += ["even" if self.even else "small"] * self.small
+        words += [self.scaling] * (self.scaling != "medium")
         words += ["narrow"] * self.narrow
         words += [f"parts{self.parts}"] * (self.parts > 1)
         for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
@@ -99,7 +97,7 @@ class ContractionSpec:
             return ScaledEpilogue(b, isa, self.activation, self.residual_activation)
         if self.dtype == "int8":
             return Int8Epilogue(
-                b, isa, clamped=self.clamped, residual=self.residual, small=self.small, even=self.even,
+                b, isa, clamped=self.clamped, residual=self.residual, scaling=self.scaling,
                 small_add=self.small_add,
             )  # fmt: skip
         if self.dtype == "float16":

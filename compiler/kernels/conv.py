@@ -24,6 +24,7 @@ from .contraction import OPERANDS as SHARED_OPERANDS
 from .contraction import ContractionSpec, dense_header_bytes, header_bytes, store_partial
 from .epilogue import FloatEpilogue
 from .isa import Isa, Tile
+from .rescale import general
 from .tir import tirx
 
 OPERANDS = (*SHARED_OPERANDS, "rows")
@@ -84,7 +85,9 @@ class ConvSpec(ContractionSpec):
         tile = self.tile(isa)
         if tile.blocks == 2:
             return self
-        return replace(self, paired=False) if tile.whole else replace(self, paired=False, whole=False, even=False)
+        if tile.whole:
+            return replace(self, paired=False)
+        return replace(self, paired=False, whole=False, scaling=general(self.scaling))
 
     @property
     def row_dtype(self) -> str:
@@ -93,8 +96,8 @@ class ConvSpec(ContractionSpec):
 
     @property
     def general(self) -> "ConvSpec":
-        """The member that serves this one too: any number of groups and any zero point."""
-        return replace(self, whole=False, even=False)
+        """The member that serves this one too: any number of groups."""
+        return replace(self, whole=False, scaling=general(self.scaling))
 
 
 STEPS = {"int8": 4, "float32": 4, "float16": 8}

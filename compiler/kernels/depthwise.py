@@ -19,6 +19,7 @@ from .depthwise_stream import DotTaps, HalfTaps, LargeDotTaps, StreamedTaps, Wid
 from .depthwise_sums import FloatSums, Int8Sums
 from .halves import load
 from .isa import Isa
+from .rescale import general
 from .tir import tirx
 
 STREAMED = 32
@@ -62,8 +63,8 @@ class DepthwiseSpec(ContractionSpec):
 
     @property
     def general(self) -> "DepthwiseSpec":
-        """The member that serves this one too: any zero point."""
-        return replace(self, even=False)
+        """The member that serves this one too: larger sums."""
+        return replace(self, scaling=general(self.scaling))
 
 
 def build(spec: DepthwiseSpec, isa: Isa) -> object:

@@ -6,18 +6,11 @@ from collections.abc import Callable, Sequence
 from ..ir.expr import Call, Const, Expr, In, clamp_bounds, walk
 from ..ir.types import LARGEST_HALF
 from . import halves
-from .builder import Builder, Pointer, Register, Value, cast, const, shuffle, splat
+from .builder import Builder, Pointer, Register, Value, cast, const, shuffle
 from .floating import element_type, fenced, llvm_float
 from .isa import Isa
-from .quantization import (
-    even_offset,
-    fixed_point_add,
-    requantize,
-    requantize_even,
-    requantize_small,
-    requantize_within,
-    splat16,
-)
+from .quantization import fixed_point_add, splat16
+from .rescale import Scaling, rescaling
 from .scalar import emit
 from .tir import tirx
 
@@ -32,31 +25,27 @@ RESIDUAL_EPILOGUE = ("multiplier_a", "multiplier_b", "offset", "step", "sum_zero
 
 
 class Int8Epilogue:
-    """int32 sums -> int8: saturate(rne(float32(acc) * m) + zero_point), then, optionally, the residual add.
+    """int32 sums -> int8: saturate(rne(acc * m) + zero_point), then, optionally, the residual add.
 
     `clamped`: the result is confined to [low, high], which is less than int8. A residual add needs these bounds in any
-    case, for its first operand is an int8 code. `small`: the sums come with `OFFSET`. `even`: the zero point too.
-    `small_add`: as in `ContractionSpec`.
+    case, for its first operand is an int8 code. `scaling`, `small_add`: as in `ContractionSpec`.
     """
 
     def __init__(
-        self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, small: bool, even: bool, small_add: bool
+        self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, scaling: Scaling, small_add: bool
     ) -> None:
         self._b, self._isa, self._residual, self._small_add = b, isa, residual, small_add
         if residual:
-            zero_point = b.param32("zero_point")
-            bounds = [cast(b.param32(name) - zero_point, "float32", 1) for name in ("low", "high")]
-            self._differences = [b.let(splat(bound, isa.lanes)) for bound in bounds]
-            self._offset = b.let(b.param32("offset") + zero_point * b.param32("multiplier_a"))
-        self._requantize = requantize_even if even else requantize_small if small else requantize
-        self._zero_point = even_offset(b, isa, "zero_point") if even else splat16(b, isa, "zero_point")
+            self._offset = b.let(b.param32("offset") + b.param32("zero_point") * b.param32("multiplier_a"))
+        self._rescaling = rescaling(b, isa, scaling)
         self._bounds = [splat16(b, isa, name) for name in ("low", "high")] if clamped else None
 
     def prepare(self, w: Pointer, *w_blocks: Value) -> None:
         """Load the multipliers of neighbouring blocks."""
         isa = self._isa
         places = [[block + (isa.columns + v * isa.lanes) * 4 for v in range(isa.vectors)] for block in w_blocks]
-        self._multipliers = [[self._b.let(w.load(at, "float32", isa.lanes)) for at in block] for block in places]
+        loaded = [[w.load(at, "float32", isa.lanes) for at in block] for block in places]
+        self._multipliers = [[self._b.let(self._rescaling.multiplier(m)) for m in block] for block in loaded]
 
     def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's int8 channels, ready to be stored."""
@@ -76,7 +65,7 @@ class Int8Epilogue:
         """int8 x columns of a block's sums and the residual."""
         if other is not None:
             return self._isa.narrow8(self._added(sums, multipliers, other))
-        quantized = self._requantize(self._isa, sums, multipliers, self._zero_point)
+        quantized = self._rescaling.codes(sums, multipliers)
         if self._bounds is not None:
             low, high = self._bounds
             quantized = tirx.max(tirx.min(quantized, high), low)
@@ -85,7 +74,7 @@ class Int8Epilogue:
     def _added(self, sums: Sequence[Value], multipliers: Sequence[Value], other: Value) -> Value:
         """int16 x columns of a block's sums and the residual."""
         b, isa, small = self._b, self._isa, self._small_add
-        differences = requantize_within(isa, sums, multipliers, *self._differences)
+        differences = self._rescaling.differences(sums, multipliers)
         codes = isa.widen32(b.let(isa.widen16(other)))
         return fixed_point_add(b, isa, differences, codes, self._offset, small=small, clamped=not small)
 

@@ -74,6 +74,8 @@ class Isa(ABC):
     """How many vectors the registers hold."""
     second_bias: bool = False
     """Whether blocks of int8 weights have a second bias, for tiles that are `unsigned`."""
+    has_fixed_point: bool = False
+    """Whether `to_fixed` and `multiply_fixed` exist."""
     has_dot: bool = False
     """Whether `load_half`, `interleave4` and `dot4` exist."""
     computes_halves: bool = False
@@ -96,6 +98,14 @@ class Isa(ABC):
     def dot4(self, acc: Value, a: Value, b: Value) -> Value:
         """int32 x lanes: acc + the sum of four int8 products a lane."""
         raise AssertionError(f"{self.name} has no dot product")
+
+    def to_fixed(self, value: Value) -> Value:
+        """float32 x lanes -> int32 x lanes: value * 2^31, which is an integer less than 2^31."""
+        raise AssertionError(f"{self.name} has no products of fractions")
+
+    def multiply_fixed(self, a: Value, b: Value) -> Value:
+        """int32 x lanes: a * b / 2^31, rounded to the nearest integer."""
+        raise AssertionError(f"{self.name} has no products of fractions")
 
     @abstractmethod
     def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:

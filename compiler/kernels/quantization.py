@@ -76,43 +76,22 @@ OFFSET = 0x4B400000
 no conversion is needed between the two, and adding 1.5 * 2^23 to a float rounds it half to even."""
 
 
-MOST = 2**15 - 129
-"""What sum * m may not reach for `requantize_small`: with a zero point added, the rounded number still fits int16."""
-
-
-def requantize_small(isa: Isa, sums: Sequence[Value], multipliers: Sequence[Value], zero_point: Value) -> Value:
-    """`requantize` of sums + OFFSET where |sum| < 2^22 and |sum * m| < MOST."""
-    return isa.add16(requantize_even(isa, sums, multipliers, _offset(isa)), zero_point)
-
-
-def requantize_even(isa: Isa, sums: Sequence[Value], multipliers: Sequence[Value], even: Value) -> Value:
-    """`requantize_small` with the zero point of `even`: it does not matter whether an even number is added before
-    rounding half to even or after it."""
-    products = [
-        (bitcast(acc, "float32", isa.lanes) - _offset(isa)) * m for acc, m in zip(sums, multipliers, strict=True)
-    ]
-    return _last_halves(isa, [fenced(isa.lanes, product) + even for product in products])
-
-
 def requantize_product(isa: Isa, products: Sequence[Value], multiplier: Value, zero_point: Value) -> Value:
     """`requantize` of integers that float32 holds, where |product * m| < 2^15 - 1."""
     scaled = [fenced(isa.lanes, cast(product, "float32", isa.lanes) * multiplier) for product in products]
-    return isa.add16(_last_halves(isa, [value + _offset(isa) for value in scaled]), zero_point)
+    offset = bitcast(const(OFFSET, "int32", isa.lanes), "float32", isa.lanes)
+    return isa.add16(last_halves(isa, [value + offset for value in scaled]), zero_point)
 
 
-def _last_halves(isa: Isa, values: Sequence[Value]) -> Value:
-    """The last 16 bits of a block's float32: int16 x columns."""
+def last_halves(isa: Isa, values: Sequence[Value]) -> Value:
+    """The last 16 bits of each element of a block's vectors: int16 x columns."""
     return shuffle([bitcast(v, "int16", 2 * isa.lanes) for v in values], range(0, 2 * isa.columns, 2))
 
 
-def even_offset(b: Builder, isa: Isa, name: str) -> Value:
-    """1.5 * 2^23 + the parameter `name` in every lane, which is even: float32 x lanes."""
+def offset_value(b: Builder, isa: Isa, name: str) -> Value:
+    """1.5 * 2^23 + the parameter `name` in every lane: float32 x lanes."""
     bits = b.param32(name) + tirx.const(OFFSET, "int32")
     return b.let(bitcast(splat(bits, isa.lanes), "float32", isa.lanes))
-
-
-def _offset(isa: Isa) -> Value:
-    return bitcast(const(OFFSET, "int32", isa.lanes), "float32", isa.lanes)
 
 
 def fixed_point_add(
@@ -129,7 +108,7 @@ def fixed_point_add(
     step, zero_point = splat_float(b, isa, "step"), splat16(b, isa, "sum_zero_point")
     if small:
         steps = [cast(total, "float32", isa.lanes) + step for total in totals]
-        total = isa.add16(_last_halves(isa, steps), zero_point)
+        total = isa.add16(last_halves(isa, steps), zero_point)
     else:
         total = requantize(isa, totals, [step] * isa.vectors, zero_point)
     return tirx.max(tirx.min(total, splat16(b, isa, "sum_high")), splat16(b, isa, "sum_low")) if clamped else total

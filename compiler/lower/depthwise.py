@@ -34,12 +34,11 @@ def depthwise(
     images, height, width, channels = y.dims
     columns, dtype = c.target.columns, epilogue.dtype
     packed = _packed(c, w, epilogue)
-    even = packed.small and epilogue.even and window.taps == (3, 3)  # with more taps it is not worth code of its own
     spec = kernels.DepthwiseSpec(
         dtype=dtype, kernel=_unrolled(window, height) if packed.parts == 1 else None, residual=epilogue.residual,
         small_add=epilogue.small_add,
-        clamped=epilogue.clamped, full_range=packed.full_range, small=packed.small, narrow=channels < columns,
-        even=even, parts=packed.parts, batched=is_symbolic(images) or images > 1,
+        clamped=epilogue.clamped, full_range=packed.full_range, scaling=packed.scaling, narrow=channels < columns,
+        parts=packed.parts, batched=is_symbolic(images) or images > 1,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     groups = ceil_div(packed.blocks, TILE_CHANNELS // columns)
@@ -82,10 +81,10 @@ def _packed(c: Context, w: Kernel, epilogue: Epilogue) -> Packed:
     flat, columns = w.data.reshape(channels, kh * kw).T, c.target.columns
     parts = int8_parts(flat) if epilogue.dtype == "int8" else [flat]
     taps = np.stack(parts, axis=1).reshape(len(flat) * len(parts), channels)
-    small, blocks = epilogue.is_small(w.data), -(-channels // columns)
-    content = pack_depthwise(taps, columns, epilogue.header(w.data, small=small))
+    scaling, blocks = epilogue.scaling(w.data), -(-channels // columns)
+    content = pack_depthwise(taps, columns, epilogue.header(w.data, scaling))
     full_range = epilogue.dtype == "int8" and bool((taps == -128).any())
-    return Packed(c.weights.add(content), blocks, len(content) // blocks, 1, len(parts), full_range, small)
+    return Packed(c.weights.add(content), blocks, len(content) // blocks, 1, len(parts), full_range, scaling)
 
 
 def _unrolled(window: Window, height: int) -> tuple[int, int, int] | None:

@@ -72,10 +72,10 @@ def _integer(c: Context, node: Node, form: IntegerForm) -> None:
             copy(c, a, whole)
         a = whole
     if form.kind == "add":
-        small = c.target.offset_sums and is_small_sum(qa, qb, qy)
+        small = c.target.small_sums and is_small_sum(qa, qb, qy)
         params = residual_params(qa, qb, qy, form.lo, form.hi, small=small)
     else:
-        small = c.target.offset_sums and is_small_product(qa, qb, qy)
+        small = c.target.small_sums and is_small_product(qa, qb, qy)
         (za, zb, zy) = (quantized.scalar(q)[1] for q in (qa, qb, qy))
         params = {"a_zero_point": za, "b_zero_point": zb, "zero_point": zy, "low": form.lo, "high": form.hi}
         params["multiplier"] = float_bits(float(quantized.mul_multiplier(qa, qb, qy)))

@@ -6,16 +6,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...errors import EdgeError
-from ..ir.attributes import activation_attr, quant_attr
+from ..ir.attributes import activation_attr, bool_attr, quant_attr
 from ..ir.expr import Expr
 from ..ir.extent import largest
 from ..ir.graph import Array, Node
 from ..ir.types import Quant
-from ..kernels.quantization import MOST, OFFSET
+from ..kernels.quantization import OFFSET
+from ..kernels.rescale import Scaling, scaling_of
 from ..ops import epilogue as op
 from ..ops import quantized
 from .context import Context
 from .pack import float_bits
+
+_LARGER: Mapping[Scaling, Scaling] = {
+    "small": "medium", "medium": "medium", "any": "any", "offset": "float", "float": "float",
+}  # fmt: skip
+"""Of sums that are not said to be small."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,8 @@ class Epilogue:
     `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for floats. `x_zero`: the
     zero point of the data. `small_add`: as in `ContractionSpec`. `clamped`: int8 results lie in less than [-128, 127].
     `sums`: the result is the int32 sums of int8. `scaled`: as in `ContractionSpec`; the bias is float32 then, and the
-    multipliers are the columns' scales. `activation`, `residual_activation`: of floats. `params`: the
-    kernel's parameters. `offset_sums`, `second_bias`: of the target, for int8.
+    multipliers are the columns' scales. `fixed_point`: as in the op. `activation`, `residual_activation`: of floats.
+    `params`: the kernel's parameters. `small_sums`: they get code of their own. `second_bias`: of the target, for int8.
     """
 
     dtype: str
@@ -38,46 +44,52 @@ class Epilogue:
     small_add: bool = False
     sums: bool = False
     scaled: bool = False
+    fixed_point: bool = False
     activation: Expr | None = None
     residual_activation: Expr | None = None
     params: Mapping[str, int] = field(default_factory=dict)
-    offset_sums: bool = False
+    small_sums: bool = False
     second_bias: bool = False
 
     def channels(self, part: slice) -> "Epilogue":
         """The same for a range of the output channels."""
         return replace(self, bias=self.bias[part], multiplier=self.multiplier[part])
 
-    def header(self, w: Array, *, small: bool = False) -> Sequence[Array]:
-        """What precedes a block's weights: bias, into which the data's zero point (and `OFFSET`, if the sums are
-        `small`) is folded, and multipliers. w: the channels' weights (first dimension), as they are multiplied."""
+    def header(self, w: Array, scaling: Scaling) -> Sequence[Array]:
+        """What precedes a block's weights: bias, into which the data's zero point (and `OFFSET`, where sums begin
+        with it) is folded, and multipliers. w: the channels' weights (first dimension), as they are multiplied."""
         bias, *multiplier = self.bare_header
         if self.dtype == "int8" and not self.scaled:
-            bias = (bias - self.x_zero * _sums(w) + OFFSET * small).astype(np.int32)
+            bias = (bias - self.x_zero * _sums(w) + (OFFSET if scaling == "offset" else 0)).astype(np.int32)
         return [bias, *multiplier]
 
-    def dense_header(self, w: Array, *, small: bool) -> Sequence[Array]:
+    def dense_header(self, w: Array, scaling: Scaling) -> Sequence[Array]:
         """`header` of a dense convolution, with the second bias if the target's blocks have one."""
-        header = self.header(w, small=small)
+        header = self.header(w, scaling)
         start = 0 if self.scaled else header[0]
         return [*header, *[(start - 128 * _sums(w)).astype(np.int32)] * self.second_bias]
 
-    def is_small(self, w: Array) -> bool:
-        """Whether the sums may carry `kernels.quantization.OFFSET`: the target gains by it, and no data can bring the
-        sums with `w` to 2^22 or the results to `MOST`."""
-        if not self.offset_sums or self.residual:
-            return False  # with a residual there is so much to do that it would be a kernel more for little
+    def scaling(self, w: Array) -> Scaling:
+        """Of the sums with `w`, whatever the data."""
+        if self.dtype != "int8" or self.sums or self.scaled:
+            return "medium"
         rows = w.astype(np.int64).reshape(len(w), -1)
         positive, negative = np.maximum(rows, 0).sum(1), np.minimum(rows, 0).sum(1)
         low, high = -128 - self.x_zero, 127 - self.x_zero
         ends = positive * high + negative * low + self.bias, positive * low + negative * high + self.bias
-        largest = np.maximum(*map(np.abs, ends))
-        return bool((largest < 2**22).all() and (largest * self.multiplier < MOST).all())
+        return self._scaling(np.maximum(*map(np.abs, ends)))
 
-    @property
-    def even(self) -> bool:
-        """Whether small sums may carry the zero point through rounding: `kernels.quantization.requantize_even`."""
-        return self.params.get("zero_point", 1) % 2 == 0
+    def any_scaling(self, products: int) -> Scaling:
+        """Of the sums of so many products with weights that are not known."""
+        if self.dtype != "int8" or self.sums or self.scaled:
+            return "medium"
+        return _LARGER[self._scaling(products * 255 * 255 + np.abs(self.bias.astype(np.int64)))]
+
+    def _scaling(self, largest: Array) -> Scaling:
+        m = self.multiplier
+        found = scaling_of(largest.max(), (largest * m).max(), m.min(), m.max(), fixed_point=self.fixed_point)
+        # with a residual there is so much to do that it would be a kernel more for little
+        return found if self.small_sums and not self.residual else _LARGER[found]
 
     @property
     def bare_header(self) -> Sequence[Array]:
@@ -134,11 +146,13 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
         bounds = quantized.saturation(after, y)
         small_add = bounds == (-128, 127) and is_small_sum(conv, other, y)
         params |= residual_params(conv, other, y, *bounds, small=small_add)
-    multiplier = np.broadcast_to(quantized.requant_multiplier(x.quant, w, conv), (channels,)).astype(np.float32)
+    fixed_point = bool_attr(node, "fixed_point")
+    multiplier = quantized.requant_multiplier(x.quant, w, conv, fixed_point=fixed_point)
+    multiplier = np.broadcast_to(multiplier, (channels,)).astype(np.float32)
     clamped = residual or (low, high) != (-128, 127)
     return Epilogue(
-        dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, small_add, params=params,
-        offset_sums=c.target.offset_sums, second_bias=c.target.second_bias,
+        dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, small_add, fixed_point=fixed_point,
+        params=params, small_sums=c.target.small_sums, second_bias=c.target.second_bias,
     )  # fmt: skip
 
 

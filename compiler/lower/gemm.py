@@ -39,7 +39,7 @@ def dense(
     runs = _runs(x, w.shape, window)
     images, height, width, outputs = y.dims
     if height * width == 1:
-        epilogue = replace(epilogue, offset_sums=False)  # nothing that there is to gain
+        epilogue = replace(epilogue, small_sums=False)  # nothing that there is to gain
     packed = w.packed(c, epilogue, runs.y * runs.x)
     views = [(x, window.strides[0]), (y, 1), *([(residual, 1)] if residual else [])]
     if all(view.image == height * step * view.row for view, step in views):
@@ -51,8 +51,8 @@ def dense(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
         pointwise=runs.y * runs.x == 1, batched=batched,
         whole=rows > 1 and packed.groups % conv.STEPS[epilogue.dtype] == 0, clamped=epilogue.clamped,
-        narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range, small=packed.small,
-        even=packed.small and epilogue.even, sums=epilogue.sums,
+        narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range,
+        scaling=packed.scaling, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles = ceil_div(pixels, rows)

@@ -41,7 +41,7 @@ def lower_matmul(c: Context, node: Node) -> None:
     shape = node.output.type.shape
     epilogue = epilogue_of(c, node, shape[-1])
     if meets_single_rows(shape[:-1], _second_shape(node)):
-        epilogue = replace(epilogue, offset_sums=False)  # nothing that there is to gain
+        epilogue = replace(epilogue, small_sums=False)  # nothing that there is to gain
     space, own = shape[:-1], _second_shape(node)[:-2]
     y, w = c.output(node), node.inputs[op.W]
     if w.data is not None:
@@ -142,7 +142,7 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
         whole=rows > 1 and packed.groups % conv.STEPS[epilogue.dtype] == 0, batched=bool(dims), rows="rows" in operands,
         clamped=epilogue.clamped,
         narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
-        small=packed.small, even=packed.small and epilogue.even, sums=epilogue.sums,
+        scaling=packed.scaling, sums=epilogue.sums,
         scaled=epilogue.scaled, activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles, products = ceil_div(count, rows), prod(d.extent for d in batch)

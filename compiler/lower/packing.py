@@ -12,6 +12,7 @@ from ..ir.extent import ceil_div, largest, less
 from ..ir.graph import Array, Node
 from ..ir.types import TensorType
 from ..kernels import conv, pack
+from ..kernels.rescale import SCALINGS, Scaling
 from ..ops import epilogue as op
 from .buffers import Ref
 from .context import Context
@@ -27,7 +28,7 @@ MAX_BATCH = 2
 @dataclass(frozen=True)
 class Packed:
     """Equally shaped matrices one after the other, each `blocks` of `block_bytes`. A run has `groups` groups; a weight
-    is the sum of `parts` numbers; with `full_range` some are -128. `small`: of all sums (`Epilogue.is_small`).
+    is the sum of `parts` numbers; with `full_range` some are -128. `scaling`: of all sums.
     `fresh`: the step before packed them."""
 
     where: Ref
@@ -36,7 +37,7 @@ class Packed:
     groups: int
     parts: int = 1
     full_range: bool = False
-    small: bool = False
+    scaling: Scaling = "medium"
     fresh: bool = False
 
     @property
@@ -79,15 +80,15 @@ def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
     groups, group = groups_of(length, dtype), group_of(dtype)
     padded = np.pad(stacked, ((0, 0), (0, 0), (0, groups * group - length), (0, 0)))
     channels_first = taps.transpose(0, 3, 1, 2)
-    small = all(map(epilogue.is_small, channels_first))
+    scaling = max(map(epilogue.scaling, channels_first), key=SCALINGS.index)
     blocks = [
-        pack_dense(matrix, columns, group, epilogue.dense_header(whole, small=small))
+        pack_dense(matrix, columns, group, epilogue.dense_header(whole, scaling))
         for matrix, whole in zip(padded, channels_first, strict=True)
     ]
     count = -(-channels // columns)
     full_range = dtype == "int8" and bool((stacked == -128).any())
     where, block_bytes = c.weights.add(b"".join(blocks)), len(blocks[0]) // count
-    return Packed(where, count, block_bytes, groups, len(parts), full_range, small)
+    return Packed(where, count, block_bytes, groups, len(parts), full_range, scaling)
 
 
 def pack_computed(c: Context, source: Source, epilogue: Epilogue) -> Packed:
@@ -114,7 +115,8 @@ def pack_computed(c: Context, source: Source, epilogue: Epilogue) -> Packed:
     with c.part("pack"):
         operands = {"x": source.where, "header": c.weights.add(header), "y": target}
         c.emit(pack, spec, operands, params, tiles)
-    return Packed(target, blocks, block_bytes, groups, full_range=dtype == "int8", fresh=True)
+    scaling = epilogue.any_scaling(largest(taps * length))
+    return Packed(target, blocks, block_bytes, groups, 1, dtype == "int8", scaling, fresh=True)
 
 
 class Kernel(Protocol):

@@ -18,7 +18,7 @@ from .volumes import conv_transpose3d
 
 ATTRS = {
     "strides": (1, 1), "pads": (0, 0, 0, 0), "output_padding": (0, 0), "dilations": (1, 1), "groups": 1,
-    "layout": "NCHW", "activation": None,
+    "layout": "NCHW", "activation": None, "fixed_point": False,
 }  # fmt: skip
 
 

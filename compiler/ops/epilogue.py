@@ -6,15 +6,17 @@ from math import prod
 import numpy as np
 
 from ..ir import arrays
-from ..ir.attributes import activation_attr, quant_attr
+from ..ir.attributes import activation_attr, bool_attr, quant_attr
 from ..ir.expr import evaluate, infer_dtype
 from ..ir.graph import Array, Node
 from ..ir.types import TensorType
 from . import quantized
 
-ATTRS: Mapping[str, object] = {"activation": None, "conv_quant": None, "residual_activation": None}
+ATTRS: Mapping[str, object] = {
+    "activation": None, "conv_quant": None, "residual_activation": None, "fixed_point": False,
+}  # fmt: skip
 """`activation`, `residual_activation`: unary expressions. `conv_quant`: with a quantized residual, the quantization of
-`activation(acc)`."""
+`activation(acc)`. `fixed_point`: sums are scaled by odd multipliers, with exact products (`quantized.rescale`)."""
 
 X, W, BIAS, RESIDUAL = range(4)
 """Positions of the inputs; a node with a residual has a bias too."""
@@ -116,11 +118,13 @@ def _finish_quantized(node: Node, acc: Array, inputs: Sequence[Array], channels:
     assert x is not None and w is not None and y is not None
     has_residual = len(inputs) > RESIDUAL
     conv = (quant_attr(node, "conv_quant") if has_residual else None) or y
-    multiplier = quantized.requant_multiplier(x, w, conv)
+    fixed_point = bool_attr(node, "fixed_point")
+    multiplier = quantized.requant_multiplier(x, w, conv, fixed_point=fixed_point)
     if multiplier.size > 1:
         multiplier = multiplier.reshape(channels)
     lo, hi = quantized.saturation(activation_attr(node, "activation"), conv)
-    result = quantized.requantize(acc, multiplier, quantized.scalar(conv)[1], lo, hi)
+    scale = quantized.rescale if fixed_point else quantized.requantize
+    result = scale(acc, multiplier, quantized.scalar(conv)[1], lo, hi)
     if not has_residual:
         return result
     residual = node.inputs[RESIDUAL].type.quant

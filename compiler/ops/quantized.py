@@ -62,9 +62,28 @@ def _codes_of_bounds(lo: float, hi: float, quant: Quant) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def requant_multiplier(x: Quant, w: Quant, y: Quant) -> Array:
-    """m[o] = float32(float32(sx * sw[o]) / sy): float32, one entry per scale of `w`."""
-    return np.asarray(np.float32(scalar(x)[0]) * np.array(w.scale, np.float32) / np.float32(scalar(y)[0]))
+def requant_multiplier(x: Quant, w: Quant, y: Quant, *, fixed_point: bool = False) -> Array:
+    """m[o] = float32(float32(sx * sw[o]) / sy): float32, one entry per scale of `w`; `odd` of it in fixed point."""
+    m = np.float32(scalar(x)[0]) * np.array(w.scale, np.float32) / np.float32(scalar(y)[0])
+    return odd(m) if fixed_point else np.asarray(m)
+
+
+def odd(m: Array) -> Array:
+    """float32 `m` as an odd number of steps: those of its last place, or of 2^-31 if these are finer. At most 512:
+    times that, any sum but 0 saturates.
+
+    Its product with an integer never lies in the middle between two integers, unless the product is 2^22 or more, or
+    the integer 2^30."""
+    m = np.minimum(m, np.float32(512))
+    step = np.maximum(np.spacing(m), np.float32(2.0**-31)).astype(np.float64)
+    return np.asarray((np.floor(m / step) // 2 * 2 + 1) * step).astype(np.float32)
+
+
+def rescale(acc: Array, multiplier: Array, zero: int, lo: int = -128, hi: int = 127) -> Array:
+    """saturate(rne(float32(acc) * m) + z) with an exact product, clamped to [lo, hi]: int32 -> int8; `multiplier`
+    broadcasts to `acc`."""
+    steps = np.rint(acc.astype(np.float32).astype(np.float64) * multiplier)
+    return np.asarray((np.clip(steps, lo - zero, hi - zero) + zero).astype(np.int8))
 
 
 def requantize(acc: Array, multiplier: Array | np.float32, zero: int, lo: int = -128, hi: int = 127) -> Array:

@@ -14,6 +14,10 @@ from .narrow import narrow
 from .scales import choose_quants
 from .weights import quantize_bias, quantize_weights
 
+LEAST_MULTIPLIER = 2.0**-14
+"""Of sums. Then those that float32 does not hold saturate, and a product of weights next to nothing is half a code
+times 2^-7 beside the truth."""
+
 
 def quantize(
     graph: Graph, ranges: Mapping[str, Range], integer: Collection[Node] | None = None, rows: Collection[Node] = ()
@@ -67,6 +71,7 @@ class _Rewriter:
             node.inputs = [self._convert(v, wanted) if v is value else v for v in node.inputs]
         if node.op in CONTRACTIONS:
             self._quantize_weights(node)
+            node.attrs["fixed_point"] = True
         out.type = TensorType(out.type.shape, "int8", quant)
 
     def _quantize_weights(self, node: Node) -> None:
@@ -75,16 +80,17 @@ class _Rewriter:
         x, w = (1, 0) if node.inputs[0].is_const else (0, 1)
         scale = _quant(node.inputs[x]).scale[0]
         if node.inputs[w].is_const:
-            node.inputs[w] = self._weights(node, w, scale, bias)
+            least = LEAST_MULTIPLIER * self.quants[node.output].scale[0] / scale
+            node.inputs[w] = self._weights(node, w, scale, bias, least)
         if bias is not None:
             integers = quantize_bias(bias, scale, _quant(node.inputs[w]))
             node.inputs[2] = constant(self.names.fresh(f"{node.inputs[2].name}_int32"), integers)
 
-    def _weights(self, node: Node, index: int, input_scale: float, bias: Array | None) -> Value:
+    def _weights(self, node: Node, index: int, input_scale: float, bias: Array | None, least: float = 0.0) -> Value:
         """The constant operand `index` in int8."""
         weights = node.inputs[index]
         assert weights.data is not None
-        data, quant = quantize_weights(weights.data, weight_axis(node, index), input_scale, bias)
+        data, quant = quantize_weights(weights.data, weight_axis(node, index), input_scale, bias, least)
         return constant(self.names.fresh(f"{weights.name}_int8"), data, quant)
 
     def _convert(self, value: Value, quant: Quant | None) -> Value:

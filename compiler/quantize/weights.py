@@ -19,14 +19,17 @@ MAX_PRODUCTS = (2**31 - 1 - MAX_BIAS) // (255 * MAX_WEIGHT)
 """Products that one int32 accumulator can take next to a bias: |x - zero_point| <= 255, |w| <= 127."""
 
 
-def quantize_weights(w: Array, axis: int | None, input_scale: float, bias: Array | None) -> tuple[Array, Quant]:
+def quantize_weights(
+    w: Array, axis: int | None, input_scale: float, bias: Array | None, least: float = 0.0
+) -> tuple[Array, Quant]:
     """`w` as int8 in [-127, 127], symmetric, with one scale for each index of `axis` (None: one for all).
 
-    scale = max|w| / 127, raised where it must be so that |bias / (input_scale * scale)| < `MAX_BIAS`, which happens
-    in channels whose weights are nearly zero. An error of at most scale / 2 a weight.
+    scale = max|w| / 127, raised to `least`, and where it must be so that |bias / (input_scale * scale)| < `MAX_BIAS`:
+    both happen in channels whose weights are nearly zero. An error of at most scale / 2 a weight.
     """
     others = tuple(d for d in range(w.ndim) if d != axis) if axis is not None else None
     scale = np.abs(w).max(axis=others, initial=0.0).astype(np.float64) / MAX_WEIGHT
+    scale = np.maximum(scale, least)
     if bias is not None:
         needed = np.abs(bias.astype(np.float64)) / (input_scale * (MAX_BIAS - 1))
         scale = np.maximum(scale, needed if axis is not None else needed.max(initial=0.0))

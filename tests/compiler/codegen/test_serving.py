@@ -6,18 +6,20 @@ from edgec.compiler.codegen.serving import LITTLE, serving
 from edgec.compiler.kernels import conv, depthwise
 from edgec.compiler.kernels.conv import ConvSpec
 from edgec.compiler.kernels.depthwise import DepthwiseSpec
+from edgec.compiler.kernels.rescale import Scaling
 from edgec.compiler.kernels.spec import Kernel
 from edgec.targets.registry import find
 
 ARM64 = find("arm64-neon")
 
 
-def convolution(*, whole: bool = False, even: bool = False) -> Kernel:
-    spec = ConvSpec(dtype="int8", tile_rows=40, clamped=False, paired=True, small=True, whole=whole, even=even)
+def convolution(*, whole: bool = False, small: bool = False) -> Kernel:
+    scaling: Scaling = "small" if small else "medium"
+    spec = ConvSpec(dtype="int8", tile_rows=40, clamped=False, paired=True, scaling=scaling, whole=whole)
     return Kernel(conv.__name__, spec)
 
 
-EVEN, WHOLE, GENERAL = convolution(whole=True, even=True), convolution(whole=True), convolution()
+SMALL, WHOLE, GENERAL = convolution(whole=True, small=True), convolution(whole=True), convolution()
 
 
 def served(kernels: list[Kernel], shares: dict[Kernel, float], variant: str = "dotprod") -> list[tuple[str, str]]:
@@ -32,29 +34,32 @@ def code(kernel: Kernel, variant: str = "dotprod") -> tuple[str, str]:
 
 
 def test_kernels_that_do_little_share_a_general_one() -> None:
-    little = {EVEN: 0.01, WHOLE: 0.02}
-    assert served([EVEN, WHOLE], little) == [code(GENERAL)] * 2
-    assert served([EVEN, WHOLE], {EVEN: 0.01, WHOLE: LITTLE}) == [code(EVEN), code(WHOLE)]
-    assert served([EVEN, WHOLE], {}) == [code(EVEN), code(WHOLE)], "nothing is known of their work"
+    little = {SMALL: 0.01, WHOLE: 0.02}
+    assert served([SMALL, WHOLE], little) == [code(GENERAL)] * 2
+    assert served([SMALL, WHOLE], {SMALL: 0.01, WHOLE: LITTLE}) == [code(SMALL), code(WHOLE)]
+    assert served([SMALL, WHOLE], {}) == [code(SMALL), code(WHOLE)], "nothing is known of their work"
 
 
 def test_a_general_kernel_that_does_much_serves_those_that_do_little() -> None:
-    assert served([EVEN, WHOLE, GENERAL], {EVEN: 0.01, WHOLE: 0.5, GENERAL: 0.4}) == [
+    assert served([SMALL, WHOLE, GENERAL], {SMALL: 0.01, WHOLE: 0.5, GENERAL: 0.4}) == [
         code(GENERAL), code(WHOLE), code(GENERAL),
     ]  # fmt: skip
 
 
 def test_a_kernel_that_shares_with_none_is_as_it_is() -> None:
-    assert served([EVEN], {EVEN: 0.01}) == [code(EVEN)]
+    assert served([SMALL], {SMALL: 0.01}) == [code(SMALL)]
 
 
-def test_depthwise_kernels_share_what_takes_any_zero_point() -> None:
-    even, small = (
-        Kernel(depthwise.__name__, DepthwiseSpec(dtype="int8", kernel=(3, 3, 1), small=True, even=even))
-        for even in (True, False)
+def test_depthwise_kernels_share_what_takes_larger_sums() -> None:
+    scalings: list[Scaling] = ["small", "medium"]
+    small, medium = (
+        Kernel(depthwise.__name__, DepthwiseSpec(dtype="int8", kernel=(3, 3, 1), scaling=scaling))
+        for scaling in scalings
     )
     for variant in ("dotprod_inorder", "dotprod"):
-        assert {name for name, _ in served([even, small], {even: 0.01, small: 0.4}, variant)} == {small.spec.symbol}
+        assert {name for name, _ in served([small, medium], {small: 0.01, medium: 0.4}, variant)} == {
+            medium.spec.symbol
+        }
 
 
 @pytest.mark.parametrize(
@@ -66,4 +71,4 @@ def test_depthwise_kernels_share_what_takes_any_zero_point() -> None:
     ],
 )
 def test_a_variant_has_code_of_its_own_for_what_matters(share: float, coders: list[str]) -> None:
-    assert [served([EVEN], {EVEN: share}, variant.name)[0][1] for variant in ARM64.variants] == coders
+    assert [served([SMALL], {SMALL: share}, variant.name)[0][1] for variant in ARM64.variants] == coders

@@ -66,6 +66,7 @@ class _Builder:
         attrs = dict(case.attrs)
         activations = CLAMPS if int8 else ACTIVATIONS
         attrs["activation"] = activations[case.activation % len(activations)]
+        attrs["fixed_point"] = int8 and number % 2 == 0
         node = Node(case.op, operands, [Value(f"y{number}", TensorType((), "float32"))], attrs, f"n{number}")
         (node.output.type,) = lookup(case.op).infer(node)
         shape = node.output.type.shape

@@ -53,7 +53,9 @@ def test_extreme_sums(far: int, tmp_path: Path) -> None:
 
 
 def test_only_whole_steps_are_computed_so(tmp_path: Path) -> None:
-    specs = [ConvSpec(dtype="int8", tile_rows=40, pointwise=True, whole=whole, small=True) for whole in (True, False)]
+    specs = [
+        ConvSpec(dtype="int8", tile_rows=40, pointwise=True, whole=whole, scaling="small") for whole in (True, False)
+    ]
     objects = compile_kernels([Kernel(conv.__name__, spec) for spec in specs], ARM64, tmp_path)
     found = [[_multiplies(objects[spec.symbol, name].code) for name in ("i8mm", "dotprod")] for spec in specs]
     assert found == [[{"smmla"}, {"sdot"}], [{"sdot"}, {"sdot"}]]

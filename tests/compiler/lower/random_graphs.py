@@ -89,6 +89,8 @@ class _Generator:
         extents = attrs.pop("extents", ())
         assert isinstance(extents, tuple)
         out = Value(f"v{len(self.graph.nodes)}", TensorType(tuple(e for e in extents if isinstance(e, int)), "float32"))
+        if "fixed_point" in lookup(op).attrs:
+            attrs["fixed_point"] = len(self.graph.nodes) % 2 == 0
         node = Node(op, list(inputs), [out], attrs, f"n{len(self.graph.nodes)}")
         (out.type,) = lookup(op).infer(node)
         if self.int8 and out.type.quant is None and out.type.dtype == "float32" and lookup(op).requantizes:

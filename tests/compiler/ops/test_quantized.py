@@ -347,6 +347,25 @@ def test_integer_sums_equal_the_float_ones(rng, op):
     np.testing.assert_array_equal(got, np.clip(np.rint(real / 4) + 1, -128, 127))
 
 
+def test_multipliers_are_odd(rng):
+    given = np.exp(rng.uniform(np.log(2.0**-40), np.log(2.0**12), 2000)).astype(np.float32)
+    m = quantized.odd(given).astype(np.float64)
+    step = np.maximum(np.spacing(given), 2.0**-31)
+    assert (np.abs(m - np.minimum(given, 512)) <= step).all()
+    assert ((m / np.maximum(np.spacing(m.astype(np.float32)), 2.0**-31)) % 2 == 1).all()
+
+
+@pytest.mark.parametrize("least", [2.0**-20, 2.0**-9, 2.0**-2])
+def test_results_are_those_of_fixed_point(rng, least):
+    """As the upper half of the product with m * 2^31, rounded half up: what arm64 code computes."""
+    m = quantized.odd(rng.uniform(least, 3.9 * least, (4000, 1)).astype(np.float32))
+    near = np.rint((rng.integers(-140, 140, (4000, 50)) + 0.5) / m)  # sums whose results are next to the middle
+    acc = np.clip(np.concatenate([near, near + 1, -near], 1), -(2**24), 2**24).astype(np.int64)
+    fixed = (2 * acc * (m * 2.0**31).astype(np.int64) + 2**31) >> 32
+    got = quantized.rescale(acc.astype(np.int32), m, 3)
+    np.testing.assert_array_equal(got, np.clip(fixed + 3, -128, 127))
+
+
 def test_a_fused_residual_gives_the_bytes_of_the_unfused_pair(rng):
     x, r = codes(rng, 1, 4, 5, 5), codes(rng, 1, 3, 5, 5)
     w, b = codes(rng, 3, 4, 1, 1), rng.integers(-500, 500, 3).astype(np.int32)

@@ -65,3 +65,10 @@ def test_relu_uses_all_codes():
     assert range_to_quant(Range(0.5, 6.0)).zero_point == (-128,)
     assert range_to_quant(Range(-2.0, -1.0)).zero_point == (127,)
     assert range_to_quant(Range(0.0, 0.0)).scale == (1.0,)
+
+
+def test_scales_are_no_less_than_asked_for():
+    w = np.array([1e-6, 0.0, 12.7], np.float32).reshape(3, 1, 1, 1)
+    q, quant = quantize_weights(w, 0, 1.0, None, least=1e-3)
+    assert q.ravel().tolist() == [0, 0, 127]
+    assert np.allclose(quant.scale, [1e-3, 1e-3, 0.1])
