@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle
 from ..compiler.kernels.isa import Isa, Tile
+from ..compiler.kernels.tir import tirx
 from .neon_inorder import InOrderDotTile, InOrderFloatTile, InOrderWideningTile
 from .neon_inorder_half import InOrderHalfTile
 from .neon_matrix import MatrixTile
@@ -14,6 +15,17 @@ from .neon_tiles import ARM, DotTile, FloatTile, HalfTile, WideningTile
 def _zip_low(a: Value, b: Value) -> Value:
     """zip1: a0 b0 a1 b1 ... of the low halves of two int8 x 16."""
     return shuffle([a, b], [lane for i in range(8) for lane in (i, i + 16)])
+
+
+_LOAD_PAIR = """
+define <4 x i32> @edge_load_pair(i64 %p, ptr %second) {
+  %both = call { <4 x i32>, <4 x i32> } asm sideeffect "ldp ${0:q}, ${1:q}, [$2]", "=w,=w,r"(i64 %p)
+  %b = extractvalue { <4 x i32>, <4 x i32> } %both, 1
+  store <4 x i32> %b, ptr %second
+  %a = extractvalue { <4 x i32>, <4 x i32> } %both, 0
+  ret <4 x i32> %a
+}
+"""
 
 
 class Neon(Isa):
@@ -29,7 +41,16 @@ class Neon(Isa):
         self.has_dot, self.computes_halves = dotprod, half
         self._in_order = in_order
         self._has_matrix = i8mm
+        self.instructions = _LOAD_PAIR if dotprod and not in_order else ""
         self.name = "neonmatrix" if i8mm else "neondot" if dotprod else "neonhalf" if half else "neon"
+
+    def load_again(self, p: Pointer, offset: Value) -> list[Value]:
+        """ldp out of order, where copies take the vector units."""
+        if self._in_order or not self.has_dot:
+            return super().load_again(p, offset)
+        address, second = tirx.reinterpret("int64", tirx.address_of(p.buffer[offset])), Register("int32", 4)
+        first = Register("int32", 4, tirx.call_extern("int32x4", "edge_load_pair", address, second.address))
+        return [first.get(), second.get()]
 
     def load_half(self, p: Pointer, offset: Value) -> Value:
         """ldr of a d register, which clears the upper half of the whole one."""

@@ -11,8 +11,9 @@ ARM = "llvm.aarch64.neon."
 
 
 def _words(x: Pointer, row_offsets: Sequence[Value], dtype: str, count: int) -> list[Register]:
-    """`count` words of 32 bits of every row."""
-    return [Register(dtype, count, x.load(o, dtype, count)) for o in row_offsets]
+    """`count` words of 32 bits of every row, for three of them four."""
+    loaded = 4 if count == 3 else count
+    return [Register(dtype, loaded, x.load(o, dtype, loaded)) for o in row_offsets]
 
 
 def _word(words: Register, number: int) -> Value:
@@ -23,13 +24,15 @@ class DotTile(Tile):
     """sdot by lane: 16 products an instruction. Group of 4, four groups (16 bytes of a row) a step."""
 
     dtype, columns, group = "int8", 8, 4
+    own_bias = True
 
     def __init__(self, rows: int, blocks: int) -> None:
         self.rows, self.blocks = rows, blocks
 
     def start(self, bias: Sequence[Value]) -> None:
         """Sums := bias."""
-        self._sums = [[Register("int32", 4, b) for b in bias] for _ in range(self.rows)]
+        count = 2 * self.blocks
+        self._sums = [[Register("int32", 4, b) for b in bias[r * count :][:count]] for r in range(self.rows)]
 
     def step(
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int

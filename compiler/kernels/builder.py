@@ -9,7 +9,7 @@ alignment assumption. Python loops unroll; `Builder.range` is a loop that stays 
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +152,11 @@ class Builder:
         dtype, _, lanes = str(value.ty).partition("x")
         return Register(dtype, int(lanes or 1), value).get()
 
+    def opaque(self, value: Value) -> Value:
+        """A 64-bit integer of which LLVM knows nothing: it turns offsets that grow from turn to turn into pointers, one
+        for each base, where a load takes a base and an offset."""
+        return self.let(tirx.call_extern("int64", "edge_opaque", value))
+
     def stack(self, count: int) -> Pointer:
         """`count` bytes of stack memory."""
         return Pointer(tb.alloc_buffer((count,), "int8", scope="local", layout=None))
@@ -183,13 +188,22 @@ class Builder:
             yield tile
 
 
+_OPAQUE = """
+define i64 @edge_opaque(i64 %v) {
+  %r = call i64 asm "", "=r,0"(i64 %v)
+  ret i64 %r
+}
+"""
+
+
 def define(name: str, operands: Sequence[str], params: Sequence[str], body: Any, instructions: str = "") -> Any:
     """A TIR function called `name` whose code `body(builder)` emits. `operands` and `params` are named in order.
     `instructions`: functions in LLVM's language that it may call."""
+    instructions += _OPAQUE
     with ir_builder.IRBuilder() as ib, tb.prim_func(s_tir=True):
         tb.func_name(name)
         tb.func_attr({"global_symbol": name, "tirx.noalias": True})
         builder = Builder(operands, params)
-        with tb.attr(tirx.const(0, "int32"), "pragma_import_llvm", instructions) if instructions else nullcontext():
+        with tb.attr(tirx.const(0, "int32"), "pragma_import_llvm", instructions):
             body(builder)
     return ib.get()

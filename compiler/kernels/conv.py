@@ -19,7 +19,7 @@ columns, copy their results element by element.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .builder import BITS, Builder, Pointer, Value, cast, const, define, i64, splat
+from .builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
 from .contraction import OPERANDS as SHARED_OPERANDS
 from .contraction import ContractionSpec, dense_header_bytes, header_bytes, store_partial
 from .epilogue import FloatEpilogue
@@ -49,7 +49,8 @@ class ConvSpec(ContractionSpec):
     """Which member of the family. `tile_rows`: output pixels in one scheduling tile, the same for all variants of a
     bundle; an ISA whose register tile is smaller covers it in several passes. `paired`: channels are whole pairs of
     blocks, so the register tile may take two at once. `pointwise`: a single tap, so no loops over taps. `whole`: runs
-    are whole steps of `STEPS` groups. `batched`: tiles of several products, of which each has its own data and weights.
+    are whole steps of `STEPS` groups. `short`: the groups of a run that is a kernel's row, where they are few, else 0.
+    `batched`: tiles of several products, of which each has its own data and weights.
     `rows`: each pixel has an int32 (operand "rows") that is added to all its sums, or, where they are `scaled`, a
     float32 that multiplies them."""
 
@@ -57,6 +58,7 @@ class ConvSpec(ContractionSpec):
     paired: bool = False
     pointwise: bool = False
     whole: bool = False
+    short: int = 0
     batched: bool = False
     rows: bool = False
 
@@ -64,6 +66,7 @@ class ConvSpec(ContractionSpec):
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
         shape = ["gemm" if self.pointwise else "conv", f"m{self.tile_rows}", *["pair"] * self.paired]
+        shape += [f"runs{self.short}"] * (self.short > 0)
         return self.name(*shape, *["whole"] * self.whole, *["batch"] * self.batched, *["rows"] * self.rows)
 
     @property
@@ -87,7 +90,7 @@ class ConvSpec(ContractionSpec):
             return self
         if tile.whole:
             return replace(self, paired=False)
-        return replace(self, paired=False, whole=False, scaling=general(self.scaling))
+        return replace(self, paired=False, whole=False, short=0, scaling=general(self.scaling))
 
     @property
     def row_dtype(self) -> str:
@@ -97,8 +100,11 @@ class ConvSpec(ContractionSpec):
     @property
     def general(self) -> "ConvSpec":
         """The member that serves this one too: any number of groups."""
-        return replace(self, whole=False, scaling=general(self.scaling))
+        return replace(self, whole=False, short=0, scaling=general(self.scaling))
 
+
+SHORT = 12
+"""The most groups in a `short` run."""
 
 STEPS = {"int8": 4, "float32": 4, "float16": 8}
 """Groups in a `whole` step of each dtype: a multiple of every register tile's `groups_per_step`."""
@@ -106,7 +112,8 @@ STEPS = {"int8": 4, "float32": 4, "float16": 8}
 
 def build(spec: ConvSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
-    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa), spec.tile(isa).instructions)
+    instructions = spec.tile(isa).instructions + isa.instructions
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa), instructions)
 
 
 def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
@@ -216,7 +223,9 @@ def _finish_in_loop(
 def _bias(spec: ConvSpec, isa: Isa, tile: Tile, w: Pointer, w_blocks: Sequence[Value]) -> list[Value]:
     """What the sums of neighbouring blocks start from."""
     if spec.scaled and not tile.unsigned:
-        return [const(0, "int32", isa.lanes)] * (isa.vectors * len(w_blocks))
+        return [const(0, "int32", isa.lanes)] * (isa.vectors * len(w_blocks) * (tile.rows if tile.own_bias else 1))
+    if tile.own_bias:
+        return [v for _ in range(tile.rows) for o in w_blocks for v in isa.load_again(w, o)]
     first = header_bytes(spec.dtype, tile.columns) if tile.unsigned else 0
     places = [o + first + v * isa.lanes * 4 for o in w_blocks for v in range(isa.vectors)]
     return [w.load(place, spec.bias_dtype, isa.lanes) for place in places]
@@ -258,12 +267,32 @@ def _accumulate(
     if spec.pointwise and spec.parts == 1:
         _run(b, spec, tile, x, rows, w, w_firsts)
         return
+    if spec.short:
+        _short_runs(b, spec, tile, x, rows, w, w_firsts)
+        return
     run_bytes = b.param("groups") * (tile.columns * tile.group * BITS[tile.dtype] // 8)
     with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
         tap = b.let(ty * b.param("tap_y") + tx * b.param("tap_x"))
         starts, number = [b.let(r + tap) for r in rows], (ty * b.param("taps_x") + tx) * spec.parts
         for part in range(spec.parts):
             _run(b, spec, tile, x, starts, w, [b.let(o + (number + part) * run_bytes) for o in w_firsts])
+
+
+def _short_runs(
+    b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, rows: Sequence[Value], w: Pointer, w_firsts: Sequence[Value]
+) -> None:
+    """Add up runs of `spec.short` groups, each without a loop."""
+    group_bytes = tile.group * BITS[tile.dtype] // 8
+    x_at, w_at = (Register("int64", 1, i64(0)) for _ in range(2))
+    size = spec.short * tile.columns * group_bytes
+    end = b.let(b.param("taps_y") * size)
+    with b.loop(w_at.get() < end):
+        for first in range(0, spec.short, tile.groups_per_step):
+            groups = min(tile.groups_per_step, spec.short - first)
+            starts = [r + x_at.get() + first * group_bytes for r in rows]
+            tile.step(x, starts, w, [o + w_at.get() + first * tile.columns * group_bytes for o in w_firsts], groups)
+        x_at.set(b.opaque(x_at.get() + b.param("tap_y")))
+        w_at.set(b.opaque(w_at.get() + size))
 
 
 def _run(

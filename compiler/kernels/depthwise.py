@@ -13,7 +13,7 @@ Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .builder import BITS, Builder, Pointer, Value, cast, define, i64, shuffle
+from .builder import BITS, Builder, Pointer, Register, Value, cast, define, i64, shuffle
 from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
 from .depthwise_stream import DotTaps, HalfTaps, LargeDotTaps, StreamedTaps, WideningTaps
 from .depthwise_sums import FloatSums, Int8Sums
@@ -137,18 +137,22 @@ class _Depthwise:
             numbers = [row + r for r in range(taps.rows)]
             rows = [{k: b.let(n * b.param(f"{k}_row") + start) for k, start in starts.items()} for n in numbers]
             taps.begin(rows[0]["x"])
-            self.columns_of_pixels(taps.pixels, lambda px, n: self.streamed(taps, px, n, rows, w_block))
+            at = {k: Register("int64", 1, i64(0)) for k in ("x", "y", *["r"] * self.spec.residual)}
+            self.columns_of_pixels(taps.pixels, lambda _, n: self.streamed(taps, at, n, rows, w_block))
 
     def streamed(
-        self, taps: StreamedTaps, first: Value, count: int, rows: Sequence[dict[str, Value]], w_block: Value
-    ) -> None:
-        """`count` neighbouring output pixels, each of all rows."""
+        self, taps: StreamedTaps, at: Mapping[str, Register], count: int, rows: Sequence[dict[str, Value]],
+        w_block: Value,
+    ) -> None:  # fmt: skip
+        """The next `count` output pixels, each of all rows; `at` says how far they are from a row's first."""
         b = self.b
-        for px in (b.let(first + i) for i in range(count)):
+        for _ in range(count):
             sums = [self.accumulator(w_block) for _ in rows]
-            taps.add(sums, b.let(px * b.param("x_pixel")))
+            taps.add(sums, at["x"].get())
             for total, row in zip(sums, rows, strict=True):
-                self.store([(total.result(), px)], row)
+                self.store([total.result()], [{k: row[k] + offset.get() for k, offset in at.items()}])
+            for k, offset in at.items():
+                offset.set(b.opaque(offset.get() + b.param(f"{k}_pixel")))
 
     def columns_of_pixels(self, step: int, emit: Callable[[Value, int], None]) -> None:
         """`step` pixels at a time, the rest one by one."""
@@ -170,7 +174,8 @@ class _Depthwise:
             self.looped_taps(sums[0], origin, filters)
         else:
             self.unrolled_taps(sums, origin, filters)
-        self.store([(total.result(), first + i) for i, total in enumerate(sums)], rows)
+        places = [{k: row + (first + i) * b.param(f"{k}_pixel") for k, row in rows.items()} for i in range(count)]
+        self.store([total.result() for total in sums], places)
 
     def accumulator(self, w_block: Value) -> Int8Sums | FloatSums:
         """The sums of one pixel, starting from the bias."""
@@ -190,14 +195,14 @@ class _Depthwise:
         lanes = self.isa.lanes
         return [self.w.load(w_block + v * lanes * 4, self.spec.bias_dtype, lanes) for v in range(self.isa.vectors)]
 
-    def store(self, results: Sequence[tuple[Sequence[Value], Value]], rows: dict[str, Value]) -> None:
-        """Epilogue and store of (sums, pixel number) of one row."""
+    def store(self, results: Sequence[Sequence[Value]], places: Sequence[Mapping[str, Value]]) -> None:
+        """Epilogue and store of pixels' sums; `places` are theirs in the operands."""
         b = self.b
         stores, offsets = [], []
-        for total, px in results:
-            r_offset = rows["r"] + px * b.param("r_pixel") if self.spec.residual else None
+        for total, place in zip(results, places, strict=True):
+            r_offset = place["r"] if self.spec.residual else None
             stores.append(self.epilogue.finish(total, self.residual, r_offset))
-            offsets.append(b.let(rows["y"] + px * b.param("y_pixel")))
+            offsets.append(b.let(place["y"]))
         if self.spec.narrow:
             store_partial(b, self.y, offsets, stores, self.columns * self.element, self.element)
             return

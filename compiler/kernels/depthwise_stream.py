@@ -21,12 +21,16 @@ Sums = Sequence[Any]
 
 class StreamedTaps(ABC):
     """Emits the sums of `rows` output rows of one channel block, whose filter of `size` x `size` taps begins at byte
-    `first` of w. It pays to emit `pixels` pixels one after the other."""
+    `first` of w."""
 
     size: ClassVar[int]
     rows: ClassVar[int]
-    pixels: ClassVar[int]
     dtype: ClassVar[str] = "int8"
+
+    @property
+    def pixels(self) -> int:
+        """How many it pays to emit one after the other."""
+        return 1
 
     def __init__(self, b: Builder, isa: Isa, x: Pointer, w: Pointer, first: Value, stride: int) -> None:
         self._b, self._isa, self._x, self._stride, self._lanes = b, isa, x, stride, 2 * isa.lanes
@@ -77,11 +81,15 @@ class WideningTaps(StreamedTaps):
 
     size = 3
     rows = 1
-    pixels = 2  # a pixel's sums wait for each other
 
     @property
     def _width(self) -> int:
         return self._lanes
+
+    @property
+    def pixels(self) -> int:
+        """Two, for a pixel's sums wait for each other."""
+        return 2
 
     def _prepare(self, w: Pointer, first: Value) -> None:
         self._left: list[tuple[list[Value], list[Value]]] = []
@@ -103,8 +111,12 @@ class HalfTaps(StreamedTaps):
 
     size = 3
     rows = 2
-    pixels = 2
     dtype = "float16"
+
+    @property
+    def pixels(self) -> int:
+        """Two, for a pixel's sums wait for each other."""
+        return 2
 
     @property
     def _width(self) -> int:
@@ -126,8 +138,6 @@ class HalfTaps(StreamedTaps):
 class QuadTaps(StreamedTaps):
     """By quads; a column is one or two of them, each its lower and upper channels."""
 
-    pixels = 1
-
     @property
     def _width(self) -> int:
         return 2 * self._lanes
@@ -146,6 +156,11 @@ class DotTaps(QuadTaps):
 
     size = 3
     rows = 2
+
+    @property
+    def pixels(self) -> int:
+        """Of two pixels with stride 1 the second keeps the columns where the first had them: none is moved."""
+        return 2 if self._stride == 1 else 1
 
     def _prepare(self, w: Pointer, first: Value) -> None:
         self._filter: list[list[list[Value]]] = []

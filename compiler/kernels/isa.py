@@ -32,12 +32,14 @@ class Tile(ABC):
     blocks: int = 1
     groups_per_step: int = 4
     unsigned: bool = False
+    own_bias: bool = False
     whole: bool = False
     instructions: str = ""
 
     @abstractmethod
     def start(self, bias: Sequence[Value]) -> None:
-        """Every row's sums := `bias` (for each block `Isa.vectors` of `Isa.lanes` int32 or float32)."""
+        """Every row's sums := `bias` (for each block `Isa.vectors` of `Isa.lanes` int32 or float32); with `own_bias`
+        one row after the other has its own."""
 
     @abstractmethod
     def step(
@@ -72,6 +74,8 @@ class Isa(ABC):
     vectors: int = 2
     registers: int
     """How many vectors the registers hold."""
+    instructions: str = ""
+    """Functions in LLVM's language that `load_again` calls."""
     second_bias: bool = False
     """Whether blocks of int8 weights have a second bias, for tiles that are `unsigned`."""
     has_fixed_point: bool = False
@@ -98,6 +102,11 @@ class Isa(ABC):
     def dot4(self, acc: Value, a: Value, b: Value) -> Value:
         """int32 x lanes: acc + the sum of four int8 products a lane."""
         raise AssertionError(f"{self.name} has no dot product")
+
+    def load_again(self, p: Pointer, offset: Value) -> list[Value]:
+        """int32 x lanes, `vectors` of them that follow each other: loaded here where a load costs less than a copy of
+        what has been loaded before."""
+        return [p.load(offset + v * self.lanes * 4, "int32", self.lanes) for v in range(self.vectors)]
 
     def to_fixed(self, value: Value) -> Value:
         """float32 x lanes -> int32 x lanes: value * 2^31, which is an integer less than 2^31."""

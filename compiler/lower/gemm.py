@@ -47,10 +47,13 @@ def dense(
     pixels = height * width
     batched = is_symbolic(images) or images > 1
     rows, paired = tile_of(c, epilogue.dtype, pixels, outputs)
+    short = rows > 1 and runs.y > 1 and runs.x == packed.parts == 1 and packed.groups <= conv.SHORT
+    short &= epilogue.dtype == "int8"  # tiles of floats have loops that are faster on cores in order
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
         pointwise=runs.y * runs.x == 1, batched=batched,
-        whole=rows > 1 and packed.groups % conv.STEPS[epilogue.dtype] == 0, clamped=epilogue.clamped,
+        whole=rows > 1 and not short and packed.groups % conv.STEPS[epilogue.dtype] == 0,
+        short=packed.groups if short else 0, clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range,
         scaling=packed.scaling, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
