@@ -56,5 +56,13 @@ class _Lanes(Vectors):
     def different(self, a: Value, b: Value) -> Value:
         return tirx.NE(a, b)
 
+    def at_least(self, x: Value, bound: float) -> Value:
+        """One instruction where it need not tell zeros apart."""
+        return self.call("maximum", x, self.like(x, bound)) if bound else super().at_least(x, bound)
+
+    def at_most(self, x: Value, bound: float) -> Value:
+        """Likewise."""
+        return self.call("minimum", x, self.like(x, bound)) if bound else super().at_most(x, bound)
+
     def call(self, name: str, *args: Value) -> Value:
         return floating.llvm_float(name, self.count, *args)

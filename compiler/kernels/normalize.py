@@ -83,7 +83,7 @@ def _float_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
         for n, begin, end in spans:
             with b.range(begin, end) as i:
                 sums[n].set(added(n, sums[n].get(), load(x, start + i * (n * size), spec.dtype, n)))
-        return horizontal(b, lambda s, e: s + e, sums[lanes].get(), dtype, lanes, sums[1].get())
+        return horizontal(b, lambda _: operator.add, sums[lanes].get(), lanes, sums[1].get())
 
     mean = b.let(const(0.0, dtype) if spec.rms else total(lambda n, s, e: s + e) / number)
 
@@ -159,7 +159,7 @@ def _int8_sums(b: Builder, isa: Isa, start: Value) -> tuple[Value, Value]:
         rest.set(rest.get() + c)
         rest_squares.set(rest_squares.get() + c * c)
     total, total_squares = (
-        b.let(horizontal(b, operator.add, vectors.get(), "int32", isa.lanes, single.get()))
+        b.let(horizontal(b, lambda _: operator.add, vectors.get(), isa.lanes, single.get()))
         for vectors, single in ((sums, rest), (squares, rest_squares))
     )
     return total, total_squares

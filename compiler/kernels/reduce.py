@@ -17,7 +17,7 @@ from ..ir.types import FLOATS
 from ..ops.float_sums import SUM_BYTES
 from . import integer
 from .blocks import channel_blocks, store_channels
-from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
+from .builder import BITS, Builder, Register, Value, cast, const, define, i64, shuffle, splat
 from .floating import fma, llvm_float
 from .halves import computed, load, store
 from .isa import Isa
@@ -181,7 +181,7 @@ def _folded(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:
             total.set(combine(total.get(), load(x, row + j * (lanes * size), spec.dtype, lanes)))
         with b.range(whole * lanes, b.param("columns")) as j:
             rest.set(combine_one(rest.get(), load(x, row + j * size, spec.dtype)))
-    return horizontal(b, _join(spec, 1), total.get(), dtype, lanes, rest.get())
+    return horizontal(b, partial(_join, spec), total.get(), lanes, rest.get())
 
 
 def _sum_of_codes(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:
@@ -197,15 +197,15 @@ def _sum_of_codes(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value
             total.set(total.get() + low + high)
         with b.range(whole * lanes, b.param("columns")) as j:
             rest.set(rest.get() + cast(x.load(row + j, "int8"), "int32", 1))
-    return horizontal(b, lambda s, t: s + t, total.get(), "int32", isa.lanes, rest.get())
+    return horizontal(b, lambda _: operator.add, total.get(), isa.lanes, rest.get())
 
 
-def horizontal(b: Builder, join: _Combine, vector: Value, dtype: str, lanes: int, start: Value) -> Value:
-    """`join` of `start` and all lanes of `vector`, in order of the lanes."""
-    size = BITS[dtype] // 8
-    scratch = b.stack(lanes * size)
-    scratch.store(i64(0), vector, dtype, lanes)
-    total = Register(dtype, 1, start)
-    with b.range(0, lanes) as i:
-        total.set(join(total.get(), scratch.load(i * size, dtype)))
-    return total.get()
+def horizontal(
+    b: Builder, join_of: Callable[[int], _Combine], vector: Value, lanes: int, start: Value
+) -> Value:  # fmt: skip
+    """`start` and all lanes of `vector`: its halves are joined, theirs then, and so on. `join_of`: of so many lanes."""
+    while lanes > 1:
+        lanes //= 2
+        halves = (shuffle([vector], range(first, first + lanes)) for first in (0, lanes))
+        vector = b.let(join_of(lanes)(*halves))
+    return b.let(join_of(1)(start, vector))

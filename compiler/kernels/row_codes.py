@@ -62,7 +62,7 @@ def _largest(b: Builder, isa: Isa, x_row: Value) -> Value:
     with b.range(whole * width, count) as i:
         rest.set(tirx.max(rest.get(), magnitude(x_row + i * 4, 1)))
     one, other = (b.let(tirx.max(p.get(), q.get())) for p, q in zip(best[::2], best[1::2], strict=True))
-    return horizontal(b, tirx.max, b.let(tirx.max(one, other)), "int32", lanes, rest.get())
+    return horizontal(b, lambda _: tirx.max, b.let(tirx.max(one, other)), lanes, rest.get())
 
 
 def _codes(b: Builder, isa: Isa, x_row: Value, y_row: Value, factor: Value) -> None:

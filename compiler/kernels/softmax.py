@@ -3,6 +3,7 @@
 int8 follows the arithmetic contract: `w` is the table T of int32[256] (see `quantized.softmax_table`).
 """
 
+import operator
 from dataclasses import dataclass
 
 from ..ir.elementary import exp, log
@@ -68,7 +69,7 @@ def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
     rest = Register(dtype, 1, const(lowest, dtype))
     with b.range(whole * lanes, count) as i:
         rest.set(tirx.max(rest.get(), load(x, x_row + i * size, stored)))
-    return horizontal(b, tirx.max, best.get(), dtype, lanes, rest.get())
+    return horizontal(b, lambda _: tirx.max, best.get(), lanes, rest.get())
 
 
 def _int8_row(b: Builder, isa: Isa, x_row: Value, y_row: Value) -> None:
@@ -117,7 +118,7 @@ def _float_row(b: Builder, spec: SoftmaxSpec, x_row: Value, y_row: Value) -> Non
             sums[n].set(sums[n].get() + e)
             if keeps:
                 y.store(y_row + i * (size * n), e, "float32", n)
-    total = b.let(horizontal(b, lambda s, e: s + e, sums[lanes].get(), "float32", lanes, sums[1].get()))
+    total = b.let(horizontal(b, lambda _: operator.add, sums[lanes].get(), lanes, sums[1].get()))
     last = b.let(log(vectors_of(1), total) if spec.log else const(1.0, "float32") / total)
     for n, begin, end in spans:
         with b.range(begin, end) as i:

@@ -12,13 +12,13 @@ from ..ir.types import TensorType
 from ..kernels import conv, rowsums
 from ..ops import epilogue as op
 from ..ops.float_products import meets_single_rows
-from ..ops.matmul import second_operand
+from ..ops.matmul import first_operand, second_operand
 from .buffers import Ref, View
 from .context import Context, lowering, require
 from .copies import permuted
 from .epilogue import Epilogue, constant_weights, epilogue_of
 from .gemm import blocks_per_tile, tile_of
-from .iteration import broadcast_strides, collapse, dense_strides, each, strides
+from .iteration import collapse, dense_strides, each, strides
 from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
 from .row_codes import row_codes
 
@@ -60,7 +60,7 @@ def lower_matmul(c: Context, node: Node) -> None:
     if epilogue.scaled:
         codes, scales = row_codes(c, node)
         operands["x"] = _data_in(codes, codes.at(), node)
-        operands["rows"] = _Operand(scales.at(), _over(scales.type.shape, 4, space))
+        operands["rows"] = _rows_of(node, scales)
     elif w.data is None and w.type.quant is not None and w.type.quant.zero_point[0]:
         operands["rows"] = _row_sums(c, node, w.type.quant.zero_point[0], epilogue.x_zero)
     _products(c, node, packed, epilogue, operands)
@@ -75,7 +75,14 @@ def _data(c: Context, node: Node) -> _Operand:
 
 def _data_in(x: View, where: Ref, node: Node) -> _Operand:
     """The first operand, or codes of it, in `x`."""
-    return _Operand(where, broadcast_strides(x, (*node.output.type.shape[:-1], x.type.shape[-1]))[:-1])
+    return _Operand(where, _in_order(node, x.type.shape[:-1], strides(x)[:-1]))
+
+
+def _in_order(node: Node, own: Sequence[int], steps: Sequence[int]) -> tuple[int, ...]:
+    """Strides over [*batch, M] of what has a thing for each row of the first operand, [*own, K]."""
+    order = first_operand(node)[:-1]
+    rows = (0 if own[p] == 1 else steps[p] for p in order)
+    return (*[0] * (len(node.output.type.shape) - 1 - len(own)), *rows)
 
 
 def _over(own: Sequence[int], size: int, batch: Sequence[int]) -> tuple[int, ...]:
@@ -112,7 +119,7 @@ def _row_sums(c: Context, node: Node, w_zero: int, x_zero: int) -> _Operand:
     missing = MAX_BATCH + 1 - len(space.extents)
     outer, inner, rows = (1,) * missing + space.extents
     x_0, x_1, x_row = (0,) * missing + space.strides[0]
-    depth, shape = x.type.shape[-1], node.output.type.shape[:-1]
+    depth = x.type.shape[-1]
     params = {
         "length": depth, "rows": rows, "x_row": x_row, "batch_1": inner, "x_0": x_0, "x_1": x_1,
         "factor": -w_zero, "offset": depth * x_zero,
@@ -120,7 +127,13 @@ def _row_sums(c: Context, node: Node, w_zero: int, x_zero: int) -> _Operand:
     sums = c.scratch(TensorType(x.type.shape[:-1], "int32"))
     with c.part("row sums"):
         c.emit(rowsums, rowsums.RowSumsSpec(), {"x": x.at(), "y": sums.at()}, params, outer * inner * rows)
-    return _Operand(sums.at(), _over(x.type.shape[:-1], 4, shape))
+    return _rows_of(node, sums)
+
+
+def _rows_of(node: Node, values: View) -> _Operand:
+    """A dense number for each row of the first operand."""
+    shape = values.type.shape
+    return _Operand(values.at(), _in_order(node, shape, dense_strides(shape, values.element)))
 
 
 def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operands: Mapping[str, _Operand]) -> None:

@@ -1,7 +1,7 @@
 """Sums over rows of floats, in the order in which kernels add: the same bits on every machine.
 
 Element k joins sum number k modulo `LANES` of as many as 32 bytes hold, those behind the last whole vector a sum of
-their own; to that one the others are added, in order.
+their own. The halves of those sums are added, theirs then, and so on; the result to the sum of their own.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ def row_sums(x: Array, join: Join = np.add) -> Array:
         sums = join(sums, x[:, first : first + lanes])
     for k in range(whole, x.shape[1]):
         total = join(total, x[:, k])
-    for lane in range(lanes):
-        total = total + sums[:, lane]
-    return total[:, None]
+    while lanes > 1:
+        lanes //= 2
+        sums = sums[:, :lanes] + sums[:, lanes:]
+    return total[:, None] + sums

@@ -23,8 +23,21 @@ MAX_PRODUCTS = 2**26
 """Elementwise products in a product of integer matrices."""
 
 
-ATTRS = {**epilogue.ATTRS, "w_perm": None}
-"""`w_perm`: the dimensions of a computed second operand are permuted so before it is multiplied."""
+ATTRS = {**epilogue.ATTRS, "x_perm": None, "w_perm": None}
+"""`x_perm`, `w_perm`: the dimensions of the first operand, but the last, and of a computed second one are permuted so
+before they are multiplied."""
+
+
+def first_operand(node: Node) -> tuple[int, ...]:
+    """The order in which the first operand's dimensions are taken; ValueError unless `x_perm` is a permutation that
+    keeps the last one."""
+    rank = node.inputs[epilogue.X].type.rank
+    if attr(node, "x_perm") is None:
+        return tuple(range(rank))
+    perm = ints_attr(node, "x_perm", rank)
+    if sorted(perm) != list(range(rank)) or perm[-1] != rank - 1:
+        raise ValueError(f"its x_perm {list(perm)} must permute {rank} dimensions and leave the last in its place")
+    return perm
 
 
 def second_operand(node: Node) -> tuple[int, ...]:
@@ -40,6 +53,7 @@ def second_operand(node: Node) -> tuple[int, ...]:
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
     a, w = (v.type for v in node.inputs[:2])
+    a = a.with_shape(tuple(a.shape[p] for p in first_operand(node)))
     w = w.with_shape(tuple(w.shape[p] for p in second_operand(node)))
     if a.rank < 2 or w.rank < 2 or a.shape[-1] != w.shape[-2]:
         raise ValueError(f"matrices {list(a.shape)} and {list(w.shape)} cannot be multiplied")
@@ -54,18 +68,18 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
 
 
 def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
-    second = inputs[1].transpose(second_operand(node))
+    first, second = inputs[0].transpose(first_operand(node)), inputs[1].transpose(second_operand(node))
     if epilogue.codes_rows(node):
-        codes, scales = row_codes.row_codes(inputs[0])
+        codes, scales = row_codes.row_codes(first)
         columns = node.inputs[1].type.quant
         assert columns is not None
         x, w = epilogue.exact_operands(codes, second, products=codes.shape[-1])
         sums = epilogue.to_int32(np.matmul(x, w))
         acc = row_codes.scaled(sums, scales, columns.broadcast(second.ndim)[0])
     elif node.inputs[0].type.dtype == "float32":
-        acc = float_products.multiply(inputs[0], second)
+        acc = float_products.multiply(first, second)
     else:
-        x, w = epilogue.integer_operands(node, inputs[0], second, products=inputs[0].shape[-1])
+        x, w = epilogue.integer_operands(node, first, second, products=first.shape[-1])
         acc = epilogue.to_int32(np.matmul(x, w))
     return (epilogue.finish(node, acc, inputs, axis=acc.ndim - 1),)
 

@@ -50,6 +50,17 @@ graph @g(%x: float32[9, 33], %w: float32[33, 20], %r: float32[9, 20]) -> (%y) {
     check(parse_graph(text, {"b": np.linspace(-1, 1, 20, dtype=np.float32)}), device, tmp_path)
 
 
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+def test_bytes_of_rows_in_another_order(device: str, tmp_path: Path) -> None:
+    text = """
+graph @g(%x: float32[2, 5, 4, 33], %w: float32[4, 33, 20], %v: float32[2, 4, 33, 1]) -> (%y, %z) {
+  %y: float32[2, 4, 5, 20] = matmul(%x, %w) {x_perm=(0, 2, 1, 3)}
+  %z: float32[2, 4, 5, 1] = matmul(%x, %v) {x_perm=(0, 2, 1, 3)}
+}
+"""
+    check(parse_graph(text, {}), device, tmp_path)
+
+
 def check(graph: Graph, device: str, folder: Path) -> None:
     rng = np.random.default_rng(0)
     feeds = {v.name: rng.normal(size=v.type.shape).astype(np.float32) for v in graph.inputs}

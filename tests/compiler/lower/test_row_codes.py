@@ -68,6 +68,18 @@ def test_rows_that_have_no_codes(device: str, tmp_path: Path) -> None:
     check(graph, feeds, device, 1, tmp_path)
 
 
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+def test_rows_in_another_order(device: str, tmp_path: Path) -> None:
+    graph = graph_of([((3, 4, 7, 33), (33, 24), None, False)])
+    for node in graph.nodes:
+        node.attrs["x_perm"] = (0, 2, 1, 3)
+        (node.output.type,) = lookup("matmul").infer(node)
+    rng = np.random.default_rng(0)
+    check(
+        graph, {v.name: rng.normal(size=v.type.shape).astype(np.float32) for v in graph.inputs}, device, 1, tmp_path
+    )  # fmt: skip
+
+
 def check(
     graph: Graph, feeds: dict[str, np.ndarray], device: str, threads: int, folder: Path, variant: str | None = None
 ) -> None:
