@@ -232,6 +232,6 @@ def require(node: Node, *dtypes: str) -> None:
     found = node.inputs[0].type.dtype
     if found not in dtypes:
         raise EdgeError(
-            f"node {node.name!r} ({node.op}) computes with {found}; it has kernels for {' and '.join(dtypes)}: "
+            f"node {node.name!r} ({node.op}) computes with {found}; it has kernels for {', '.join(dtypes)}: "
             "cast its input"
         )

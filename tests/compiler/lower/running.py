@@ -53,7 +53,7 @@ def run(
     path = folder / f"{name}.edge"
     if not path.exists():
         target = find(name)
-        if any(v.type.dtype == "float16" for v in graph.values()):
+        if target.halves and any(v.type.dtype == "float16" for v in graph.values()):
             target = target.for_halves()
         graph.name = "graph"
         lowered = lower(graph, target)

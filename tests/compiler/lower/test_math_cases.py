@@ -39,7 +39,7 @@ and three cases that state opset 1."""
 
 @pytest.mark.parametrize(
     ("family", "device"),
-    [*((f, HOST) for f in FAMILIES), ("arithmetic", BASE), ("quantization", DOTPROD), ("quantization", RISCV)],
+    [*((f, HOST) for f in FAMILIES), ("arithmetic", BASE), ("quantization", DOTPROD), ("arithmetic", RISCV)],
 )
 def test_the_standards_cases(family: str, device: str, tmp_path: Path) -> None:
     cases, refused = merged(FAMILIES[family].split())
