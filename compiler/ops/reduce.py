@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir import arrays
 from ..ir.attributes import bool_attr, ints_attr, str_attr
 from ..ir.expr import Expr, In, call, substitute
 from ..ir.graph import Array, Node, Value
@@ -15,6 +16,7 @@ from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import FLOATS, TensorType
 from . import quantized
 from .builder import Builder
+from .float_sums import Join, row_sums
 from .onnx_node import OnnxNode, normalized_axis, onnx_op
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
@@ -27,6 +29,20 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "l2": lambda x, **how: np.sqrt(np.sum(x * x, dtype=x.dtype, **how)).astype(x.dtype),
     "sum_square": lambda x, **how: np.sum(x * x, dtype=x.dtype, **how),
 }
+
+
+def _add_square(total: Array, x: Array) -> Array:
+    return arrays.ARRAYS.fma(x, x, total)
+
+
+_JOINS: Mapping[str, Join] = {
+    "sum": np.add,
+    "mean": np.add,
+    "l1": lambda total, x: total + np.abs(x),
+    "l2": _add_square,
+    "sum_square": _add_square,
+}
+"""How an element of a row of floats joins a sum."""
 
 
 def _infer(node: Node) -> tuple[TensorType, ...]:
@@ -61,12 +77,24 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     x, axes, kind = inputs[0], ints_attr(node, "axes"), str_attr(node, "kind", KINDS)
     keepdims = bool_attr(node, "keepdims")
     x_quant, y_quant = node.inputs[0].type.quant, node.output.type.quant
+    if kind in _JOINS and axes == (x.ndim - 1,) and x.dtype.kind == "f":
+        shape = _reduced_shape(x.shape, axes, keepdims=keepdims)
+        return (_of_rows(kind, x.reshape(prod(x.shape[:-1]), x.shape[-1])).reshape(shape),)
     if kind != "mean" or x_quant is None or y_quant is None:
         return (np.asarray(_FUNCTIONS[kind](x, axis=axes, keepdims=keepdims)),)
     acc = np.sum(x.astype(np.int32) - quantized.scalar(x_quant)[1], axis=axes, keepdims=keepdims, dtype=np.int32)
     count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
     multiplier = quantized.mean_multiplier(x_quant, y_quant, count)
     return (quantized.requantize(np.asarray(acc), multiplier, quantized.scalar(y_quant)[1]),)
+
+
+def _of_rows(kind: str, x: Array) -> Array:
+    """The last dimension of floats: the bits that kernels give."""
+    total = row_sums(x, _JOINS[kind])
+    if kind == "mean":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(total / x.dtype.type(x.shape[1]))
+    return np.asarray(np.sqrt(total) if kind == "l2" else total)
 
 
 REDUCE = register(

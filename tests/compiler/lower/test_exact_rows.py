@@ -1,4 +1,4 @@
-"""Softmax and normalizations of floats as programs: the reference's bytes on every machine."""
+"""Softmax, normalizations and sums of rows of floats as programs: the reference's bytes on every machine."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from edgec.compiler.ops.reference import run_graph
 from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, run
 
 GRAPH = """
-graph @g(%x: float32[2, 9, 11, 37], %w: float64[5, 21]) -> (%a, %b, %c, %d, %e, %f, %g) {
+graph @g(%x: float32[2, 9, 11, 37], %w: float64[5, 21]) -> (%a, %b, %c, %d, %e, %f, %g, %h, %i, %j, %k, %l) {
   const %s: float32[37] = @s
   %a: float32[2, 9, 11, 37] = normalize(%x, %s, %s) {axis=3}
   %b: float32[2, 9, 11, 37] = normalize(%x, %s) {axis=3, rms=True}
@@ -19,6 +19,11 @@ graph @g(%x: float32[2, 9, 11, 37], %w: float64[5, 21]) -> (%a, %b, %c, %d, %e, 
   %d: float32[2, 9, 11, 37] = softmax(%x) {axis=3}
   %e: float32[2, 9, 11, 37] = softmax(%x) {axis=1}
   %f: float32[2, 9, 11, 37] = softmax(%x) {axis=2, log=True}
+  %h: float32[2, 9, 11, 1] = reduce(%x) {kind="sum", axes=(3,)}
+  %i: float32[2, 9, 11] = reduce(%x) {kind="mean", axes=(3,), keepdims=False}
+  %j: float32[2, 9, 11, 1] = reduce(%x) {kind="l1", axes=(3,)}
+  %k: float32[2, 9, 11, 1] = reduce(%x) {kind="l2", axes=(3,)}
+  %l: float64[5, 1] = reduce(%w) {kind="sum_square", axes=(1,)}
   %g: float64[5, 21] = normalize(%w) {axis=1, epsilon=1e-9}
 }
 """
