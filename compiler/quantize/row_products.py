@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Graph, Node, Value
 
 LEAST_DECIBELS = 20.0
-"""Of signal to noise: an error of a tenth. In convolutional networks int8 data leaves products 30 and more; in
+"""Of signal to noise: an error of a tenth. In convolutional networks int8 data leaves products 25 and more; in
 transformers with a few large channels, or with a mask among their scores, 10 and less."""
 
 
