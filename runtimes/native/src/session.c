@@ -158,11 +158,9 @@ edge_status edge_session_bind_output_name(edge_session *session, const char *nam
 }
 
 static inline void call(const edge_session *session, const edge_step *step, int32_t begin, int32_t end) {
-    const edge_operand *at = step->operands;
-    edge_session_kernel(session, step)(edge_session_resolve(session, at[0]), edge_session_resolve(session, at[1]),
-                                       edge_session_resolve(session, at[2]), edge_session_resolve(session, at[3]),
-                                       edge_session_resolve(session, at[4]), session->params + step->params, begin,
-                                       end);
+    void *at[EDGE_OPERANDS];
+    for (uint32_t i = 0; i < EDGE_OPERANDS; i++) at[i] = edge_session_resolve(session, step->operands[i]);
+    edge_session_kernel(session, step)(at[0], at[1], at[2], at[3], at[4], session->params + step->params, begin, end);
 }
 
 void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, int32_t end, uint32_t thread,
