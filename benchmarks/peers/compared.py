@@ -11,7 +11,7 @@ from .forms import Form, Forms, Precision
 
 FOLDER = Path("build/peers")
 
-LEAST_COSINE = {"float32": 0.999, "float16": 0.998, "int8": 0.95}
+LEAST_COSINE = {"float32": 0.999, "float16": 0.999, "int8": 0.95}
 """Below this an engine's answer is wrong, and what it took counts for nothing."""
 
 

@@ -16,10 +16,9 @@ Cases = Callable[[str], Any]
 FLOAT_TOLERANCE = 1e-4
 """Of the output's range."""
 
-HALF_COSINE = {"local": 0.998, "qemu:cortex-a53": 0.998, "qemu:cortex-a76": 0.99}
+HALF_COSINE = 0.998
 """Between float16 and float32: some fifty layers, each rounded by up to 2^-11 of sums of hundreds of products, whose
-errors add up like random ones, are an angle of 2^-11 * sqrt(50 * 300) = 0.06 at the most. Where sums are float16
-(Cortex-A76), each of the 600 additions of ResNet-50's is rounded once more: 0.994 is seen."""
+errors add up like random ones, are an angle of 2^-11 * sqrt(50 * 300) = 0.06 at the most."""
 
 MACHINES = ("local", "qemu:cortex-a53", "qemu:cortex-a76", "qemu:max")
 """x86-64 or this machine's NEON; Armv8.0; dotprod; i8mm and everything else that the emulator knows."""
@@ -35,15 +34,18 @@ def test_float_agrees_with_onnx_runtime_everywhere(case: Cases, name: str) -> No
         _assert_close(this.run("local", "float", feeds), infer(feeds))
 
 
-def test_float16_resembles_float(case: Cases, name: str) -> None:
+@pytest.mark.parametrize("device", ["local", "qemu:cortex-a53", "qemu:cortex-a76"])
+def test_float16_resembles_float(case: Cases, name: str, device: str, request: pytest.FixtureRequest) -> None:
     """On cores that compute in float16 (Cortex-A76), and on others."""
+    if (name, device) == ("resnet50", "qemu:cortex-a76"):
+        reason = "a defect: sums of up to 4608 products in float16 leave a cosine of 0.994"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
     this = case(name)
     (feeds,) = this.samples(1)
     expected = onnx_runtime(this.model.load())(feeds)
-    for device, least in HALF_COSINE.items():
-        for output, y in this.run(device, "fp16", feeds, threads=2).items():
-            a, b = (v.ravel().astype(np.float64) for v in (y, expected[output]))
-            assert a @ b >= least * np.linalg.norm(a) * np.linalg.norm(b), f"{output} on {device}"
+    for output, y in this.run(device, "fp16", feeds, threads=2).items():
+        a, b = (v.ravel().astype(np.float64) for v in (y, expected[output]))
+        assert a @ b >= HALF_COSINE * np.linalg.norm(a) * np.linalg.norm(b), output
 
 
 def test_int8_gives_the_same_bytes_everywhere(case: Cases, name: str) -> None:
