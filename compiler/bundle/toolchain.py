@@ -55,7 +55,8 @@ _CFLAGS = (
 )
 _BIONIC = (
     *("clock_gettime", "close", "getauxval", "getpid", "lseek", "mmap", "munmap", "open", "read", "syscall"),
-    *("pthread_create", "pthread_join", "pthread_sigmask", "sched_getaffinity", "sched_setaffinity"),
+    *("pthread_create", "pthread_join", "pthread_sigmask", "sched_getaffinity", "sched_getcpu"),
+    "sched_setaffinity",
     *("memcmp", "memcpy", "memmove", "memset"),
 )
 """What the Android library may take from libc.so."""

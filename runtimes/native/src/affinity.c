@@ -3,10 +3,13 @@
 
 static bool has(const edge_cpu_set *set, uint32_t cpu) { return set->bits[cpu / 64] >> (cpu % 64) & 1; }
 static void add(edge_cpu_set *set, uint32_t cpu) { set->bits[cpu / 64] |= (uint64_t)1 << (cpu % 64); }
+static void drop(edge_cpu_set *set, uint32_t cpu) { set->bits[cpu / 64] &= ~((uint64_t)1 << (cpu % 64)); }
 
 int32_t edge_cpu_count(const edge_cpu_set *set) {
     int32_t count = 0;
-    for (uint32_t cpu = 0; cpu < EDGE_MAX_CPUS; cpu++) count += has(set, cpu);
+    for (size_t i = 0; i < EDGE_MAX_CPUS / 64; i++) {
+        for (uint64_t bits = set->bits[i]; bits != 0; bits &= bits - 1) count++;
+    }
     return count;
 }
 
@@ -43,22 +46,10 @@ static bool parse_list(const char *text, edge_cpu_set *set) {
     }
 }
 
-static uint64_t read_value(const char *format, uint32_t cpu) {
-    char path[96], digits[24];
-    edge_text text = {path, 0, sizeof path};
-    edge_text_format(&text, format, (uint64_t)cpu);
-    long size = edge_os_read_file(path, digits, sizeof digits);
-    uint64_t value = 0;
-    for (long i = 0; i < size && digits[i] >= '0' && digits[i] <= '9'; i++) {
-        value = value * 10 + (uint64_t)(digits[i] - '0');
-    }
-    return value;
-}
-
 /* How fast a CPU is among its peers: the scheduler's own figure, else its top frequency, else 0. */
 static uint64_t capacity(uint32_t cpu) {
-    uint64_t value = read_value("/sys/devices/system/cpu/cpu%u/cpu_capacity", cpu);
-    return value != 0 ? value : read_value("/sys/devices/system/cpu/cpu%u/cpufreq/cpuinfo_max_freq", cpu);
+    uint64_t value = edge_cpu_value("/sys/devices/system/cpu/cpu%u/cpu_capacity", cpu);
+    return value != 0 ? value : edge_cpu_value("/sys/devices/system/cpu/cpu%u/cpufreq/cpuinfo_max_freq", cpu);
 }
 
 /* Keeps the CPUs on one side of the middle between the slowest and the fastest; all of them where they are alike. */
@@ -71,21 +62,18 @@ static void keep_kind(edge_cpu_set *set, bool fast) {
         if (value > highest) highest = value;
     }
     if (lowest >= highest) return;
-    edge_cpu_set kept = {{0}};
     for (uint32_t cpu = 0; cpu < EDGE_MAX_CPUS; cpu++) {
-        if (has(set, cpu) && (capacity(cpu) > lowest + (highest - lowest) / 2) == fast) add(&kept, cpu);
+        if (has(set, cpu) && (capacity(cpu) > lowest + (highest - lowest) / 2) != fast) drop(set, cpu);
     }
-    *set = kept;
 }
 
 edge_status edge_affinity_parse(const char *text, edge_cpu_set *set, edge_error *error) {
-    edge_cpu_set allowed, listed = {{0}};
-    if (!edge_os_get_cpus(&allowed)) {
+    edge_cpu_set listed = {{0}};
+    if (!edge_os_get_cpus(set)) {
         *set = (edge_cpu_set){{1}}; /* a sandbox may forbid the question; it matters only if a choice was made */
         if (text == NULL) return EDGE_OK;
         return edge_fail(error, EDGE_ERR_THREAD, "the system does not tell which CPUs this thread may use");
     }
-    *set = allowed;
     if (text == NULL || edge_text_equal(text, "all")) return EDGE_OK;
     if (edge_text_equal(text, "performance") || edge_text_equal(text, "efficiency")) {
         keep_kind(set, text[0] == 'p');
@@ -96,8 +84,9 @@ edge_status edge_affinity_parse(const char *text, edge_cpu_set *set, edge_error 
         return edge_fail(error, EDGE_ERR_ARGUMENT,
                          "affinity \"%s\" is not performance, efficiency, all or a list such as cpus=0,2-3", text);
     }
-    for (size_t i = 0; i < EDGE_MAX_CPUS / 64; i++) set->bits[i] &= listed.bits[i];
-    if (edge_cpu_count(set) == 0) {
+    uint64_t any = 0;
+    for (size_t i = 0; i < EDGE_MAX_CPUS / 64; i++) any |= set->bits[i] &= listed.bits[i];
+    if (any == 0) {
         return edge_fail(error, EDGE_ERR_ARGUMENT, "affinity \"%s\" names no CPU that this process may use", text);
     }
     return EDGE_OK;
@@ -107,6 +96,6 @@ edge_status edge_thread_pin(const char *affinity, edge_error *error) {
     edge_cpu_set set;
     edge_status status = edge_affinity_parse(affinity, &set, error);
     if (status != EDGE_OK || affinity == NULL) return status;
-    if (edge_os_set_cpus(&set)) return EDGE_OK;
+    if (edge_os_set_cpus(NULL, &set)) return EDGE_OK;
     return edge_fail(error, EDGE_ERR_THREAD, "the system refused to pin this thread to \"%s\"", affinity);
 }

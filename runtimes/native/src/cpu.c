@@ -1,33 +1,37 @@
 /* cpu.c: which instruction sets this CPU (and its system) offers. */
 #include "internal.h"
 
+static uint32_t digit(char c) {
+    uint32_t value = (uint32_t)(c >= 'a' ? c - 'a' + 10 : c - '0');
+    return value < 16 ? value : 16;
+}
+
+uint64_t edge_cpu_value(const char *format, uint32_t cpu) {
+    char path[96], text[24];
+    edge_text name = {path, 0, sizeof path};
+    edge_text_format(&name, format, (uint64_t)cpu);
+    long size = edge_os_read_file(path, text, sizeof text);
+    bool hexadecimal = size > 2 && text[1] == 'x';
+    uint32_t base = hexadecimal ? 16 : 10;
+    uint64_t value = 0;
+    for (long i = hexadecimal ? 2 : 0; i < size && digit(text[i]) < base; i++) value = value * base + digit(text[i]);
+    return value;
+}
+
 #if defined(__aarch64__)
+
+#define MIDR "/sys/devices/system/cpu/cpu%u/regs/identification/midr_el1"
 
 enum { HWCAP_CPUID = 1 << 11, CORTEX_A55 = 0x41d05 };
 
 /* Implementer and part number of a CPU, from the system's register. */
 static uint32_t part(uint64_t midr) { return (uint32_t)(midr >> 24 & 0xff) << 12 | (uint32_t)(midr >> 4 & 0xfff); }
 
-/* What the kernel says of a CPU ("0x00000000412fd050"), 0 if nothing. */
-static uint64_t listed_midr(uint32_t cpu) {
-    char path[96], digits[24];
-    edge_text text = {path, 0, sizeof path};
-    edge_text_format(&text, "/sys/devices/system/cpu/cpu%u/regs/identification/midr_el1", (uint64_t)cpu);
-    long size = edge_os_read_file(path, digits, sizeof digits);
-    uint64_t midr = 0;
-    for (long i = 2; i < size; i++) {
-        bool letter = digits[i] >= 'a' && digits[i] <= 'f';
-        if (!letter && (digits[i] < '0' || digits[i] > '9')) break;
-        midr = midr << 4 | (uint64_t)(letter ? digits[i] - 'a' + 10 : digits[i] - '0');
-    }
-    return midr;
-}
-
 /* Whether a load of 128 bits keeps all CPUs from issuing anything else: code for those is slower on none of them, but
  * longer, so it is not for systems that have others too. */
 static bool in_order(uint64_t hwcap) {
     uint32_t cpu = 0;
-    for (uint64_t midr; cpu < EDGE_MAX_CPUS && (midr = listed_midr(cpu)) != 0; cpu++) {
+    for (uint64_t midr; cpu < EDGE_MAX_CPUS && (midr = edge_cpu_value(MIDR, cpu)) != 0; cpu++) {
         if (part(midr) != CORTEX_A55) return false;
     }
     if (cpu > 0 || (hwcap & HWCAP_CPUID) == 0) return cpu > 0;

@@ -28,6 +28,8 @@ struct edge_model {
 
 /* cpu.c */
 uint64_t edge_cpu_features(void);
+/* The number, decimal or 0x..., in the file of a CPU that `format` (with %u) names; 0 if there is none. */
+uint64_t edge_cpu_value(const char *format, uint32_t cpu);
 /* affinity.c */
 edge_status edge_affinity_parse(const char *text, edge_cpu_set *set, edge_error *error);
 int32_t edge_cpu_count(const edge_cpu_set *set);

@@ -23,7 +23,8 @@ enum {
     SYS_CLOCK_GETTIME = 228,
     SYS_EXIT_GROUP = 231,
     SYS_OPENAT = 257,
-    SYS_MKDIRAT = 258
+    SYS_MKDIRAT = 258,
+    SYS_GETCPU = 309
 };
 #elif defined(__aarch64__) || defined(__riscv)
 enum {
@@ -40,6 +41,7 @@ enum {
     SYS_SETAFFINITY = 122,
     SYS_GETAFFINITY = 123,
     SYS_SIGPROCMASK = 135,
+    SYS_GETCPU = 168,
     SYS_GETPID = 172,
     SYS_MUNMAP = 215,
     SYS_CLONE = 220,

@@ -42,7 +42,8 @@ void edge_os_hwcap(uint64_t hwcap[2]);
 
 /* CPUs that the calling thread may use. */
 bool edge_os_get_cpus(edge_cpu_set *set);
-bool edge_os_set_cpus(const edge_cpu_set *set);
+/* The CPU that the calling thread runs on, or -1. */
+int32_t edge_os_current_cpu(void);
 
 /* Sleeps until woken, unless *word differs from `expected`; may return early. */
 void edge_os_wait(_Atomic uint32_t *word, uint32_t expected);
@@ -54,5 +55,7 @@ void edge_os_wake_all(_Atomic uint32_t *word);
 bool edge_os_thread_start(edge_thread *thread, void (*main)(void *), void *argument);
 /* Waits for the thread's end, except in a process that has only inherited its memory. */
 void edge_os_thread_join(edge_thread *thread);
+/* Lets a thread that this process has started, or the calling one (NULL), run on these CPUs only. */
+bool edge_os_set_cpus(const edge_thread *thread, const edge_cpu_set *set);
 
 #endif

@@ -17,17 +17,18 @@ extern int clock_gettime(int clock, linux_timespec *time);
 extern unsigned long getauxval(unsigned long type);
 extern long syscall(long number, ...);
 extern int sched_getaffinity(int pid, size_t nbytes, edge_cpu_set *set);
+extern int sched_getcpu(void);
 extern int sched_setaffinity(int pid, size_t nbytes, const edge_cpu_set *set);
 extern int pthread_create(unsigned long *thread, const void *attributes, void *(*main)(void *), void *argument);
 extern int pthread_join(unsigned long thread, void **result);
 extern int pthread_sigmask(int how, const void *set, void *old);
 
 #if defined(__x86_64__)
-enum { SYS_FUTEX = 202 };
+enum { SYS_FUTEX = 202, SYS_GETTID = 186 };
 #elif defined(__aarch64__) || defined(__riscv)
-enum { SYS_FUTEX = 98 };
+enum { SYS_FUTEX = 98, SYS_GETTID = 178 };
 #else
-#error "platform_posix.c needs this architecture's futex number"
+#error "platform_posix.c needs this architecture's numbers of futex and gettid"
 #endif
 
 static void *map(size_t nbytes, int protection, int flags, int file) {
@@ -80,7 +81,7 @@ bool edge_os_get_cpus(edge_cpu_set *set) {
     return sched_getaffinity(0, sizeof *set, set) == 0;
 }
 
-bool edge_os_set_cpus(const edge_cpu_set *set) { return sched_setaffinity(0, sizeof *set, set) == 0; }
+int32_t edge_os_current_cpu(void) { return sched_getcpu(); }
 
 void edge_os_wait(_Atomic uint32_t *word, uint32_t expected) {
     syscall(SYS_FUTEX, word, FUTEX_WAIT_ | FUTEX_PRIVATE_, expected, NULL);
@@ -92,6 +93,8 @@ void edge_os_wake_all(_Atomic uint32_t *word) {
 
 static void *thread_main(void *argument) {
     edge_thread *thread = argument;
+    atomic_store_explicit(&thread->tid, (uint32_t)syscall(SYS_GETTID), memory_order_release);
+    edge_os_wake_all(&thread->tid);
     thread->main(thread->argument);
     return NULL;
 }
@@ -100,14 +103,22 @@ bool edge_os_thread_start(edge_thread *thread, void (*main)(void *), void *argum
     thread->process = getpid();
     thread->main = main;
     thread->argument = argument;
+    atomic_init(&thread->tid, 0);
     uint64_t all[16], before[16]; /* sigset_t is 8 bytes in bionic, 128 in glibc and musl */
     for (int i = 0; i < 16; i++) all[i] = UINT64_MAX;
     pthread_sigmask(SIG_SETMASK_, all, before);
     int error = pthread_create(&thread->handle, NULL, thread_main, thread);
     pthread_sigmask(SIG_SETMASK_, before, NULL);
+    while (error == 0 && atomic_load_explicit(&thread->tid, memory_order_acquire) == 0) edge_os_wait(&thread->tid, 0);
     return error == 0;
 }
 
 void edge_os_thread_join(edge_thread *thread) {
     if (thread->process == getpid()) pthread_join(thread->handle, NULL);
+}
+
+bool edge_os_set_cpus(const edge_thread *thread, const edge_cpu_set *set) {
+    if (thread != NULL && thread->process != getpid()) return false;
+    uint32_t tid = thread != NULL ? atomic_load_explicit(&thread->tid, memory_order_relaxed) : 0;
+    return sched_setaffinity((int)tid, sizeof *set, set) == 0;
 }

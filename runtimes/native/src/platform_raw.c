@@ -70,7 +70,10 @@ bool edge_os_get_cpus(edge_cpu_set *set) {
     return !failed(linux_call3(SYS_GETAFFINITY, 0, sizeof *set, set));
 }
 
-bool edge_os_set_cpus(const edge_cpu_set *set) { return !failed(linux_call3(SYS_SETAFFINITY, 0, sizeof *set, set)); }
+int32_t edge_os_current_cpu(void) {
+    uint32_t cpu;
+    return failed(linux_call3(SYS_GETCPU, &cpu, 0, 0)) ? -1 : (int32_t)cpu;
+}
 
 void edge_os_wait(_Atomic uint32_t *word, uint32_t expected) {
     linux_call4(SYS_FUTEX, word, FUTEX_WAIT_ | FUTEX_PRIVATE_, expected, 0);
@@ -106,4 +109,10 @@ void edge_os_thread_join(edge_thread *thread) {
         linux_call4(SYS_FUTEX, &thread->tid, FUTEX_WAIT_, tid, 0); /* the kernel's wake is not a private one */
     }
     release_stack(thread);
+}
+
+bool edge_os_set_cpus(const edge_thread *thread, const edge_cpu_set *set) {
+    if (thread != NULL && thread->process != linux_call0(SYS_GETPID)) return false;
+    uint32_t tid = thread != NULL ? atomic_load_explicit(&thread->tid, memory_order_relaxed) : 0;
+    return !failed(linux_call3(SYS_SETAFFINITY, tid, sizeof *set, set));
 }

@@ -34,7 +34,9 @@ struct edge_pool {
     edge_thread *workers;
     uint32_t worker_count; /* those that run */
     uint32_t threads;
-    uint32_t spins;
+    uint32_t spins;     /* while a thread waits; 0: there are fewer CPUs than threads */
+    int32_t caller_cpu; /* that workers keep clear of; -1: none */
+    edge_cpu_set cpus;  /* for all threads */
     _Atomic uint32_t workers_begun;
     _Alignas(EDGE_ALIGNMENT) _Atomic uint64_t now; /* first step of the open phase << 32 | position */
     _Atomic uint32_t sleepers;
@@ -163,8 +165,21 @@ static void worker_main(void *argument) {
     }
 }
 
+/* Forbids the workers the CPU on which the caller is now. When both CPUs are busy as a worker wakes up, the scheduler
+ * may put it behind the caller, and leave it there for many inferences though another CPU is idle soon after. */
+static void keep_clear_of_caller(edge_pool *pool) {
+    int32_t cpu = edge_os_current_cpu();
+    if (cpu == pool->caller_cpu || (uint32_t)cpu >= EDGE_MAX_CPUS || pool->spins == 0) return;
+    uint64_t *bits = &pool->cpus.bits[cpu / 64], all = *bits;
+    *bits &= ~((uint64_t)1 << (cpu % 64));
+    for (uint32_t i = 0; i < pool->worker_count; i++) edge_os_set_cpus(&pool->workers[i], &pool->cpus);
+    *bits = all;
+    pool->caller_cpu = cpu;
+}
+
 void edge_pool_run(edge_pool *pool) {
     uint32_t end = pool->session->model->program->step_count;
+    keep_clear_of_caller(pool);
     advance(pool, edge_session_next(pool->session, 0));
     for (;;) {
         uint64_t now = atomic_load_explicit(&pool->now, memory_order_acquire);
@@ -179,22 +194,17 @@ size_t edge_pool_size(const edge_program *program, uint32_t threads) {
            threads * sizeof(edge_thread);
 }
 
-/* Starts the workers. To pin them the creator's own affinity is narrowed meanwhile, which they inherit. */
-static edge_status start_workers(edge_pool *pool, uint32_t count, const edge_cpu_set *cpus, bool pin,
-                                 edge_error *error) {
-    edge_cpu_set before;
-    if (pin && (!edge_os_get_cpus(&before) || !edge_os_set_cpus(cpus))) {
-        return edge_fail(error, EDGE_ERR_THREAD, "the system refused to pin the workers to the chosen CPUs");
-    }
-    while (pool->worker_count < count &&
-           edge_os_thread_start(&pool->workers[pool->worker_count], worker_main, pool)) {
+static edge_status start_workers(edge_pool *pool, uint32_t count, bool pin, edge_error *error) {
+    uint32_t ready = 0;
+    while (ready < count && edge_os_thread_start(&pool->workers[ready], worker_main, pool)) {
         pool->worker_count++;
+        if (pin && !edge_os_set_cpus(&pool->workers[ready], &pool->cpus)) break;
+        ready++;
     }
-    if (pin) edge_os_set_cpus(&before);
-    if (pool->worker_count == count) return EDGE_OK;
-    uint64_t started = pool->worker_count;
+    if (ready == count) return EDGE_OK;
     edge_pool_stop(pool);
-    return edge_fail(error, EDGE_ERR_THREAD, "only %u of %u worker threads could be started", started, (uint64_t)count);
+    return edge_fail(error, EDGE_ERR_THREAD, "only %u of %u worker threads could be started where they should run",
+                     (uint64_t)ready, (uint64_t)count);
 }
 
 edge_status edge_pool_start(edge_pool *pool, edge_session *session, uint32_t threads, const edge_cpu_set *cpus,
@@ -204,12 +214,14 @@ edge_status edge_pool_start(edge_pool *pool, edge_session *session, uint32_t thr
     pool->threads = threads;
     pool->tickets = (edge_ticket *)(void *)(pool + 1);
     pool->workers = (edge_thread *)(void *)(pool->tickets + (size_t)steps * threads);
+    pool->cpus = *cpus;
+    pool->caller_cpu = -1;
     /* More threads than CPUs: whoever spins keeps the one that works from running. */
     pool->spins = (int32_t)threads <= edge_cpu_count(cpus) ? SPINS : 0;
     /* Idle, as after a run. Positions wrap around soon, so that every program has seen it. */
     atomic_init(&pool->now, (uint64_t)steps << 32 | FIRST_POSITION);
     refresh(pool, FIRST_POSITION);
-    return start_workers(pool, threads - 1, cpus, pin, error);
+    return start_workers(pool, threads - 1, pin, error);
 }
 
 void edge_pool_stop(edge_pool *pool) {

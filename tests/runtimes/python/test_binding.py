@@ -317,6 +317,21 @@ def test_workers_run_where_they_are_told(model: Model, toy_inputs: dict[str, np.
     assert not workers & set(os.listdir("/proc/self/task"))
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU is all there is")
+def test_workers_keep_clear_of_their_callers_cpu(model: Model, toy_inputs: dict[str, np.ndarray]) -> None:
+    cpus = os.sched_getaffinity(0)
+    before = {task for task in os.listdir("/proc/self/task")}
+    with model.session(threads=2) as session:
+        (worker,) = set(os.listdir("/proc/self/task")) - before
+        try:
+            for cpu in cpus:
+                os.sched_setaffinity(0, {cpu})
+                session.run(toy_inputs)
+                assert os.sched_getaffinity(int(worker)) == cpus - {cpu}
+        finally:
+            os.sched_setaffinity(0, cpus)
+
+
 @pytest.mark.parametrize("threads", range(1, 7))
 def test_memory_is_known_at_compile_time(model: Model, toy: Any, threads: int) -> None:
     with model.session(threads=threads) as session:
