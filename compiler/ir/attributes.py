@@ -49,17 +49,6 @@ def float_attr(node: Node, name: str) -> float:
     return float(number_attr(node, name))
 
 
-def floats_attr(node: Node, name: str, count: int) -> tuple[float, ...]:
-    """A tuple of `count` numbers."""
-    value = attr(node, name)
-    if not isinstance(value, tuple) or len(value) != count:
-        raise _wrong(name, value, f"a tuple of {count} numbers")
-    items = tuple(float(v) for v in value if isinstance(v, int | float) and not isinstance(v, bool))
-    if len(items) != count:
-        raise _wrong(name, value, f"a tuple of {count} numbers")
-    return items
-
-
 def bool_attr(node: Node, name: str) -> bool:
     """True or False."""
     value = attr(node, name)
