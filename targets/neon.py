@@ -68,10 +68,6 @@ class Neon(Isa):
         """sdot."""
         return intrinsic(ARM + "sdot.v4i32.v16i8", "int32", 4, acc, a, b)
 
-    def to_fixed(self, value: Value) -> Value:
-        """fcvtzs."""
-        return intrinsic(ARM + "vcvtfp2fxs.v4i32.v4f32", "int32", 4, value, const(31, "int32"))
-
     def multiply_fixed(self, a: Value, b: Value) -> Value:
         """sqrdmulh."""
         return intrinsic(ARM + "sqrdmulh.v4i32", "int32", 4, a, b)

@@ -37,7 +37,7 @@ class Target:
     `rows`: output pixels of a scheduling tile, by dtype. `tiles`: those of the largest register tile of one block and
     of two, where a variant takes two at once. `small_sums`: there is code for sums that surely are small, which are
     converted to floats and back without instructions for that. `slow_division`: of floats, next to multiplication.
-    `second_bias`: of every variant's ISA. `halves`: the variants of bundles that compute in float16.
+    `second_bias`, `has_fixed_point`: of every variant's ISA. `halves`: the variants of bundles that compute in float16.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Target:
     small_sums: bool = False
     slow_division: bool = False
     second_bias: bool = False
+    has_fixed_point: bool = False
     halves: tuple[Variant, ...] = ()
 
     def for_halves(self) -> "Target":

@@ -5,8 +5,9 @@ kernel row where the dilation is 1), so no im2col buffer exists: each of the til
 advanced tap by tap. Padding is part of the input's buffer (its halo), and a matrix product is a convolution with one
 tap. Weights are packed by `lower/pack.py`, block by block of `Tile.columns` output channels:
 
-    bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), second bias[columns] (int32,
-    `Isa.second_bias` only: bias - 128 * the sum of the weights), taps x groups x [columns][group]
+    bias[columns] (int32 | float32), multiplier[columns] (int8 only: float32, or int32 steps of 2^-31), second
+    bias[columns] (int32, `Isa.second_bias` only: bias - 128 * the sum of the weights),
+    taps x groups x [columns][group]
 
 Where results are `scaled`, the bias is float32 and the multipliers are the scales of the columns. float16 data and
 weights have a float32 bias.
@@ -106,6 +107,9 @@ class ConvSpec(ContractionSpec):
 SHORT = 12
 """The most groups in a `short` run."""
 
+PASS = 16384
+"""Bytes of weights that all register tiles of a scheduling tile take before the next: they stay in the first cache."""
+
 STEPS = {"int8": 4, "float32": 4, "float16": 8}
 """Groups in a `whole` step of each dtype: a multiple of every register tile's `groups_per_step`."""
 
@@ -118,6 +122,7 @@ def build(spec: ConvSpec, isa: Isa) -> object:
 
 def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
     tile = spec.tile(isa)
+    per_pass = b.let(tirx.max(tirx.truncdiv(i64(PASS // tile.blocks), b.param("block_bytes")), i64(1)) * tile.blocks)
     with b.tiles() as t:
         pixels = b.let(tirx.truncmod(t, b.param("m_tiles")) * spec.tile_rows + b.param("m_begin"))
         part = b.let(tirx.truncdiv(t, b.param("m_tiles")))
@@ -130,10 +135,14 @@ def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
         if tile.rows == spec.tile_rows:
             _rows(b, spec, isa, bases, pixels, first_block, last_block)
             return
-        with b.range(0, spec.tile_rows // tile.rows) as run:
-            first = b.let(pixels + run * tile.rows)
-            with b.when(first < b.param("m_end")):
-                _rows(b, spec, isa, bases, first, first_block, last_block)
+        passes = tirx.truncdiv(last_block - first_block + (per_pass - 1), per_pass)
+        with b.range(0, passes) as number:
+            begin = b.let(first_block + number * per_pass)
+            end = b.let(tirx.min(begin + per_pass, last_block))
+            with b.range(0, spec.tile_rows // tile.rows) as run:
+                first = b.let(pixels + run * tile.rows)
+                with b.when(first < b.param("m_end")):
+                    _rows(b, spec, isa, bases, first, begin, end)
 
 
 _BASES = ("x", "y", "r", "rows", "w")

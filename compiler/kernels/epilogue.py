@@ -44,8 +44,8 @@ class Int8Epilogue:
         """Load the multipliers of neighbouring blocks."""
         isa = self._isa
         places = [[block + (isa.columns + v * isa.lanes) * 4 for v in range(isa.vectors)] for block in w_blocks]
-        loaded = [[w.load(at, "float32", isa.lanes) for at in block] for block in places]
-        self._multipliers = [[self._b.let(self._rescaling.multiplier(m)) for m in block] for block in loaded]
+        dtype = self._rescaling.dtype
+        self._multipliers = [[self._b.let(w.load(at, dtype, isa.lanes)) for at in block] for block in places]
 
     def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's int8 channels, ready to be stored."""

@@ -79,7 +79,7 @@ class Isa(ABC):
     second_bias: bool = False
     """Whether blocks of int8 weights have a second bias, for tiles that are `unsigned`."""
     has_fixed_point: bool = False
-    """Whether `to_fixed` and `multiply_fixed` exist."""
+    """Whether `multiply_fixed` exists."""
     has_dot: bool = False
     """Whether `load_half`, `interleave4` and `dot4` exist."""
     computes_halves: bool = False
@@ -107,10 +107,6 @@ class Isa(ABC):
         """int32 x lanes, `vectors` of them that follow each other: loaded here where a load costs less than a copy of
         what has been loaded before."""
         return [p.load(offset + v * self.lanes * 4, "int32", self.lanes) for v in range(self.vectors)]
-
-    def to_fixed(self, value: Value) -> Value:
-        """float32 x lanes -> int32 x lanes: value * 2^31, which is an integer less than 2^31."""
-        raise AssertionError(f"{self.name} has no products of fractions")
 
     def multiply_fixed(self, a: Value, b: Value) -> Value:
         """int32 x lanes: a * b / 2^31, rounded to the nearest integer."""

@@ -48,17 +48,20 @@ def general(scaling: Scaling) -> Scaling:
     return "medium" if scaling == "small" else scaling
 
 
+def multiplies_steps(scaling: Scaling, *, fixed_point: bool) -> bool:
+    """Whether multipliers are int32 numbers of steps of 2^-31, not float32; `fixed_point`: `Isa.has_fixed_point`."""
+    return fixed_point and scaling in ("small", "medium")
+
+
 class Rescaling(ABC):
-    """Emits the code for a block's sums."""
+    """Emits the code for a block's sums. Multipliers are `dtype`."""
+
+    dtype = "float32"
 
     def __init__(self, b: Builder, isa: Isa) -> None:
         self._b, self._isa = b, isa
         self._offset = bitcast(const(OFFSET, "int32", isa.lanes), "float32", isa.lanes)
         self._zero_point = splat16(b, isa, "zero_point")
-
-    def multiplier(self, m: Value) -> Value:
-        """float32 x lanes multipliers as `codes` takes them."""
-        return m
 
     @abstractmethod
     def codes(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> Value:
@@ -81,14 +84,13 @@ class Rescaling(ABC):
 
 
 class _FixedPoint(Rescaling):
-    """m is an integer number of steps of 2^-31, and the upper half of a product the result."""
+    """m is a number of steps of 2^-31, and the upper half of a product the result."""
+
+    dtype = "int32"
 
     def __init__(self, b: Builder, isa: Isa, *, small: bool) -> None:
         super().__init__(b, isa)
         self._small = small
-
-    def multiplier(self, m: Value) -> Value:
-        return self._isa.to_fixed(m)
 
     def codes(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> Value:
         isa, results = self._isa, self._results(sums, multipliers)
@@ -160,4 +162,6 @@ def rescaling(b: Builder, isa: Isa, scaling: Scaling) -> Rescaling:
         return _Products(b, isa, small=scaling == "offset")
     if scaling == "any":
         return _AnyFloat(b, isa)
-    return _FixedPoint(b, isa, small=scaling == "small") if isa.has_fixed_point else _BoundedFloat(b, isa)
+    if multiplies_steps(scaling, fixed_point=isa.has_fixed_point):
+        return _FixedPoint(b, isa, small=scaling == "small")
+    return _BoundedFloat(b, isa)

@@ -12,7 +12,7 @@ from ..ir.extent import largest
 from ..ir.graph import Array, Node
 from ..ir.types import Quant
 from ..kernels.quantization import OFFSET
-from ..kernels.rescale import Scaling, scaling_of
+from ..kernels.rescale import Scaling, multiplies_steps, scaling_of
 from ..ops import epilogue as op
 from ..ops import quantized
 from .context import Context
@@ -32,7 +32,8 @@ class Epilogue:
     zero point of the data. `small_add`: as in `ContractionSpec`. `clamped`: int8 results lie in less than [-128, 127].
     `sums`: the result is the int32 sums of int8. `scaled`: as in `ContractionSpec`; the bias is float32 then, and the
     multipliers are the columns' scales. `fixed_point`: as in the op. `activation`, `residual_activation`: of floats.
-    `params`: the kernel's parameters. `small_sums`: they get code of their own. `second_bias`: of the target, for int8.
+    `params`: the kernel's parameters. `small_sums`: they get code of their own. `second_bias`, `has_fixed_point`: of
+    the target, for int8.
     """
 
     dtype: str
@@ -50,6 +51,7 @@ class Epilogue:
     params: Mapping[str, int] = field(default_factory=dict)
     small_sums: bool = False
     second_bias: bool = False
+    has_fixed_point: bool = False
 
     def channels(self, part: slice) -> "Epilogue":
         """The same for a range of the output channels."""
@@ -58,7 +60,7 @@ class Epilogue:
     def header(self, w: Array, scaling: Scaling) -> Sequence[Array]:
         """What precedes a block's weights: bias, into which the data's zero point (and `OFFSET`, where sums begin
         with it) is folded, and multipliers. w: the channels' weights (first dimension), as they are multiplied."""
-        bias, *multiplier = self.bare_header
+        bias, *multiplier = self.bare_header(scaling)
         if self.dtype == "int8" and not self.scaled:
             bias = (bias - self.x_zero * _sums(w) + (OFFSET if scaling == "offset" else 0)).astype(np.int32)
         return [bias, *multiplier]
@@ -91,15 +93,17 @@ class Epilogue:
         # with a residual there is so much to do that it would be a kernel more for little
         return found if self.small_sums and not self.residual else _LARGER[found]
 
-    @property
-    def bare_header(self) -> Sequence[Array]:
+    def bare_header(self, scaling: Scaling) -> Sequence[Array]:
         """What precedes a block's weights where they are 0, or become known at run time."""
-        return [self.bias, self.multiplier] if self.dtype == "int8" else [self.bias]
+        if self.dtype != "int8":
+            return [self.bias]
+        if multiplies_steps(scaling, fixed_point=self.has_fixed_point):
+            return [self.bias, np.ldexp(self.multiplier, 31).astype(np.int32)]
+        return [self.bias, self.multiplier]
 
-    @property
-    def bare_dense_header(self) -> Sequence[Array]:
+    def bare_dense_header(self, scaling: Scaling) -> Sequence[Array]:
         """`bare_header` of a dense convolution."""
-        return [*self.bare_header, *[self.bias] * self.second_bias]
+        return [*self.bare_header(scaling), *[self.bias] * self.second_bias]
 
 
 def _sums(w: Array) -> Array:
@@ -153,6 +157,7 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
     return Epilogue(
         dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, small_add, fixed_point=fixed_point,
         params=params, small_sums=c.target.small_sums, second_bias=c.target.second_bias,
+        has_fixed_point=c.target.has_fixed_point,
     )  # fmt: skip
 
 

@@ -12,14 +12,16 @@ from .epilogue import Epilogue
 from .packing import Kernel, Packed
 from .windows import Rowwise, Window
 
-L1_WEIGHTS = 16384
-"""Bytes of packed weights that a tile streams over its pixels; more than that and the channels are split."""
+SHARE = 0.5
+"""Of the second cache, for the packed weights of a tile: the tiles of other pixels find them there, beside their data.
+If they are more, the channels are split."""
 
 PAIR_COST = 0.96
 """Instructions of a register tile of two blocks for each pixel, against those of one block."""
 
 FEW_TILES = 8
-"""With fewer tiles of pixels than that, the channels are split so that all threads have work."""
+"""With fewer tiles of pixels than that, the channels are split until there are twice as many, so that all threads have
+work."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def dense(
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles = ceil_div(pixels, rows)
-    per_tile = blocks_per_tile(packed, m_tiles * images, paired=paired)
+    per_tile = blocks_per_tile(c, packed, m_tiles * images, paired=paired)
     parts = ceil_div(packed.blocks, per_tile)
     params = {
         "m_begin": 0, "m_end": pixels, "m_tiles": m_tiles, "out_width": width,
@@ -103,11 +105,10 @@ def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> tuple[int, boo
     return rows, is_symbolic(pixels) or PAIR_COST * pair <= single
 
 
-def blocks_per_tile(packed: Packed, m_tiles: int, *, paired: bool) -> int:
+def blocks_per_tile(c: Context, packed: Packed, m_tiles: int, *, paired: bool) -> int:
     """Blocks of output channels that a tile computes of its pixels."""
     unit = 2 if paired else 1
-    blocks, size = packed.blocks // unit, packed.matrix_bytes
-    split = most(1, least(blocks, L1_WEIGHTS * blocks // size))
-    per_tile = blocks - (blocks - split) * less(2 * L1_WEIGHTS, size)
-    few = least(per_tile, ceil_div(blocks, FEW_TILES))
+    blocks, room = packed.blocks // unit, int(SHARE * c.target.cache)
+    per_tile = most(1, least(blocks, room * blocks // packed.matrix_bytes))
+    few = least(per_tile, most(1, ceil_div(blocks * m_tiles, 2 * FEW_TILES)))
     return unit * (per_tile - (per_tile - few) * less(m_tiles, FEW_TILES))

@@ -159,7 +159,7 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
         scaled=epilogue.scaled, activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles, products = ceil_div(count, rows), prod(d.extent for d in batch)
-    per_tile = blocks_per_tile(packed, m_tiles * products, paired=paired)
+    per_tile = blocks_per_tile(c, packed, m_tiles * products, paired=paired)
     parts = ceil_div(packed.blocks, per_tile)
     params = {
         "m_begin": 0, "m_end": count, "m_tiles": m_tiles, "out_width": width.extent,

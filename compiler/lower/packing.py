@@ -98,7 +98,8 @@ def pack_computed(c: Context, source: Source, epilogue: Epilogue) -> Packed:
     taps, length, channels = source.extents
     tap_step, length_step, channel_step = source.strides
     blocks, groups = ceil_div(channels, columns), groups_of(length, dtype)
-    header = pack_headers(largest(channels), columns, epilogue.bare_dense_header)
+    scaling = epilogue.any_scaling(largest(taps * length))
+    header = pack_headers(largest(channels), columns, epilogue.bare_dense_header(scaling))
     block_bytes = len(header) // largest(blocks) + taps * groups * columns * group_of(dtype) * element
     spec = pack.PackSpec(dtype, "rows" if channel_step == element else "columns")
     extents = (1,) * (MAX_BATCH - len(source.batch)) + tuple(source.batch)
@@ -115,7 +116,6 @@ def pack_computed(c: Context, source: Source, epilogue: Epilogue) -> Packed:
     with c.part("pack"):
         operands = {"x": source.where, "header": c.weights.add(header), "y": target}
         c.emit(pack, spec, operands, params, tiles)
-    scaling = epilogue.any_scaling(largest(taps * length))
     return Packed(target, blocks, block_bytes, groups, 1, dtype == "int8", scaling, fresh=True)
 
 
