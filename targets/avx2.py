@@ -132,7 +132,7 @@ class Avx2(Isa):
     registers = 16
     second_bias = True
 
-    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, even: bool) -> Tile:
         """vpsignb and vpmaddubsw, or vpmaddwd of widened elements."""
         return _WideTile(min(rows, 4)) if full_range else _SignTile(min(rows, 4))
 

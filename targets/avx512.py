@@ -123,7 +123,7 @@ class Avx512(Isa):
     def __init__(self, *, vbmi: bool) -> None:
         self.name = "vbmi" if vbmi else "vnni"
 
-    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, even: bool) -> Tile:
         """vpdpbusd, for all weights."""
         return _UnsignedTile(*_shape(rows, paired=paired))
 

@@ -72,10 +72,10 @@ class Neon(Isa):
         """sqrdmulh."""
         return intrinsic(ARM + "sqrdmulh.v4i32", "int32", 4, a, b)
 
-    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, even: bool) -> Tile:
         """smmla, sdot by lane, or smull, smlal and sadalp. Single blocks and rows are rare enough for code that suits
         all."""
-        if self._has_matrix and whole:
+        if self._has_matrix and even:
             return MatrixTile(10)
         if self.has_dot:
             return DotTile(min(rows, 8), 1) if not paired else InOrderDotTile(5) if self._in_order else DotTile(5, 2)

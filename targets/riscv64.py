@@ -96,7 +96,7 @@ class Rvv(Isa):
     lanes = 4
     registers = 32
 
-    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, even: bool) -> Tile:
         """vwmul, vwmacc, vwadd."""
         return _WideningTile(min(rows, 4), full_range=full_range)
 

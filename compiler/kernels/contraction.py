@@ -10,6 +10,7 @@ from .builder import Builder, Pointer, Value, i64
 from .epilogue import (
     INT8_EPILOGUE,
     RESIDUAL_EPILOGUE,
+    Epilogue,
     FloatEpilogue,
     HalfEpilogue,
     Int8Epilogue,
@@ -89,7 +90,7 @@ class ContractionSpec:
         """The dtype of what sums start from, in packed weights."""
         return "int32" if self.dtype == "int8" else "float32"
 
-    def epilogue(self, b: Builder, isa: Isa) -> Int8Epilogue | FloatEpilogue | HalfEpilogue | SumsEpilogue:
+    def epilogue(self, b: Builder, isa: Isa) -> Epilogue:
         """What emits the epilogue's code."""
         if self.sums:
             return SumsEpilogue(isa)

@@ -20,12 +20,14 @@ columns, copy their results element by element.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
+from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64, splat
 from .contraction import OPERANDS as SHARED_OPERANDS
-from .contraction import ContractionSpec, dense_header_bytes, header_bytes, store_partial
-from .epilogue import FloatEpilogue
+from .contraction import ContractionSpec, dense_header_bytes, header_bytes
+from .gathered import Gathered
 from .isa import Isa, Tile
+from .places import BASES, batch, pixel_offsets
 from .rescale import general
+from .results import finish
 from .tir import tirx
 
 OPERANDS = (*SHARED_OPERANDS, "rows")
@@ -50,7 +52,8 @@ class ConvSpec(ContractionSpec):
     """Which member of the family. `tile_rows`: output pixels in one scheduling tile, the same for all variants of a
     bundle; an ISA whose register tile is smaller covers it in several passes. `paired`: channels are whole pairs of
     blocks, so the register tile may take two at once. `pointwise`: a single tap, so no loops over taps. `whole`: runs
-    are whole steps of `STEPS` groups. `short`: the groups of a run that is a kernel's row, where they are few, else 0.
+    are whole steps of `STEPS` groups. `even`: all of a row of int8 can be `gathered`, runs are multiples of two groups.
+    `short`: the groups of a run that is a kernel's row, where they are few, else 0.
     `batched`: tiles of several products, of which each has its own data and weights.
     `rows`: each pixel has an int32 (operand "rows") that is added to all its sums, or, where they are `scaled`, a
     float32 that multiplies them."""
@@ -59,6 +62,7 @@ class ConvSpec(ContractionSpec):
     paired: bool = False
     pointwise: bool = False
     whole: bool = False
+    even: bool = False
     short: int = 0
     batched: bool = False
     rows: bool = False
@@ -68,7 +72,8 @@ class ConvSpec(ContractionSpec):
         """The kernel's name in plans, symbols and profiles."""
         shape = ["gemm" if self.pointwise else "conv", f"m{self.tile_rows}", *["pair"] * self.paired]
         shape += [f"runs{self.short}"] * (self.short > 0)
-        return self.name(*shape, *["whole"] * self.whole, *["batch"] * self.batched, *["rows"] * self.rows)
+        shape += ["whole"] * self.whole + ["even"] * self.even
+        return self.name(*shape, *["batch"] * self.batched, *["rows"] * self.rows)
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -78,20 +83,20 @@ class ConvSpec(ContractionSpec):
     def tile(self, isa: Isa) -> Tile:
         """The register tile that `isa` uses for this kernel."""
         if self.dtype == "int8":
-            return isa.int8_tile(self.tile_rows, paired=self.paired, full_range=self.full_range, whole=self.whole)
+            return isa.int8_tile(self.tile_rows, paired=self.paired, full_range=self.full_range, even=self.even)
         if self.dtype == "float16":
             return isa.half_tile(self.tile_rows, paired=self.paired)
         return isa.float_tile(self.tile_rows, paired=self.paired)
 
     def seen_by(self, isa: Isa) -> "ConvSpec":
         """The member that serves this one too: the most general one, unless a register tile takes pairs of blocks or
-        whole steps only. Others are rare, or run on cores where speed is not worth as much code."""
+        gathers rows. Others are rare, or run on cores where speed is not worth as much code."""
         tile = self.tile(isa)
+        if tile.gathers:
+            return replace(self, paired=False, whole=False, short=0)
         if tile.blocks == 2:
-            return self
-        if tile.whole:
-            return replace(self, paired=False)
-        return replace(self, paired=False, whole=False, short=0, scaling=general(self.scaling))
+            return replace(self, even=False)
+        return replace(self, paired=False, whole=False, even=False, short=0, scaling=general(self.scaling))
 
     @property
     def row_dtype(self) -> str:
@@ -101,7 +106,7 @@ class ConvSpec(ContractionSpec):
     @property
     def general(self) -> "ConvSpec":
         """The member that serves this one too: any number of groups."""
-        return replace(self, whole=False, short=0, scaling=general(self.scaling))
+        return replace(self, whole=False, even=False, short=0, scaling=general(self.scaling))
 
 
 SHORT = 12
@@ -122,13 +127,16 @@ def build(spec: ConvSpec, isa: Isa) -> object:
 
 def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
     tile = spec.tile(isa)
-    per_pass = b.let(tirx.max(tirx.truncdiv(i64(PASS // tile.blocks), b.param("block_bytes")), i64(1)) * tile.blocks)
+    per_pass = b.param("blocks_per_tile")  # of a tile that gathers, whose copies last longer then
+    if not tile.gathers:
+        weights = tirx.max(tirx.truncdiv(i64(PASS // tile.blocks), b.param("block_bytes")), i64(1))
+        per_pass = b.let(weights * tile.blocks)
     with b.tiles() as t:
         pixels = b.let(tirx.truncmod(t, b.param("m_tiles")) * spec.tile_rows + b.param("m_begin"))
         part = b.let(tirx.truncdiv(t, b.param("m_tiles")))
-        bases = dict.fromkeys(_BASES, i64(0))
+        bases = dict.fromkeys(BASES, i64(0))
         if spec.batched:
-            bases = _batch(b, spec, b.let(tirx.truncdiv(part, b.param("parts"))))
+            bases = batch(b, spec.params, b.let(tirx.truncdiv(part, b.param("parts"))))
             part = b.let(tirx.truncmod(part, b.param("parts")))
         first_block = b.let(part * b.param("blocks_per_tile"))
         last_block = b.let(tirx.min(first_block + b.param("blocks_per_tile"), b.param("blocks")))
@@ -145,22 +153,6 @@ def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
                     _rows(b, spec, isa, bases, first, begin, end)
 
 
-_BASES = ("x", "y", "r", "rows", "w")
-
-
-def _batch(b: Builder, spec: ConvSpec, number: Value) -> dict[str, Value]:
-    """Where the operands of product `number` begin."""
-    outer = b.let(tirx.truncdiv(number, b.param("batch_1")))
-    inner = b.let(tirx.truncmod(number, b.param("batch_1")))
-
-    def base(name: str) -> Value:
-        if f"{name}_0" not in spec.params:
-            return i64(0)
-        return b.let(outer * b.param(f"{name}_0") + inner * b.param(f"{name}_1"))
-
-    return {name: base(name) for name in _BASES}
-
-
 def _rows(
     b: Builder, spec: ConvSpec, isa: Isa, bases: Mapping[str, Value], first: Value, first_block: Value,
     last_block: Value,
@@ -172,6 +164,7 @@ def _rows(
     table = pixel_offsets(b, first, tile.rows, [(bases[p], f"{p}_row", f"{p}_pixel") for p in places])
     offsets = dict(zip(places, table, strict=True))
     terms = [b.let(splat(rows.load(o, spec.row_dtype), isa.lanes)) for o in offsets.get("rows", [])]
+    gathered = Gathered(b, tile, x, offsets["x"], spec.parts, pointwise=spec.pointwise) if tile.gathers else None
     epilogue = spec.epilogue(b, isa)
     element = BITS[spec.y_dtype] // 8
     columns = i64(tile.columns)
@@ -184,49 +177,14 @@ def _rows(
         channel = b.let(channel)
         tile.start(_bias(spec, isa, tile, w, w_blocks))
         head = dense_header_bytes(spec.dtype, isa)
-        _accumulate(b, spec, tile, x, offsets["x"], w, [b.let(o + head) for o in w_blocks])
-        epilogue.prepare(w, *w_blocks)
+        w_firsts = [b.let(o + head) for o in w_blocks]
+        if gathered is not None:
+            gathered.accumulate(w, w_firsts[0])
+        else:
+            _accumulate(b, spec, tile, x, offsets["x"], w, w_firsts)
         y_offsets = [b.let(o + channel * element) for o in offsets["y"]]
         r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
-        sums = [_with_row(spec, isa, tile.row(r), terms[r]) if spec.rows else tile.row(r) for r in range(tile.rows)]
-        if spec.calls and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
-            _finish_in_loop(b, isa, epilogue, sums, (residual, r_offsets), (y, y_offsets))
-        else:
-            results = [epilogue.finish(row, residual, offset) for row, offset in zip(sums, r_offsets, strict=True)]
-            if spec.narrow:
-                store_partial(b, y, y_offsets, results, tile.columns * element, element)
-            else:
-                for offset, store in zip(y_offsets, results, strict=True):
-                    store(y, offset)
-
-
-IN_FLIGHT = 2
-"""Vectors of a round of `_finish_in_loop`: functions of more take more registers than there are."""
-
-
-def _finish_in_loop(
-    b: Builder, isa: Isa, epilogue: FloatEpilogue, sums: Sequence[Sequence[Value]],
-    residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]],
-) -> None:  # fmt: skip
-    """The rows of a tile through memory: in a loop over them, the many constants of functions stay in registers."""
-    step, lanes = isa.lanes * 4, isa.lanes
-    together = min(IN_FLIGHT, len(sums[0]))
-    parts = range(0, len(sums[0]), together)
-    rounds = len(sums) * len(parts)
-    scratch, places = b.stack(rounds * together * step), b.stack(rounds * 16)
-    for r, (row, *offsets) in enumerate(zip(sums, y[1], residual[1], strict=True)):
-        for v, value in enumerate(epilogue.biased(row)):
-            scratch.store(i64((r * len(row) + v) * step), value, "float32", lanes)
-        for p, first in enumerate(parts):
-            for i, offset in enumerate(offsets):
-                if offset is not None:
-                    places.store(i64((r * len(parts) + p) * 16 + i * 8), offset + first * step, "int64")
-    with b.range(0, rounds) as number:
-        target, other = (b.let(places.load(number * 16 + i * 8, "int64")) for i in range(2))
-        for v in range(together):
-            value = b.let(scratch.load((number * together + v) * step, "float32", lanes))
-            added = None if residual[1][0] is None else residual[0].load(other + v * step, "float32", lanes)
-            y[0].store(target + v * step, b.let(epilogue.result(value, added)), "float32", lanes)
+        finish(b, spec, isa, tile, w_blocks, terms, epilogue, (residual, r_offsets), (y, y_offsets))
 
 
 def _bias(spec: ConvSpec, isa: Isa, tile: Tile, w: Pointer, w_blocks: Sequence[Value]) -> list[Value]:
@@ -238,35 +196,6 @@ def _bias(spec: ConvSpec, isa: Isa, tile: Tile, w: Pointer, w_blocks: Sequence[V
     first = header_bytes(spec.dtype, tile.columns) if tile.unsigned else 0
     places = [o + first + v * isa.lanes * 4 for o in w_blocks for v in range(isa.vectors)]
     return [w.load(place, spec.bias_dtype, isa.lanes) for place in places]
-
-
-def _with_row(spec: ConvSpec, isa: Isa, sums: Sequence[Value], term: Value) -> list[Value]:
-    """The sums of a pixel with what its row has: a number that is added, or a scale."""
-    if spec.scaled:
-        return [cast(v, "float32", isa.lanes) * term for v in sums]
-    return [v + term for v in sums]
-
-
-def pixel_offsets(b: Builder, first: Value, count: int, places: Sequence[tuple[Value, str, str]]) -> list[list[Value]]:
-    """Byte offsets of `count` consecutive output pixels from number `first`, for each (base, row and pixel stride).
-
-    Pixels beyond `m_end` repeat the last one: they are computed again, to the same bytes. One division a tile.
-    """
-    width = b.param("out_width")
-    row = b.let(tirx.truncdiv(first, width))
-    column = b.let(tirx.truncmod(first, width))
-    steps = [(b.let(b.param(r) - (width - 1) * b.param(p)), b.param(p)) for _, r, p in places]
-    current = [b.let(base + row * b.param(r) + column * b.param(p)) for base, r, p in places]
-    table = [[offset] for offset in current]
-    for i in range(1, count):
-        wraps = column + 1 == width
-        exists = first + i < b.param("m_end")
-        for s, (wrap_step, step) in enumerate(steps):
-            moved = tirx.Select(wraps, wrap_step, step)
-            current[s] = b.let(current[s] + tirx.Select(exists, moved, i64(0)))
-            table[s].append(current[s])
-        column = b.let(tirx.Select(wraps, i64(0), column + 1))
-    return table
 
 
 def _accumulate(

@@ -69,7 +69,7 @@ class DepthwiseSpec(ContractionSpec):
 
 def build(spec: DepthwiseSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
-    return define(spec.symbol, OPERANDS, spec.params, lambda b: _Depthwise(b, spec, isa).body())
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _Depthwise(b, spec, isa).body(), isa.instructions)
 
 
 def _streamed(spec: DepthwiseSpec, isa: Isa) -> type[StreamedTaps] | None:
@@ -188,7 +188,7 @@ class _Depthwise:
 
     def int8_sums(self, w_block: Value) -> Int8Sums:
         """`accumulator` of int8."""
-        return Int8Sums(self.isa, self.bias(w_block), paired=not self.spec.full_range)
+        return Int8Sums(self.isa, self.isa.load_again(self.w, w_block), paired=not self.spec.full_range)
 
     def bias(self, w_block: Value) -> list[Value]:
         """The block's."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from ..ir.expr import Call, Const, Expr, In, clamp_bounds, walk
 from ..ir.types import LARGEST_HALF
 from . import halves
-from .builder import Builder, Pointer, Register, Value, cast, const, shuffle
+from .builder import Builder, Pointer, Register, Value, bitcast, cast, const, shuffle
 from .floating import element_type, fenced, llvm_float
 from .isa import Isa
 from .quantization import fixed_point_add, splat16
@@ -60,6 +60,32 @@ class Int8Epilogue:
         ]
         value = self._b.let(results[0] if blocks == 1 else shuffle(results, range(blocks * columns)))
         return lambda p, offset: p.store(offset, value, "int8", blocks * columns)
+
+    def prepare_mixed(self, w: Pointer, w_block: Value) -> None:
+        """`prepare` for sums that are `mixed`."""
+        self.prepare(w, w_block)
+        halves = [[0, 1] * 2, [2, 3] * 2]
+        self._multipliers = [[self._b.let(shuffle([m], h)) for h in halves] for m in self._multipliers[0]]
+
+    def finish_mixed(
+        self, sums: Sequence[Value], residual: Pointer, r_offsets: Sequence[Value | None]
+    ) -> tuple[Store, Store]:
+        """The int8 channels of two rows whose sums are mixed, ready to be stored. Codes are mixed in pairs of bytes."""
+        columns = self._isa.columns
+        others: list[Value | None] = [None] * 2
+        if self._residual:
+            rows = [self._b.let(residual.load(offset, "int16", columns // 2)) for offset in r_offsets]
+            pairs = [lane for i in range(columns // 2) for lane in (i, i + columns // 2)]
+            codes = self._b.let(bitcast(shuffle(rows, pairs), "int8", 2 * columns))
+            others = [shuffle([codes], range(i * columns, (i + 1) * columns)) for i in range(2)]
+        blocks = zip((sums[:2], sums[2:]), self._multipliers, others, strict=True)
+        results = [self._block(part, multipliers, other) for part, multipliers, other in blocks]
+        value = self._b.let(bitcast(shuffle(results, range(2 * columns)), "int16", columns))
+
+        def store(row: int) -> Store:
+            return lambda p, offset: p.store(offset, shuffle([value], range(row, columns, 2)), "int16", columns // 2)
+
+        return store(0), store(1)
 
     def _block(self, sums: Sequence[Value], multipliers: Sequence[Value], other: Value | None) -> Value:
         """int8 x columns of a block's sums and the residual."""
@@ -221,3 +247,7 @@ class SumsEpilogue:
                 p.store(offset + half * lanes * 4, value.get(), "int32", lanes)
 
         return store
+
+
+Epilogue = Int8Epilogue | FloatEpilogue | HalfEpilogue | SumsEpilogue
+"""What `ContractionSpec.epilogue` gives."""

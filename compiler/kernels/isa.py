@@ -22,7 +22,9 @@ class Tile(ABC):
 
     The reduction dimension is consumed in groups of `group` elements. Packed weights hold, group after group,
     [columns][group] elements of a block. `unsigned`: it multiplies x + 128, which is unsigned, and starts from the
-    block's second bias. `whole`: it takes whole steps only. `instructions`: functions in LLVM's language that it calls.
+    block's second bias. `gathers`: it reads rows that `gather` has copied, half steps and whole ones.
+    `mixed`: registers of sums hold two channels of a row, then the same of the next row.
+    `instructions`: functions in LLVM's language that it calls.
     """
 
     dtype: str
@@ -33,8 +35,15 @@ class Tile(ABC):
     groups_per_step: int = 4
     unsigned: bool = False
     own_bias: bool = False
-    whole: bool = False
+    gathers: bool = False
+    mixed: bool = False
     instructions: str = ""
+
+    def gather(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], y: Pointer, offset: Value, groups: Value
+    ) -> None:
+        """Copy `groups` groups of all rows, a multiple of half a step, to byte `offset` of y."""
+        raise AssertionError("this tile reads rows where they are")
 
     @abstractmethod
     def start(self, bias: Sequence[Value]) -> None:
@@ -58,6 +67,10 @@ class Tile(ABC):
             x_at, w_at = at.get(), at.get() * self.columns
             self.step(x, [o + x_at for o in row_offsets], w, [o + w_at for o in w_offsets], self.groups_per_step)
             at.set(at.get() + x_bytes)
+
+    def row_pair(self, r: int) -> Sequence[Value]:
+        """The sums of the rows r and r + 1, `mixed`: channels in order."""
+        raise AssertionError("rows have registers of their own")
 
     @abstractmethod
     def row(self, r: int) -> Sequence[Value]:
@@ -113,9 +126,10 @@ class Isa(ABC):
         raise AssertionError(f"{self.name} has no products of fractions")
 
     @abstractmethod
-    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, whole: bool) -> Tile:
+    def int8_tile(self, rows: int, *, paired: bool, full_range: bool, even: bool) -> Tile:
         """int8 x int8 -> int32, of at most `rows` rows and, if `paired`, two blocks. `full_range`: weights may be -128
-        (otherwise they lie in [-127, 127]). `whole`: all runs are whole steps."""
+        (otherwise they lie in [-127, 127]). `even`: all runs are multiples of two groups, and not too long to be
+        gathered."""
 
     @abstractmethod
     def float_tile(self, rows: int, *, paired: bool) -> Tile:

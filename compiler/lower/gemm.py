@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from ..ir.extent import ceil_div, is_symbolic, least, less, most
+from ..ir.extent import ceil_div, is_symbolic, largest, least, less, most
 from ..kernels import conv
+from ..kernels.gathered import DEEPEST
 from .buffers import View
 from .context import Context
 from .epilogue import Epilogue
-from .packing import Kernel, Packed
+from .packing import Kernel, Packed, group_of
 from .windows import Rowwise, Window
 
 SHARE = 0.5
@@ -55,6 +56,7 @@ def dense(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
         pointwise=runs.y * runs.x == 1, batched=batched,
         whole=rows > 1 and not short and packed.groups % conv.STEPS[epilogue.dtype] == 0,
+        even=rows > 1 and can_be_gathered(packed, epilogue.dtype, runs.y * runs.x),
         short=packed.groups if short else 0, clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range,
         scaling=packed.scaling, sums=epilogue.sums,
@@ -103,6 +105,12 @@ def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> tuple[int, boo
         return rows, False
     single, pair = (ceil_div(pixels, n) * n for n in c.target.tiles[dtype])
     return rows, is_symbolic(pixels) or PAIR_COST * pair <= single
+
+
+def can_be_gathered(packed: Packed, dtype: str, taps: int) -> bool:
+    """Whether a pixel's runs can be copied before they are multiplied."""
+    size = taps * packed.parts * packed.groups * group_of(dtype)
+    return dtype == "int8" and packed.groups % 2 == 0 and largest(size) <= DEEPEST
 
 
 def blocks_per_tile(c: Context, packed: Packed, m_tiles: int, *, paired: bool) -> int:

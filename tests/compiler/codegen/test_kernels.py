@@ -37,7 +37,7 @@ def test_variants_share_what_is_the_same_without_their_features(tmp_path: Path) 
 
 
 def test_a_variant_that_takes_no_pairs_of_blocks_has_one_kernel_for_both(tmp_path: Path) -> None:
-    specs = [ConvSpec(dtype="int8", tile_rows=40, paired=paired, whole=True) for paired in (False, True)]
+    specs = [ConvSpec(dtype="int8", tile_rows=40, paired=paired, even=True) for paired in (False, True)]
     objects = compile_kernels([Kernel(conv.__name__, spec) for spec in specs], ARM64, tmp_path)
     assert [len({objects[s.symbol, v.name].symbol for s in specs}) for v in ARM64.variants] == [2, 1, 2, 1]
     assert len({o.symbol for o in objects.values()}) == 6

@@ -13,5 +13,5 @@ def test_blocks_of_weights_are_the_same_for_all_variants(name: str) -> None:
         assert (isa.columns, isa.second_bias) == (target.columns, target.second_bias)
         assert isa.has_fixed_point == target.has_fixed_point
         for paired in (False, True):
-            tiles = isa.int8_tile(8, paired=paired, full_range=False, whole=False), isa.float_tile(8, paired=paired)
+            tiles = isa.int8_tile(8, paired=paired, full_range=False, even=False), isa.float_tile(8, paired=paired)
             assert [(t.columns, t.group) for t in tiles] == [(target.columns, 4), (target.columns, 1)]

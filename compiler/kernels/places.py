@@ -1,0 +1,52 @@
+"""Where the pixels of a dense convolution lie, and the operands of a batch of products."""
+
+from collections.abc import Sequence
+
+from .builder import Builder, Register, Value, i64
+from .tir import tirx
+
+BASES = ("x", "y", "r", "rows", "w")
+"""What operands are called in the names of their strides."""
+
+
+def batch(b: Builder, params: Sequence[str], number: Value) -> dict[str, Value]:
+    """Where the operands of product `number` begin."""
+    outer = b.let(tirx.truncdiv(number, b.param("batch_1")))
+    inner = b.let(tirx.truncmod(number, b.param("batch_1")))
+
+    def base(name: str) -> Value:
+        if f"{name}_0" not in params:
+            return i64(0)
+        return b.let(outer * b.param(f"{name}_0") + inner * b.param(f"{name}_1"))
+
+    return {name: base(name) for name in BASES}
+
+
+def pixel_offsets(b: Builder, first: Value, count: int, places: Sequence[tuple[Value, str, str]]) -> list[list[Value]]:
+    """Byte offsets of `count` consecutive output pixels from number `first`, for each (base, row and pixel stride).
+
+    Pixels beyond `m_end` repeat the last one: they are computed again, to the same bytes. One division a tile; most
+    tiles lie in one row.
+    """
+    width = b.param("out_width")
+    row = b.let(tirx.truncdiv(first, width))
+    column = b.let(first - row * width)
+    pixels = [b.param(p) for _, _, p in places]
+    starts = [b.let(base + row * b.param(r) + column * b.param(p)) for base, r, p in places]
+    table = [[start, *(Register("int64", 1) for _ in range(1, count))] for start in starts]
+    near = b.let(tirx.all(column + count <= width, first + count <= b.param("m_end")))
+    with b.when(near):
+        for offsets, offset, pixel in zip(table, starts, pixels, strict=True):
+            for i in range(1, count):
+                offset = b.opaque(offset + pixel)  # or LLVM keeps the multiples of `pixel`
+                offsets[i].set(offset)
+    with b.when(tirx.Not(near)):
+        current, wraps_by = list(starts), [b.let(b.param(r) - (width - 1) * b.param(p)) for _, r, p in places]
+        for i in range(1, count):
+            wraps, exists = tirx.EQ(column + 1, width), first + i < b.param("m_end")
+            for s, offsets in enumerate(table):
+                moved = tirx.Select(wraps, wraps_by[s], pixels[s])
+                current[s] = b.let(current[s] + tirx.Select(exists, moved, i64(0)))
+                offsets[i].set(current[s])
+            column = b.let(tirx.Select(wraps, i64(0), column + 1))
+    return [[start, *(offset.get() for offset in offsets)] for start, *offsets in table]

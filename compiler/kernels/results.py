@@ -1,0 +1,70 @@
+"""From the sums of a register tile of a dense convolution to its results in memory."""
+
+from collections.abc import Sequence
+
+from .builder import BITS, Builder, Pointer, Value, cast, i64
+from .contraction import ContractionSpec, store_partial
+from .epilogue import Epilogue, FloatEpilogue, Int8Epilogue
+from .isa import Isa, Tile
+
+IN_FLIGHT = 2
+"""Vectors of a round of `_finish_in_loop`: functions of more take more registers than there are."""
+
+
+def finish(
+    b: Builder, spec: ContractionSpec, isa: Isa, tile: Tile, w_blocks: Sequence[Value], terms: Sequence[Value],
+    epilogue: Epilogue, residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]],
+) -> None:  # fmt: skip
+    """Epilogue and store of all rows over the blocks whose weights begin at `w_blocks`; the rows of residual and y
+    begin at their offsets. `terms`: what rows have that is added to their sums, or is their scale; or nothing."""
+    if tile.mixed and isinstance(epilogue, Int8Epilogue) and not terms:
+        epilogue.prepare_mixed(b.pointer("w"), w_blocks[0])
+        pairs = [(tile.row_pair(r), residual[1][r : r + 2]) for r in range(0, tile.rows, 2)]
+        stores = [store for sums, at in pairs for store in epilogue.finish_mixed(sums, residual[0], at)]
+    else:
+        epilogue.prepare(b.pointer("w"), *w_blocks)
+        rows = [tile.row(r) for r in range(tile.rows)]
+        if terms:
+            rows = [_with_term(spec, isa, row, term) for row, term in zip(rows, terms, strict=True)]
+        if spec.calls and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
+            _finish_in_loop(b, isa, epilogue, rows, residual, y)
+            return
+        stores = [epilogue.finish(row, residual[0], at) for row, at in zip(rows, residual[1], strict=True)]
+    if spec.narrow:
+        element = BITS[spec.y_dtype] // 8
+        store_partial(b, y[0], y[1], stores, tile.columns * element, element)
+    else:
+        for at, store in zip(y[1], stores, strict=True):
+            store(y[0], at)
+
+
+def _with_term(spec: ContractionSpec, isa: Isa, sums: Sequence[Value], term: Value) -> list[Value]:
+    """The sums of a pixel with what its row has."""
+    if spec.scaled:
+        return [cast(v, "float32", isa.lanes) * term for v in sums]
+    return [v + term for v in sums]
+
+
+def _finish_in_loop(
+    b: Builder, isa: Isa, epilogue: FloatEpilogue, sums: Sequence[Sequence[Value]],
+    residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]],
+) -> None:  # fmt: skip
+    """The rows of a tile through memory: in a loop over them, the many constants of functions stay in registers."""
+    step, lanes = isa.lanes * 4, isa.lanes
+    together = min(IN_FLIGHT, len(sums[0]))
+    parts = range(0, len(sums[0]), together)
+    rounds = len(sums) * len(parts)
+    scratch, places = b.stack(rounds * together * step), b.stack(rounds * 16)
+    for r, (row, *offsets) in enumerate(zip(sums, y[1], residual[1], strict=True)):
+        for v, value in enumerate(epilogue.biased(row)):
+            scratch.store(i64((r * len(row) + v) * step), value, "float32", lanes)
+        for p, first in enumerate(parts):
+            for i, offset in enumerate(offsets):
+                if offset is not None:
+                    places.store(i64((r * len(parts) + p) * 16 + i * 8), offset + first * step, "int64")
+    with b.range(0, rounds) as number:
+        target, other = (b.let(places.load(number * 16 + i * 8, "int64")) for i in range(2))
+        for v in range(together):
+            value = b.let(scratch.load((number * together + v) * step, "float32", lanes))
+            added = None if residual[1][0] is None else residual[0].load(other + v * step, "float32", lanes)
+            y[0].store(target + v * step, b.let(epilogue.result(value, added)), "float32", lanes)
