@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle
 from ..compiler.kernels.isa import Isa, Tile
 from ..compiler.kernels.tir import tirx
-from .neon_inorder import InOrderDotTile, InOrderFloatTile, InOrderWideningTile
+from .neon_inorder import InOrderDotTile, InOrderFloatColumnsTile, InOrderFloatTile, InOrderWideningTile
 from .neon_inorder_half import InOrderHalfTile
 from .neon_matrix import MatrixTile
 from .neon_tiles import ARM, DotTile, FloatTile, HalfTile, WideningTile
@@ -85,7 +85,7 @@ class Neon(Isa):
     def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """fmla by lane."""
         if not paired:
-            return FloatTile(min(rows, 8), 1)
+            return InOrderFloatColumnsTile(8) if self._in_order and rows > 1 else FloatTile(min(rows, 8), 1)
         return InOrderFloatTile(5) if self._in_order else FloatTile(5, 2)
 
     def half_tile(self, rows: int, *, paired: bool) -> Tile:

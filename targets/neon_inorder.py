@@ -142,6 +142,51 @@ _LOADS = {
 the lower one, three cycles."""
 
 
+def run_columns(
+    b: Builder, multiply: str, groups: int, sums: Sequence[Sequence[Register]], x: Pointer,
+    row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value,
+) -> None:  # fmt: skip
+    """Steps of `groups` groups by two columns of weights, of one block or of one each of two. `multiply` adds an
+    element of a row times the column to `sums`, two registers a row, at least five rows.
+
+    While a group is multiplied, the weights of the next are loaded beside its first column, and behind the last group
+    of 64 bits those of every row beside the second."""
+    rows = [address(x, o) for o in row_offsets]
+    places = [[address(w, o + half) for half in (0, 8)] for o in w_offsets]
+    at, step = Register("int64", 1, i64(0)), Register("int64", 1, i64(16))
+    words = [Register("int8", 16) for _ in rows]
+    weights = [[Register("int8", 16) for _ in range(2)] for _ in range(2)]
+    in_word = sums[0][0].lanes // 2
+
+    def load_half(number: int, column: int, half: int) -> None:
+        register, place = weights[number % 2][column], places[column % len(places)][half].address
+        more = (register.get(), step.get()) if half else ()
+        register.set(call("int8x16", "high" if half else "low", *more, place))
+
+    def load_word(r: int) -> None:
+        words[r].set(call("int8x16", "pair", rows[r].get(), at.get()))
+
+    for half, column in product(range(2), range(2)):
+        load_half(0, column, half)
+    for r in range(len(rows)):
+        load_word(r)
+    at.set(at.get() + 8)
+    with b.range(0, steps):
+        for g, j, (r, row) in product(range(groups), range(2), enumerate(sums)):
+            operands = row[j].get(), weights[g % 2][j].get(), words[r].get()
+            row[j].set(call(f"{row[j].dtype}x{row[j].lanes}", f"{multiply}{g % in_word}", *operands))
+            if j == 0 and r in _COLUMN_LOADS:
+                load_half(g + 1, *_COLUMN_LOADS[r])
+            if g % in_word == in_word - 1 and j == 1:
+                load_word(r)
+                if r == len(sums) - 1:
+                    at.set(at.get() + 8)
+
+
+_COLUMN_LOADS = {0: (0, 0), 1: (1, 0), 3: (0, 1), 4: (1, 1)}
+"""Behind the multiplication of a row by the first column: which column's weights, and which half of them, is loaded."""
+
+
 class InOrderDotTile(DotTile):
     """sdot by lane for a pair of blocks."""
 
@@ -170,6 +215,22 @@ class InOrderFloatTile(FloatTile):
     ) -> None:
         """Accumulate steps."""
         _run_pair(b, "fmla", [chain for (chain,) in self._sums], x, row_offsets, w, w_offsets, steps)
+
+
+class InOrderFloatColumnsTile(FloatTile):
+    """fmla by lane for a block."""
+
+    instructions = INSTRUCTIONS
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(rows, 1)
+
+    def run(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """Accumulate steps."""
+        sums = [chain for (chain,) in self._sums]
+        run_columns(b, "fmla", self.groups_per_step, sums, x, row_offsets, w, w_offsets, steps)
 
 
 class InOrderWideningTile(WideningTile):

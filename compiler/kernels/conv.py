@@ -182,6 +182,7 @@ def _rows(
             gathered.accumulate(w, w_firsts[0])
         else:
             _accumulate(b, spec, tile, x, offsets["x"], w, w_firsts)
+        tile.end(b)
         y_offsets = [b.let(o + channel * element) for o in offsets["y"]]
         r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
         finish(b, spec, isa, tile, w_blocks, terms, epilogue, (residual, r_offsets), (y, y_offsets))

@@ -68,6 +68,9 @@ class Tile(ABC):
             self.step(x, [o + x_at for o in row_offsets], w, [o + w_at for o in w_offsets], self.groups_per_step)
             at.set(at.get() + x_bytes)
 
+    def end(self, b: Builder) -> None:  # noqa: B027 - most tiles have nothing to do
+        """All groups are accumulated: what is left to do before the sums are asked for."""
+
     def row_pair(self, r: int) -> Sequence[Value]:
         """The sums of the rows r and r + 1, `mixed`: channels in order."""
         raise AssertionError("rows have registers of their own")

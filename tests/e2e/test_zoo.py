@@ -35,11 +35,8 @@ def test_float_agrees_with_onnx_runtime_everywhere(case: Cases, name: str) -> No
 
 
 @pytest.mark.parametrize("device", ["local", "qemu:cortex-a53", "qemu:cortex-a76"])
-def test_float16_resembles_float(case: Cases, name: str, device: str, request: pytest.FixtureRequest) -> None:
+def test_float16_resembles_float(case: Cases, name: str, device: str) -> None:
     """On cores that compute in float16 (Cortex-A76), and on others."""
-    if (name, device) == ("resnet50", "qemu:cortex-a76"):
-        reason = "a defect: sums of up to 4608 products in float16 leave a cosine of 0.994"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
     this = case(name)
     (feeds,) = this.samples(1)
     expected = onnx_runtime(this.model.load())(feeds)

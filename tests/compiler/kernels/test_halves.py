@@ -1,6 +1,6 @@
 """float16: convolutions and products, from lowering to the machine, against the numpy references.
 
-Where the core computes in float16, each sum of K products and what follows it have at most K + 3 roundings, those of
+Where the core computes in float16, each product and what follows it have at most `roundings` + 3 roundings, those of
 an activation (up to 6) not counted, each by 2^-11 of a partial sum, which the sum of absolute products bounds;
 elsewhere they are those of float32, and only the result is rounded to float16.
 """
@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgec.compiler.ir.graph import Array, Graph, Node, Value
+from edgec.compiler.ir.graph import Array, Graph, Node, Value, constant
+from edgec.compiler.ir.types import TensorType
 from edgec.compiler.ops.reference import run_graph, run_node
 from edgec.compiler.quantize import use_halves
 from edgec.tests.compiler.kernels.contractions import Case, graph_of
@@ -48,8 +49,13 @@ def bounds(graph: Graph, inputs: dict[str, Array], precision: float) -> dict[str
         bare = Node(node.op, node.inputs[:3], [Value("size", node.output.type)], attrs)
         size = run_node(bare, [x, w, *rest[:1]])[0] + (rest[1] if len(rest) > 1 else 0.0)
         least = SMALLEST if precision == HALF else 0.0
-        found[node.output.name] = SLOPE * (_products(node) + 3 + ACTIVATION) * (precision * size + least)
+        found[node.output.name] = SLOPE * (roundings(_products(node)) + 3 + ACTIVATION) * (precision * size + least)
     return found
+
+
+def roundings(products: int) -> int:
+    """Of a product on its way through a sum of so many: those of its block, and one a block."""
+    return min(products, 40 + products // 25)
 
 
 def _products(node: Node) -> int:
@@ -89,3 +95,19 @@ def test_arm64(op: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFa
     cases = data.draw(st.lists(ALL[op], min_size=6, max_size=6))
     devices = ((BASE, None), (DOTPROD, None), (DOTPROD, "fullfp16_inorder"))
     check_cases(cases, tmp_path_factory.mktemp("b"), devices, 2)
+
+
+@pytest.mark.parametrize("variant", [None, "fullfp16_inorder"])
+@pytest.mark.parametrize("rows", [1, 9], ids=["row", "rows"])
+@pytest.mark.parametrize("depth", [64, 65, 500, 4608])
+def test_long_sums_keep_what_is_small(depth: int, rows: int, variant: str | None, tmp_path: Path) -> None:
+    """Sums of products of one sign, which float16 would stop adding to: 0.1 is lost next to 256."""
+    rng = np.random.default_rng(depth)
+    x = Value("x", TensorType((rows, depth), "float32"))
+    w = constant("w", rng.uniform(0.5, 1, (depth, 32)).astype(np.float32))
+    node = Node("matmul", [x, w], [Value("y", TensorType((rows, 32), "float32"))], {"activation": None}, "product")
+    graph = use_halves(Graph("deep", [x], [node.output], [node]))
+    inputs = {"x": rng.uniform(0.05, 0.15, (rows, depth)).astype(np.float32)}
+    (expected,) = run_graph(graph, inputs).values()
+    (found,) = run(graph, inputs, tmp_path, DOTPROD, 1, variant).values()
+    assert (np.abs(found - expected) <= (roundings(depth) + 4) * HALF * expected).all()
