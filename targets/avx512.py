@@ -1,10 +1,10 @@
-"""AVX-512 with VNNI, for convolutions: 512-bit registers, of which one holds the sums of a block of channels. With VBMI
-also for tables."""
+"""AVX-512 with VNNI, for convolutions, dense and depthwise: 512-bit registers, of which one holds the sums of a block
+of channels. With VBMI also for tables."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, splat
+from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
 from ..compiler.kernels.floating import fenced
 from ..compiler.kernels.isa import Isa, Tile, added
 from ..compiler.kernels.tir import tirx
@@ -25,6 +25,17 @@ def _as_set() -> Value:
 
 def _float(name: str, a: Value, b: Value) -> Value:
     return intrinsic(f"{_X86}{name}.ps.512", "float32", 16, a, b, _as_set())
+
+
+def _signs() -> Value:
+    """int32 x 16: 128 in each byte. If LLVM knew that, it would flip signs before elements are spread."""
+    return bitcast(fenced(16, bitcast(const(-128, "int8", 64), "float32", 16)), "int32", 16)
+
+
+def _dot(acc: Value, unsigned: Value, signed: Value) -> Value:
+    """vpdpbusd, which cannot overflow: int32 x 16, 64 products."""
+    operands = (bitcast(v, "int8", 64) for v in (unsigned, signed))
+    return intrinsic(_X86 + "vpdpbusd.512", "int32", 16, acc, *operands)
 
 
 def _rounded(value: Value) -> Value:
@@ -72,22 +83,20 @@ class _WordsTile(Tile):
 
 
 class _UnsignedTile(_WordsTile):
-    """vpxord, whose operand is broadcast, and vpdpbusd, which multiplies unsigned by signed bytes and cannot overflow:
-    64 products. One flip of the signs serves all blocks."""
+    """vpxord, whose operand is broadcast, and vpdpbusd, which multiplies unsigned by signed bytes. One flip of the
+    signs serves all blocks."""
 
     dtype, group, unsigned, _sum_dtype = "int8", 4, True, "int32"
 
     def start(self, bias: Sequence[Value]) -> None:
         self._begin(bias)
-        signs = bitcast(const(-128, "int8", 64), "float32", 16)  # if LLVM knew them, it would flip before spreading
-        self._signs = Register("int32", 16, bitcast(fenced(16, signs), "int32", 16))
+        self._signs = Register("int32", 16, _signs())
 
     def _spread(self, word: Value) -> Value:
         return splat(word, 16) ^ self._signs.get()
 
     def _multiplied(self, acc: Value, words: Value, weights: Value) -> Value:
-        operands = (bitcast(v, "int8", 64) for v in (words, weights))
-        return intrinsic(_X86 + "vpdpbusd.512", "int32", 16, acc, *operands)
+        return _dot(acc, words, weights)
 
 
 class _FloatTile(_WordsTile):
@@ -118,10 +127,34 @@ class Avx512(Isa):
 
     lanes, vectors = 16, 1
     registers = 32
-    second_bias = True
+    second_bias = has_dot = True
 
     def __init__(self, *, vbmi: bool) -> None:
         self.name = "vbmi" if vbmi else "vnni"
+
+    def load_half(self, p: Pointer, offset: Value) -> Value:
+        """A quarter of a register."""
+        return p.load(offset, "int8", 16)
+
+    def interleave4(self, rows: Sequence[Value | None]) -> Sequence[Value]:
+        """vinserti32x4 for each row but the first, vpermd, vpshufb."""
+        quarters = [const(0, "int8", 16) if row is None else row for row in rows]
+        return [shuffle(quarters, [16 * row + lane for lane in range(16) for row in range(4)])]
+
+    def dot_data(self, quad: Value) -> Value:
+        """x + 128: vpxord."""
+        return bitcast(bitcast(quad, "int32", 16) ^ _signs(), "int8", 64)
+
+    def dot_start(self, bias: Value, quads: Sequence[Value]) -> Value:
+        """The bias - 128 * the sum of the weights."""
+        least = bias
+        for quad in quads:
+            least = _dot(least, _signs(), quad)
+        return Register("int32", 16, bias + bias - least).get()
+
+    def dot4(self, acc: Value, a: Value, b: Value) -> Value:
+        """vpdpbusd, for all weights."""
+        return _dot(acc, a, b)
 
     def int8_tile(self, rows: int, *, paired: bool, full_range: bool, even: bool) -> Tile:
         """vpdpbusd, for all weights."""
@@ -160,8 +193,8 @@ class Avx512(Isa):
         raise AssertionError(_OTHERS)
 
     def multiply8(self, a: Value, b: Value) -> Value:
-        """Of other families."""
-        raise AssertionError(_OTHERS)
+        """vpmullw of widened elements."""
+        return self.widen16(a) * self.widen16(b)
 
     def widen16(self, value: Value) -> Value:
         """vpmovsxbw."""

@@ -57,9 +57,10 @@ class Neon(Isa):
         halves = [Register("int64", 1, p.load(offset, "int64")).get(), const(0, "int64")]
         return bitcast(shuffle(halves, range(2)), "int8", 16)
 
-    def interleave4(self, rows: Sequence[Value]) -> tuple[Value, Value]:
+    def interleave4(self, rows: Sequence[Value | None]) -> Sequence[Value]:
         """zip1 of bytes, then zip1 and zip2 of pairs."""
-        pairs = [_zip_low(rows[0], rows[1]), _zip_low(rows[2], rows[3])]
+        a, b, c, d = (const(0, "int8", 16) if row is None else row for row in rows)
+        pairs = [_zip_low(a, b), _zip_low(c, d)]
         wide = [bitcast(pair, "int16", 8) for pair in pairs]
         low, high = (shuffle(wide, [lane for i in half for lane in (i, i + 8)]) for half in (range(4), range(4, 8)))
         return bitcast(low, "int8", 16), bitcast(high, "int8", 16)

@@ -131,23 +131,23 @@ class _Depthwise:
         self, taps: StreamedTaps, first: Value, count: Value, starts: Mapping[str, Value], w_block: Value
     ) -> None:
         """`rows` of a 3 x 3 kernel; of rows that are computed together, the last ones overlap with those before."""
-        b = self.b
+        b, start = self.b, taps.start(self.bias(w_block))
         with b.range(0, tirx.truncdiv(count + (taps.rows - 1), i64(taps.rows))) as i:
             row = b.let(tirx.min(first + i * taps.rows, b.param("out_height") - taps.rows))
             numbers = [row + r for r in range(taps.rows)]
             rows = [{k: b.let(n * b.param(f"{k}_row") + start) for k, start in starts.items()} for n in numbers]
             taps.begin(rows[0]["x"])
             at = {k: Register("int64", 1, i64(0)) for k in ("x", "y", *["r"] * self.spec.residual)}
-            self.columns_of_pixels(taps.pixels, lambda _, n: self.streamed(taps, at, n, rows, w_block))
+            self.columns_of_pixels(taps.pixels, lambda _, n: self.streamed(taps, at, n, rows, start))
 
     def streamed(
         self, taps: StreamedTaps, at: Mapping[str, Register], count: int, rows: Sequence[dict[str, Value]],
-        w_block: Value,
+        start: Sequence[Value],
     ) -> None:  # fmt: skip
         """The next `count` output pixels, each of all rows; `at` says how far they are from a row's first."""
         b = self.b
         for _ in range(count):
-            sums = [self.accumulator(w_block) for _ in rows]
+            sums = [self.accumulator(start) for _ in rows]
             taps.add(sums, at["x"].get())
             for total, row in zip(sums, rows, strict=True):
                 self.store([total.result()], [{k: row[k] + offset.get() for k, offset in at.items()}])
@@ -167,7 +167,7 @@ class _Depthwise:
     def pixels(self, first: Value, count: int, rows: dict[str, Value], w_block: Value) -> None:
         """`count` neighbouring output pixels of one channel block."""
         b = self.b
-        sums = [self.accumulator(w_block) for _ in range(count)]
+        sums = [self.accumulator(self.bias(w_block)) for _ in range(count)]
         origin = b.let(rows["x"] + first * b.param("x_pixel"))
         filters = b.let(w_block + header_bytes(self.spec.dtype, self.columns))
         if self.spec.kernel is None:
@@ -177,18 +177,14 @@ class _Depthwise:
         places = [{k: row + (first + i) * b.param(f"{k}_pixel") for k, row in rows.items()} for i in range(count)]
         self.store([total.result() for total in sums], places)
 
-    def accumulator(self, w_block: Value) -> Int8Sums | FloatSums:
+    def accumulator(self, bias: Sequence[Value]) -> Int8Sums | FloatSums:
         """The sums of one pixel, starting from the bias."""
+        lanes = self.isa.lanes
         if self.spec.dtype == "int8":
-            return self.int8_sums(w_block)
-        bias, lanes = self.bias(w_block), self.isa.lanes
+            return Int8Sums(self.isa, bias, paired=not self.spec.full_range)
         if not self.in_halves:
             return FloatSums(lanes, bias)
         return FloatSums(2 * lanes, [cast(shuffle(bias, range(2 * lanes)), "float16", 2 * lanes)])
-
-    def int8_sums(self, w_block: Value) -> Int8Sums:
-        """`accumulator` of int8."""
-        return Int8Sums(self.isa, self.isa.load_again(self.w, w_block), paired=not self.spec.full_range)
 
     def bias(self, w_block: Value) -> list[Value]:
         """The block's."""
@@ -225,10 +221,23 @@ class _Depthwise:
             sums.add([(x, self.load(self.w, filters + (tap + i) * size)) for i in range(self.spec.parts)])
 
     def unrolled_taps(self, sums: Sequence[Int8Sums | FloatSums], origin: Value, filters: Value) -> None:
-        """All taps of a small kernel; a column that several pixels need is loaded once."""
+        """All taps of a small kernel. Where few registers hold them anyway, int8 ones, which are many instructions, are
+        row by row."""
         b = self.b
         assert self.spec.kernel is not None
-        height, width, stride = self.spec.kernel
+        height, width, _ = self.spec.kernel
+        if self.spec.dtype != "int8" or self.isa.registers >= STREAMED:
+            self.unrolled_rows(height, sums, origin, filters)
+            return
+        with b.range(0, b.param("taps_y")) as ty:
+            row = b.let(origin + ty * b.param("tap_y"))
+            self.unrolled_rows(1, sums, row, b.let(filters + ty * (width * self.columns)))
+
+    def unrolled_rows(self, height: int, sums: Sequence[Int8Sums | FloatSums], origin: Value, filters: Value) -> None:
+        """The taps of `height` rows of the kernel; a column that several pixels need is loaded once."""
+        b = self.b
+        assert self.spec.kernel is not None
+        _, width, stride = self.spec.kernel
         rows = [b.let(origin + ty * b.param("tap_y")) for ty in range(height)]
         columns = (len(sums) - 1) * stride + width
         x = {

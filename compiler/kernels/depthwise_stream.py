@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from .builder import Builder, Pointer, Register, Value, const
+from .builder import Builder, Pointer, Register, Value
 from .depthwise_sums import FloatSums, Int8Sums
 from .isa import Isa
 
@@ -33,8 +33,12 @@ class StreamedTaps(ABC):
         return 1
 
     def __init__(self, b: Builder, isa: Isa, x: Pointer, w: Pointer, first: Value, stride: int) -> None:
-        self._b, self._isa, self._x, self._stride, self._lanes = b, isa, x, stride, 2 * isa.lanes
+        self._b, self._isa, self._x, self._stride, self._lanes = b, isa, x, stride, isa.columns
         self._prepare(w, first)
+
+    def start(self, bias: Sequence[Value]) -> Sequence[Value]:
+        """What the sums of a pixel start from."""
+        return bias
 
     def begin(self, origin: Value) -> None:
         """Start a row of pixels, whose first output sees the element at byte `origin` first."""
@@ -140,14 +144,23 @@ class QuadTaps(StreamedTaps):
 
     @property
     def _width(self) -> int:
-        return 2 * self._lanes
+        return 4 * self._isa.lanes
+
+    def _quad(self, rows: Sequence[Value | None]) -> list[Value]:
+        """Of the filter."""
+        return [self._b.let(v) for v in self._isa.interleave4(rows)]
+
+    def start(self, bias: Sequence[Value]) -> Sequence[Value]:
+        """With what dot products of data add, whatever the data."""
+        return [self._isa.dot_start(v, quads) for v, quads in zip(bias, zip(*self._quads, strict=True), strict=True)]
 
     @property
-    def _zero(self) -> Value:
-        return const(0, "int8", self._width)
+    @abstractmethod
+    def _quads(self) -> Sequence[Sequence[Value]]:
+        """Of the filter, those that one output row is multiplied by."""
 
-    def _quad(self, vectors: Sequence[Value]) -> list[Value]:
-        return [self._b.let(v) for v in self._isa.interleave4(vectors)]
+    def _data(self, rows: Sequence[Value | None]) -> list[Value]:
+        return [self._b.let(self._isa.dot_data(v)) for v in self._isa.interleave4(rows)]
 
 
 class DotTaps(QuadTaps):
@@ -166,15 +179,20 @@ class DotTaps(QuadTaps):
         self._filter: list[list[list[Value]]] = []
         for tx in range(3):
             taps = [self._b.let(self._isa.load_half(w, first + (ty * 3 + tx) * self._lanes)) for ty in range(3)]
-            upper = self._quad([*taps, self._zero])
-            self._filter.append([upper, self._quad([self._zero, *taps]) if self._stride == 1 else upper])
+            upper = self._quad([*taps, None])
+            self._filter.append([upper, self._quad([None, *taps]) if self._stride == 1 else upper])
+
+    @property
+    def _quads(self) -> Sequence[Sequence[Value]]:
+        return [upper for upper, _ in self._filter]
 
     def _column(self, number: int, offset: Value) -> Column:
         x = [self._b.let(self._isa.load_half(self._x, self._at(y, offset, number))) for y in self._lines]
-        return self._quad(x) if self._stride == 1 else [*self._quad(x[:4]), *self._quad([*x[2:], self._zero])]
+        return self._data(x) if self._stride == 1 else [*self._data(x[:4]), *self._data([*x[2:], None])]
 
     def _multiply(self, sums: Sequence[Int8Sums], tx: int, column: Column) -> None:
-        for total, quad, w in zip(sums, (column[:2], column[-2:]), self._filter[tx], strict=True):
+        vectors = self._isa.vectors
+        for total, quad, w in zip(sums, (column[:vectors], column[-vectors:]), self._filter[tx], strict=True):
             total.dot(quad, w)
 
 
@@ -193,6 +211,10 @@ class LargeDotTaps(QuadTaps):
         self._last_filter = self._quad([tap(4, tx) for tx in range(4)])
         self._last_tap = self._b.let(w.load(first + 24 * self._lanes, "int8", self._lanes))
 
+    @property
+    def _quads(self) -> Sequence[Sequence[Value]]:
+        return [*self._filter, self._last_filter]
+
     def add(self, sums: Sequence[Int8Sums], offset: Value) -> None:
         """The last row's taps, then those of columns."""
         *places, last = (self._at(self._lines[4], offset, tx) for tx in range(5))
@@ -204,7 +226,7 @@ class LargeDotTaps(QuadTaps):
         return self._loaded([self._at(y, offset, number) for y in self._lines[:4]])
 
     def _loaded(self, places: Sequence[Value]) -> list[Value]:
-        return self._quad([self._b.let(self._isa.load_half(self._x, at)) for at in places])
+        return self._data([self._b.let(self._isa.load_half(self._x, at)) for at in places])
 
     def _multiply(self, sums: Sequence[Int8Sums], tx: int, column: Column) -> None:
         sums[0].dot(column, self._filter[tx])

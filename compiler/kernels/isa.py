@@ -97,7 +97,7 @@ class Isa(ABC):
     has_fixed_point: bool = False
     """Whether `multiply_fixed` exists."""
     has_dot: bool = False
-    """Whether `load_half`, `interleave4` and `dot4` exist."""
+    """Whether `load_half`, `interleave4`, `dot4` and what belongs to it exist."""
     computes_halves: bool = False
     """Whether float16 is computed in, in vectors of 2*lanes."""
 
@@ -107,16 +107,24 @@ class Isa(ABC):
         return self.vectors * self.lanes
 
     def load_half(self, p: Pointer, offset: Value) -> Value:
-        """int8 x 4*lanes: 2*lanes elements at byte `offset` of p, then zeros."""
+        """int8: the `columns` elements at byte `offset` of p, as `interleave4` takes them."""
         raise AssertionError(f"{self.name} has no dot product")
 
-    def interleave4(self, rows: Sequence[Value]) -> tuple[Value, Value]:
-        """Four int8 x 4*lanes -> two int8 x 4*lanes in which the four values of a channel lie side by side; only the
-        first 2*lanes channels count."""
+    def interleave4(self, rows: Sequence[Value | None]) -> Sequence[Value]:
+        """Four times what `load_half` gives (None: zeros) -> `vectors` of int8 x 4*lanes in which the four values of a
+        channel lie side by side."""
         raise AssertionError(f"{self.name} has no dot product")
+
+    def dot_data(self, quad: Value) -> Value:
+        """What `interleave4` gives, of data, as the first factor of `dot4`."""
+        return quad
+
+    def dot_start(self, bias: Value, quads: Sequence[Value]) -> Value:
+        """int32 x lanes: what sums of `dot4` with the weights `quads` have to start from for `bias`."""
+        return bias
 
     def dot4(self, acc: Value, a: Value, b: Value) -> Value:
-        """int32 x lanes: acc + the sum of four int8 products a lane."""
+        """int32 x lanes: acc + the sum of four products a lane, of `dot_data` and weights."""
         raise AssertionError(f"{self.name} has no dot product")
 
     def load_again(self, p: Pointer, offset: Value) -> list[Value]:
