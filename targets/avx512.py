@@ -126,8 +126,8 @@ class Avx512(Isa):
     """512-bit vectors: tiles, what epilogues need, and tables with VBMI. Other families run the plainer code."""
 
     lanes, vectors = 16, 1
-    registers = 32
-    second_bias = has_dot = True
+    registers, addresses = 32, 4
+    second_bias = has_dot = has_unsigned_dot = renames = True
 
     def __init__(self, *, vbmi: bool) -> None:
         self.name = "vbmi" if vbmi else "vnni"
@@ -146,7 +146,7 @@ class Avx512(Isa):
         return bitcast(bitcast(quad, "int32", 16) ^ _signs(), "int8", 64)
 
     def dot_start(self, bias: Value, quads: Sequence[Value]) -> Value:
-        """The bias - 128 * the sum of the weights."""
+        """vpdpbusd with 128."""
         least = bias
         for quad in quads:
             least = _dot(least, _signs(), quad)
@@ -183,6 +183,10 @@ class Avx512(Isa):
     def narrow8(self, value: Value) -> Value:
         """vpmovswb."""
         return intrinsic(_X86 + "mask.pmovs.wb.256", "int8", 16, value, const(0, "int8", 16), _all())
+
+    def narrow32(self, *values: Value) -> Value:
+        """vpmovsdb."""
+        return intrinsic(_X86 + "mask.pmovs.db.512", "int8", 16, *values, const(0, "int8", 16), _all())
 
     def add16(self, a: Value, b: Value) -> Value:
         """vpaddsw."""

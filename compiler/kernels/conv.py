@@ -161,7 +161,8 @@ def _rows(
     tile = spec.tile(isa)
     x, w, residual, y, rows = (b.pointer(name) for name in OPERANDS)
     places = ["x", "y", *["r"] * spec.residual, *["rows"] * spec.rows]
-    table = pixel_offsets(b, first, tile.rows, [(bases[p], f"{p}_row", f"{p}_pixel") for p in places])
+    strides = [(bases[p], f"{p}_row", f"{p}_pixel") for p in places]
+    table = pixel_offsets(b, first, tile.rows, strides, looped=tile.rows > isa.addresses)
     offsets = dict(zip(places, table, strict=True))
     terms = [b.let(splat(rows.load(o, spec.row_dtype), isa.lanes)) for o in offsets.get("rows", [])]
     gathered = Gathered(b, tile, x, offsets["x"], spec.parts, pointwise=spec.pointwise) if tile.gathers else None

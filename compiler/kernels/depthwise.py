@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from .builder import BITS, Builder, Pointer, Register, Value, cast, define, i64, shuffle
 from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
-from .depthwise_stream import DotTaps, HalfTaps, LargeDotTaps, StreamedTaps, WideningTaps
+from .depthwise_stream import Bias, DotTaps, HalfTaps, LargeDotTaps, StreamedTaps, WideningTaps
 from .depthwise_sums import FloatSums, Int8Sums
 from .halves import load
 from .isa import Isa
@@ -131,7 +131,7 @@ class _Depthwise:
         self, taps: StreamedTaps, first: Value, count: Value, starts: Mapping[str, Value], w_block: Value
     ) -> None:
         """`rows` of a 3 x 3 kernel; of rows that are computed together, the last ones overlap with those before."""
-        b, start = self.b, taps.start(self.bias(w_block))
+        b, start = self.b, taps.start(lambda: self.bias(w_block))
         with b.range(0, tirx.truncdiv(count + (taps.rows - 1), i64(taps.rows))) as i:
             row = b.let(tirx.min(first + i * taps.rows, b.param("out_height") - taps.rows))
             numbers = [row + r for r in range(taps.rows)]
@@ -142,12 +142,12 @@ class _Depthwise:
 
     def streamed(
         self, taps: StreamedTaps, at: Mapping[str, Register], count: int, rows: Sequence[dict[str, Value]],
-        start: Sequence[Value],
+        start: Bias,
     ) -> None:  # fmt: skip
         """The next `count` output pixels, each of all rows; `at` says how far they are from a row's first."""
         b = self.b
         for _ in range(count):
-            sums = [self.accumulator(start) for _ in rows]
+            sums = [self.accumulator(start()) for _ in rows]
             taps.add(sums, at["x"].get())
             for total, row in zip(sums, rows, strict=True):
                 self.store([total.result()], [{k: row[k] + offset.get() for k, offset in at.items()}])
@@ -189,6 +189,8 @@ class _Depthwise:
     def bias(self, w_block: Value) -> list[Value]:
         """The block's."""
         lanes = self.isa.lanes
+        if self.spec.dtype == "int8":
+            return self.isa.load_again(self.w, w_block)
         return [self.w.load(w_block + v * lanes * 4, self.spec.bias_dtype, lanes) for v in range(self.isa.vectors)]
 
     def store(self, results: Sequence[Sequence[Value]], places: Sequence[Mapping[str, Value]]) -> None:

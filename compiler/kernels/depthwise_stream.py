@@ -5,7 +5,7 @@ With dot products, four input rows of a column, interleaved, are a *quad*, whose
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from .builder import Builder, Pointer, Register, Value
@@ -14,6 +14,9 @@ from .isa import Isa
 
 Column = list[Value]
 """What is known of a column of the input: vectors."""
+
+Bias = Callable[[], Sequence[Value]]
+"""Loads it, as often as it is wanted."""
 
 Sums = Sequence[Any]
 """Of a pixel of each output row that is computed together: `Int8Sums`, or `FloatSums`."""
@@ -36,7 +39,7 @@ class StreamedTaps(ABC):
         self._b, self._isa, self._x, self._stride, self._lanes = b, isa, x, stride, isa.columns
         self._prepare(w, first)
 
-    def start(self, bias: Sequence[Value]) -> Sequence[Value]:
+    def start(self, bias: Bias) -> Bias:
         """What the sums of a pixel start from."""
         return bias
 
@@ -150,9 +153,13 @@ class QuadTaps(StreamedTaps):
         """Of the filter."""
         return [self._b.let(v) for v in self._isa.interleave4(rows)]
 
-    def start(self, bias: Sequence[Value]) -> Sequence[Value]:
-        """With what dot products of data add, whatever the data."""
-        return [self._isa.dot_start(v, quads) for v, quads in zip(bias, zip(*self._quads, strict=True), strict=True)]
+    def start(self, bias: Bias) -> Bias:
+        """Less what dot products add to it, whatever the data."""
+        isa = self._isa
+        if not isa.has_unsigned_dot:
+            return bias
+        starts = [isa.dot_start(v, quads) for v, quads in zip(bias(), zip(*self._quads, strict=True), strict=True)]
+        return lambda: starts
 
     @property
     @abstractmethod
@@ -173,7 +180,7 @@ class DotTaps(QuadTaps):
     @property
     def pixels(self) -> int:
         """Of two pixels with stride 1 the second keeps the columns where the first had them: none is moved."""
-        return 2 if self._stride == 1 else 1
+        return 2 if self._stride == 1 and not self._isa.renames else 1
 
     def _prepare(self, w: Pointer, first: Value) -> None:
         self._filter: list[list[list[Value]]] = []

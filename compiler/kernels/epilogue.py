@@ -91,11 +91,10 @@ class Int8Epilogue:
         """int8 x columns of a block's sums and the residual."""
         if other is not None:
             return self._isa.narrow8(self._added(sums, multipliers, other))
-        quantized = self._rescaling.codes(sums, multipliers)
-        if self._bounds is not None:
-            low, high = self._bounds
-            quantized = tirx.max(tirx.min(quantized, high), low)
-        return self._isa.narrow8(quantized)
+        if self._bounds is None:
+            return self._rescaling.saturated(sums, multipliers)
+        low, high = self._bounds
+        return self._isa.narrow8(tirx.max(tirx.min(self._rescaling.codes(sums, multipliers), high), low))
 
     def _added(self, sums: Sequence[Value], multipliers: Sequence[Value], other: Value) -> Value:
         """int16 x columns of a block's sums and the residual."""

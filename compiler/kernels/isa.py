@@ -90,6 +90,10 @@ class Isa(ABC):
     vectors: int = 2
     registers: int
     """How many vectors the registers hold."""
+    addresses: int = 16
+    """How many rows of a tile have their addresses in registers: of more, they are in memory anyway."""
+    renames: bool = False
+    """Whether a copy of a register costs nothing."""
     instructions: str = ""
     """Functions in LLVM's language that `load_again` calls."""
     second_bias: bool = False
@@ -97,7 +101,9 @@ class Isa(ABC):
     has_fixed_point: bool = False
     """Whether `multiply_fixed` exists."""
     has_dot: bool = False
-    """Whether `load_half`, `interleave4`, `dot4` and what belongs to it exist."""
+    """Whether `load_half`, `interleave4` and `dot4` exist."""
+    has_unsigned_dot: bool = False
+    """Whether `dot4` multiplies x + 128, which is unsigned: then there are `dot_data` and `dot_start`."""
     computes_halves: bool = False
     """Whether float16 is computed in, in vectors of 2*lanes."""
 
@@ -120,8 +126,8 @@ class Isa(ABC):
         return quad
 
     def dot_start(self, bias: Value, quads: Sequence[Value]) -> Value:
-        """int32 x lanes: what sums of `dot4` with the weights `quads` have to start from for `bias`."""
-        return bias
+        """int32 x lanes: the bias - 128 * the sums of the weights `quads`."""
+        raise AssertionError(f"{self.name} multiplies data as it is")
 
     def dot4(self, acc: Value, a: Value, b: Value) -> Value:
         """int32 x lanes: acc + the sum of four products a lane, of `dot_data` and weights."""
@@ -170,6 +176,10 @@ class Isa(ABC):
     @abstractmethod
     def narrow8(self, value: Value) -> Value:
         """int16 x columns -> int8 x columns, saturating."""
+
+    def narrow32(self, *values: Value) -> Value:
+        """`vectors` of int32 x lanes -> int8 x columns, saturating."""
+        return self.narrow8(self.narrow16(*values))
 
     @abstractmethod
     def add16(self, a: Value, b: Value) -> Value:

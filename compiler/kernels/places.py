@@ -22,17 +22,25 @@ def batch(b: Builder, params: Sequence[str], number: Value) -> dict[str, Value]:
     return {name: base(name) for name in BASES}
 
 
-def pixel_offsets(b: Builder, first: Value, count: int, places: Sequence[tuple[Value, str, str]]) -> list[list[Value]]:
+def pixel_offsets(
+    b: Builder, first: Value, count: int, places: Sequence[tuple[Value, str, str]], *, looped: bool
+) -> list[list[Value]]:
     """Byte offsets of `count` consecutive output pixels from number `first`, for each (base, row and pixel stride).
 
     Pixels beyond `m_end` repeat the last one: they are computed again, to the same bytes. One division a tile; most
-    tiles lie in one row.
+    tiles lie in one row. `looped`: less code, for offsets that are in memory anyway.
     """
     width = b.param("out_width")
     row = b.let(tirx.truncdiv(first, width))
     column = b.let(first - row * width)
     pixels = [b.param(p) for _, _, p in places]
     starts = [b.let(base + row * b.param(r) + column * b.param(p)) for base, r, p in places]
+    if looped:
+        steps = [
+            (b.let(b.param(r) - (width - 1) * b.param(p)), pixel)
+            for (_, r, p), pixel in zip(places, pixels, strict=True)
+        ]
+        return _looped_offsets(b, first, count, column, steps, starts)
     table = [[start, *(Register("int64", 1) for _ in range(1, count))] for start in starts]
     near = b.let(tirx.all(column + count <= width, first + count <= b.param("m_end")))
     with b.when(near):
@@ -50,3 +58,20 @@ def pixel_offsets(b: Builder, first: Value, count: int, places: Sequence[tuple[V
                 offsets[i].set(current[s])
             column = b.let(tirx.Select(wraps, i64(0), column + 1))
     return [[start, *(offset.get() for offset in offsets)] for start, *offsets in table]
+
+
+def _looped_offsets(
+    b: Builder, first: Value, count: int, column: Value, steps: Sequence[tuple[Value, Value]], starts: Sequence[Value]
+) -> list[list[Value]]:
+    """The table of `pixel_offsets` by way of the stack; `steps`: bytes to the next row's first pixel, and to the next
+    pixel."""
+    at, memory = Register("int64", 1, column), b.stack(8 * count * len(starts))
+    current = [Register("int64", 1, start) for start in starts]
+    with b.range(0, b.opaque(i64(count))) as i:
+        wraps, exists = tirx.EQ(at.get() + 1, b.param("out_width")), first + i + 1 < b.param("m_end")
+        for s, (offset, (wrap_step, step)) in enumerate(zip(current, steps, strict=True)):
+            memory.store((i * len(starts) + s) * 8, offset.get(), "int64")
+            offset.set(offset.get() + tirx.Select(exists, tirx.Select(wraps, wrap_step, step), i64(0)))
+        at.set(tirx.Select(wraps, i64(0), at.get() + 1))
+    places = [[(i * len(starts) + s) * 8 for i in range(count)] for s in range(len(starts))]
+    return [[b.let(memory.load(i64(place), "int64")) for place in row] for row in places]

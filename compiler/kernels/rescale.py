@@ -67,6 +67,10 @@ class Rescaling(ABC):
     def codes(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> Value:
         """int16 x columns."""
 
+    def saturated(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> Value:
+        """The codes as int8."""
+        return self._isa.narrow8(self.codes(sums, multipliers))
+
     @abstractmethod
     def differences(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> list[Value]:
         """int32 vectors: codes without the zero point, between the parameters `low` and `high`."""
@@ -108,8 +112,15 @@ class _BoundedFloat(Rescaling):
     """The results are what the bits of floats are more than `OFFSET`."""
 
     def codes(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> Value:
-        offset = offset_value(self._b, self._isa, "zero_point")
-        return self._isa.narrow16(*self._results(sums, multipliers, offset))
+        return self._isa.narrow16(*self._shifted(sums, multipliers))
+
+    def saturated(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> Value:
+        """The codes as int8."""
+        return self._isa.narrow32(*self._shifted(sums, multipliers))
+
+    def _shifted(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> list[Value]:
+        """int32 vectors: codes."""
+        return self._results(sums, multipliers, offset_value(self._b, self._isa, "zero_point"))
 
     def differences(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> list[Value]:
         return _clamped(self._results(sums, multipliers, self._offset), self._bounds("int32"))
