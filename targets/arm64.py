@@ -34,7 +34,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"dotprod", "i8mm"}),
                 _llvm(triple, "+dotprod", "+i8mm"),
                 lambda: Neon(dotprod=True, in_order=False, i8mm=True),
-                frozenset({"conv", "depthwise", "table"}),
+                frozenset({"conv", "depthwise", "table", "winograd"}),
                 least=0.02,
             ),
             Variant(
@@ -42,7 +42,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"dotprod"}),
                 _llvm(triple, "+dotprod"),
                 lambda: Neon(dotprod=True, in_order=False),
-                frozenset({"conv", "depthwise", "table"}),
+                frozenset({"conv", "depthwise", "table", "winograd"}),
                 least=0.001,
             ),
             base,

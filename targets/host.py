@@ -26,7 +26,7 @@ _X86_64 = Target(
             frozenset({"avx2", "fma", "avx512", "avx512vnni", "avx512vbmi"}),
             {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "icelake-server"},
             lambda: Avx512(vbmi=True),
-            frozenset({"conv", "depthwise", "table"}),
+            frozenset({"conv", "depthwise", "table", "winograd"}),
             least=0.005,
         ),
         Variant(
@@ -34,7 +34,7 @@ _X86_64 = Target(
             frozenset({"avx2", "fma", "avx512", "avx512vnni"}),
             {"kind": "llvm", "mtriple": "x86_64-linux-gnu", "mcpu": "cascadelake"},
             lambda: Avx512(vbmi=False),
-            frozenset({"conv", "depthwise"}),
+            frozenset({"conv", "depthwise", "winograd"}),
             least=0.005,
         ),
         _AVX2,

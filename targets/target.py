@@ -66,7 +66,7 @@ class Target:
         multiply-accumulates."""
         if not variant.covers(family):
             return self.variants[-1]
-        if family == "conv" and share < variant.least:
+        if family in ("conv", "winograd") and share < variant.least:
             plainer = next(v for v in self.variants if v.features < variant.features)
             return self.coder(plainer, family, share)
         return variant

@@ -1,6 +1,6 @@
 """What a plan says of steps that are computed band by band: its checks, and its table for the runtime (`bands.c`)."""
 
-from ..lower.plan import Bands, Operand, Plan, Scratch, Space, Stage
+from ..lower.plan import MAX_OPERANDS, Bands, Operand, Plan, Scratch, Space, Stage
 from .c_text import array
 
 MAX_PARAMS = 64
@@ -16,7 +16,8 @@ def check_bands(plan: Plan) -> None:
     end = 0
     for bands in plan.bands:
         where = f"the steps from {bands.first} on, computed by bands,"
-        if plan.symbols or not end <= bands.first < (end := bands.first + len(bands.stages)) <= len(plan.steps):
+        begin, ranged = bands.first, plan.symbols and not bands.local
+        if ranged or not end <= begin < (end := begin + len(bands.stages)) <= len(plan.steps):
             raise ValueError(f"{where} are not steps of the plan, or others too")
         if plan.steps[bands.first].tiles != bands.count:
             raise ValueError(f"{where} have {bands.count} bands, but {plan.steps[bands.first].tiles} tiles")
@@ -24,6 +25,9 @@ def check_bands(plan: Plan) -> None:
             _check_stage(plan, bands, i, stage, where)
             inside |= {(bands.first + i, Y)} if stage.scratch else set()
             inside |= {(bands.first + i, X)} if i else set()
+        if bands.local:
+            _check_local(plan, bands, where)
+            inside.add((bands.first, MAX_OPERANDS - 1))
     operands = {(n, i) for n, step in enumerate(plan.steps) for i, o in enumerate(step.operands) if _is_scratch(o)}
     if operands != inside:
         raise ValueError(f"scratch memory is used beside bands: operands {sorted(operands ^ inside)}")
@@ -31,6 +35,12 @@ def check_bands(plan: Plan) -> None:
 
 def _is_scratch(operand: Operand) -> bool:
     return operand.space == Space.SCRATCH
+
+
+def _check_local(plan: Plan, bands: Bands, where: str) -> None:
+    room = min(plan.scratch_size, plan.arena_size - bands.arena)
+    if len(bands.stages) > 1 or bands.arena < 0 or not 0 < bands.local <= room:
+        raise ValueError(f"{where} need more scratch memory than {room} bytes, or are several: {bands.local}")
 
 
 def _check_stage(plan: Plan, bands: Bands, number: int, stage: Stage, where: str) -> None:

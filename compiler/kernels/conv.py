@@ -205,7 +205,7 @@ def _accumulate(
 ) -> None:
     """Add up all taps' runs."""
     if spec.pointwise and spec.parts == 1:
-        _run(b, spec, tile, x, rows, w, w_firsts)
+        accumulate_run(b, tile, x, rows, w, w_firsts, whole=spec.whole)
         return
     if spec.short:
         _short_runs(b, spec, tile, x, rows, w, w_firsts)
@@ -215,7 +215,8 @@ def _accumulate(
         tap = b.let(ty * b.param("tap_y") + tx * b.param("tap_x"))
         starts, number = [b.let(r + tap) for r in rows], (ty * b.param("taps_x") + tx) * spec.parts
         for part in range(spec.parts):
-            _run(b, spec, tile, x, starts, w, [b.let(o + (number + part) * run_bytes) for o in w_firsts])
+            w_starts = [b.let(o + (number + part) * run_bytes) for o in w_firsts]
+            accumulate_run(b, tile, x, starts, w, w_starts, whole=spec.whole)
 
 
 def _short_runs(
@@ -235,13 +236,14 @@ def _short_runs(
         w_at.set(b.opaque(w_at.get() + size))
 
 
-def _run(
-    b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_starts: Sequence[Value]
+def accumulate_run(
+    b: Builder, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_starts: Sequence[Value], *, whole: bool
 ) -> None:
-    """Add up one run of `groups` groups: whole steps, then what is left by the bits of its number."""
+    """Add up one run of `groups` groups: whole steps, then, unless they are all, what is left by the bits of its
+    number."""
     group_bytes, step, groups = tile.group * BITS[tile.dtype] // 8, tile.groups_per_step, b.param("groups")
     tile.run(b, x, starts, w, w_starts, b.let(tirx.shift_right(groups, i64(step.bit_length() - 1))))
-    part = 0 if spec.whole else step // 2
+    part = 0 if whole else step // 2
     while part:
         with b.when((groups & part) != 0):
             before = groups & -(2 * part)

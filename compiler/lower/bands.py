@@ -7,7 +7,7 @@ that the first has computed are kept for the second. What is fused depends on si
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ..ir.extent import ceil_div
+from ..ir.extent import ceil_div, largest
 from ..kernels.contraction import OPERANDS
 from .buffers import ALIGNMENT, Storage
 from .chains import Chain, Chains, Member
@@ -40,7 +40,7 @@ def fuse(c: Context) -> Fused:
     """Fuse what is worth it among the steps of a whole model. In `c` they are in their new order then, and what they
     hand each other is scratch memory. Models with control steps or ranges of shapes stay as they are."""
     if c.symbols or any(step.control for step in c.steps):
-        return Fused(0)
+        return _with_single(c, Fused(0))
     found = [(chain, band_height(chain, c.target.cache)) for chain in Chains(c).find()]
     chains = [(chain, height) for chain, height in found if height is not None]
     chain_at = {
@@ -62,7 +62,18 @@ def fuse(c: Context) -> Fused:
     c.steps = steps
     used = {step.kernel for step in steps}
     c.kernels = {symbol: kernel for symbol, kernel in c.kernels.items() if symbol in used}
-    return fused
+    return _with_single(c, fused)
+
+
+def _with_single(c: Context, fused: Fused) -> Fused:
+    """Steps by themselves that need scratch memory for a tile, each tile a band."""
+    single = [
+        (Bands(number, step.tiles, (Stage(1, 0, 1, largest(step.tiles)),), local=step.scratch.size), step.scratch)
+        for number, step in enumerate(c.steps)
+        if step.scratch is not None
+    ]
+    pending = sorted([*fused.pending, *single], key=lambda entry: entry[0].first)
+    return Fused(max(fused.scratch_size, *(storage.size for _, storage in pending)) if pending else 0, pending)
 
 
 def band_height(chain: Chain, cache: int) -> int | None:

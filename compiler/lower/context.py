@@ -33,7 +33,7 @@ class Label:
 @dataclass(frozen=True)
 class PendingStep:
     """A step whose storages have no offsets yet; of a control step `target` says where it leads. `rows`: how it
-    computes some rows only, if it can."""
+    computes some rows only, if it can. `scratch`: that of a session's first thread, if its tiles need any."""
 
     kernel: str
     operands: tuple[Ref | None, ...]
@@ -46,6 +46,7 @@ class PendingStep:
     target: Label = field(default_factory=Label)
     phase: int = 0
     rows: Rowwise | None = None
+    scratch: Storage | None = None
 
     def resolve(self) -> Step:
         """The plan's step."""
@@ -98,12 +99,13 @@ class Context:
         barrier: bool = True,
         macs: int = 0,
         rows: Rowwise | None = None,
+        scratch: int = 0,
     ) -> None:
         """Append a step: `family`'s kernel `spec` over `tiles` tiles.
 
         Operands by the family's names for them, params by name, exactly those of the spec. Without `barrier` the step
-        may overlap with the one before. A halo is filled before its buffer's first use. EdgeError where a number does
-        not fit.
+        may overlap with the one before. `scratch`: bytes that each thread has for itself while it computes a tile, the
+        operand of that name. A halo is filled before its buffer's first use. EdgeError where a number does not fit.
         """
         if set(params) != set(spec.params) or not set(operands) <= set(family.OPERANDS):
             raise AssertionError(
@@ -113,7 +115,9 @@ class Context:
         for storage in fresh:
             self.fill(self.layout.fills.pop(storage))
             barrier = False  # the first step of the filling has waited, and what follows writes elsewhere
-        self._append(family, spec, operands, params, tiles, barrier, macs, rows)
+        if scratch:
+            operands = {**operands, "scratch": Ref(Storage(scratch, Space.SCRATCH), 0)}
+        self._append(family, spec, operands, params, tiles, barrier, macs, rows, scratch)
 
     def fill(self, what: Fill) -> None:
         """Steps that fill a halo; the step after them may overlap with them."""
@@ -123,7 +127,7 @@ class Context:
 
     def _append(
         self, family: ModuleType, spec: KernelSpec, operands: Mapping[str, Ref], params: Mapping[str, int], tiles: int,
-        barrier: bool, macs: int, rows: Rowwise | None = None,
+        barrier: bool, macs: int, rows: Rowwise | None = None, scratch: int = 0,
     ) -> None:  # fmt: skip
         for name, value in (*params.items(), ("number of tiles", tiles)):
             low, high = bounds_of(value)
@@ -136,14 +140,18 @@ class Context:
         self.phase += barrier
         for ref in operands.values():
             self._touch(ref.storage)
+        own = Storage(scratch) if scratch else None
+        if own is not None:
+            self._touch(own)
         self.kernels.setdefault(spec.symbol, Kernel(family.__name__, spec))
         placed = tuple(operands.get(name) for name in family.OPERANDS)
         values = tuple(params[name] for name in spec.params)
         self._add(
             PendingStep(
-                spec.symbol, placed, values, tiles, barrier, self.name, largest(macs), phase=self.phase, rows=rows
+                spec.symbol, placed, values, tiles, barrier, self.name, largest(macs), phase=self.phase, rows=rows,
+                scratch=own,
             )
-        )
+        )  # fmt: skip
 
     def control(self, what: Control, target: Label, flag: Ref | None = None) -> None:
         """Append a control step; BRANCH and REQUIRE read the byte at `flag`."""

@@ -9,8 +9,9 @@ from .context import Context, lowering, require
 from .depthwise import depthwise, has_depthwise_form
 from .epilogue import Epilogue, epilogue_of
 from .gemm import dense
-from .packing import Kernel, kernel_of
+from .packing import ConstantKernel, Kernel, kernel_of
 from .windows import Window, bands, pair, transposed_phases
+from .winograd import winograd_conv, winograd_side
 
 
 @lowering("conv2d")
@@ -47,7 +48,12 @@ def _groups(
         source, target = x.channels(g * depth, depth), y.channels(part.start, outputs)
         beside = residual.channels(part.start, outputs) if residual else None
         taps = w.part(range(part.start, part.stop), *rest)
-        dense(c, source, target, taps, window, epilogue.channels(part), beside, barrier=barrier and g == 0)
+        own, waits = epilogue.channels(part), barrier and g == 0
+        side = winograd_side(target, taps, window, own)
+        if side is not None and isinstance(taps, ConstantKernel):
+            winograd_conv(c, source, target, taps, side, window, own, beside, barrier=waits)
+        else:
+            dense(c, source, target, taps, window, own, beside, barrier=waits)
 
 
 @lowering("conv_transpose2d")

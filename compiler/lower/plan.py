@@ -109,13 +109,15 @@ class Stage:
 @dataclass(frozen=True)
 class Bands:
     """Steps from number `first` on, each of which reads (operand 0) what the one before writes (operand 3), computed
-    together, band by band of the last one's rows: `count` bands, which are the tiles of the first step. The scratch
+    together, band by band of the last one's rows: `count` bands, which are the tiles of the first step. Or a single
+    step, whose tiles are the bands, that has `local` bytes of scratch memory for each (its last operand). The scratch
     memory of a session's first thread is at offset `arena` of the arena."""
 
     first: int
     count: int
     stages: tuple[Stage, ...]
     arena: int = 0
+    local: int = 0
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,39 @@ def test_bands_that_would_touch_foreign_memory_are_refused(change: dict[str, obj
         program_source(plan, [variant()])
 
 
+def local_plan() -> Plan:
+    """A step with scratch memory of its own."""
+    none = Operand(Space.NONE)
+    plan = plan_of(step(Operand(Space.INPUT), none, none, Operand(Space.OUTPUT), Operand(Space.SCRATCH)))
+    plan.scratch_size, plan.bands = 64, [Bands(0, 4, (Stage(1, 0, 1, 4),), 128, local=48)]
+    return plan
+
+
+def test_tables_of_a_step_with_scratch_memory(tmp_path: Path) -> None:
+    source = program_source(local_plan(), [variant()])
+    assert "{0, 1, 3, 1, 0, 1, 4, 0, 0, 128, 0, 0, 0, -1}" in source
+    compiles(source, tmp_path / "program.c", "-std=c11", "-pedantic")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"local": 65}, "more scratch memory than 64 bytes"),
+        ({"local": -1}, "more scratch memory"),
+        ({"arena": 209}, "more scratch memory than 47 bytes"),
+        ({"arena": -1}, "more scratch memory"),
+        ({"local": 0}, "used beside bands"),
+        ({"stages": (Stage(1, 0, 1, 4), Stage(1, 0, 1, 4))}, "not steps of the plan"),
+        ({"count": 3}, "3 bands, but 4 tiles"),
+    ],
+)
+def test_a_step_that_would_take_foreign_scratch_memory_is_refused(change: dict[str, object], message: str) -> None:
+    plan = local_plan()
+    plan.bands = [replace(plan.bands[0], **change)]  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=message):
+        program_source(plan, [variant()])
+
+
 def test_scratch_memory_without_bands_is_refused() -> None:
     plan = banded_plan()
     plan.bands = []

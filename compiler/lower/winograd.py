@@ -1,0 +1,94 @@
+"""Dense 3 x 3 convolutions of float32 by Winograd's algorithm, where it saves enough (`kernels/winograd.py`)."""
+
+from math import prod
+
+from ..ir.extent import always_less, ceil_div, largest
+from ..kernels import winograd
+from ..kernels.winograd_transforms import POINTS, weight_transform
+from .buffers import ALIGNMENT, View
+from .context import Context
+from .epilogue import Epilogue
+from .gemm import tile_of
+from .pack import pack_dense
+from .packing import ConstantKernel, Kernel
+from .windows import Window
+
+LEAST_CHANNELS = 16
+"""Of input and output: vectors of every target are full then."""
+
+READ = 32
+"""Products that take as long as reading a weight once: the weights of tiles are more, the products are fewer."""
+
+LEAST_SAVED = 6 << 20
+"""Products: to save fewer is not worth code and weights."""
+
+SHARE = 0.5
+"""Of the second cache, for transformed data: weights stream through the rest."""
+
+FEW_PARTS = 4
+"""With fewer parts of an image than that, these are as small as can be so that all threads have work."""
+
+
+def winograd_side(y: View, w: Kernel, window: Window, epilogue: Epilogue) -> int | None:
+    """Output pixels of a tile in each direction, or None where the direct form is better. It depends on the shapes
+    alone (in a range, on the largest plane), so all targets compute the same bytes."""
+    outputs, depth, *taps = w.shape
+    fits = isinstance(w, ConstantKernel) and epilogue.dtype == "float32" and taps == [3, 3]
+    if not fits or window.strides != (1, 1) or window.dilations != (1, 1) or min(outputs, depth) < LEAST_CHANNELS:
+        return None
+    images, height, width = map(largest, y.dims[:3])
+    direct = 9 * (images * height * width + READ)
+    costs = {
+        side: (side + 2) ** 2 * (images * ceil_div(height, side) * ceil_div(width, side) + READ)
+        for side in POINTS
+        if all(always_less(side - 1, extent) for extent in y.dims[1:3])
+    }
+    best = min(costs, key=costs.__getitem__, default=None)
+    return best if best and (direct - costs[best]) * outputs * depth >= LEAST_SAVED else None
+
+
+def winograd_conv(
+    c: Context, x: View, y: View, w: ConstantKernel, side: int, window: Window, epilogue: Epilogue,
+    residual: View | None, *, barrier: bool,
+) -> None:  # fmt: skip
+    """Every pixel of x [n, h, w, C] under the window times w [O, C, 3, 3] -> y [n, oh, ow, O], in one step."""
+    images, height, width, outputs = y.dims
+    depth, positions = w.shape[1], (side + 2) ** 2
+    tiles_x, columns = ceil_div(width, side), c.target.columns
+    tiles = ceil_div(height, side) * tiles_x
+    rows, paired = tile_of(c, "float32", tiles, outputs)
+    spec = winograd.WinogradSpec(
+        dtype="float32", side=side, tile_rows=rows, paired=paired, whole=winograd.is_whole(depth),
+        residual=residual is not None, activation=epilogue.activation,
+        residual_activation=epilogue.residual_activation,
+    )  # fmt: skip
+    position = ceil_div(depth * 4, ALIGNMENT) * ALIGNMENT
+    position += ALIGNMENT  # apart, or many positions would share a few lines of the cache
+    single, pair = c.target.tiles["float32"] if c.target.tiles else (rows, 0)
+    together = _together(largest(tiles), pair if paired else single, positions * position, c.target.cache)
+    parts = ceil_div(tiles, together)
+    packed = pack_dense(weight_transform(side, w.data), columns, 1, epilogue.dense_header(w.data, "medium"))
+    blocks = ceil_div(outputs, columns)
+    params = {
+        "parts": parts, "together": together, "tiles": tiles, "tiles_x": tiles_x, "height": height, "width": width,
+        "x_image": x.image, "x_row": x.row, "x_pixel": x.pixel, "y_image": y.image, "y_row": y.row, "y_pixel": y.pixel,
+        "r_image": residual.image if residual else 0, "r_row": residual.row if residual else 0,
+        "r_pixel": residual.pixel if residual else 0,
+        "groups": depth, "position": position, "sums": together * positions * position,
+        "channels": outputs, "blocks": blocks, "block_bytes": len(packed) // blocks,
+    }  # fmt: skip
+    sums = positions * max(single, 2 * pair) * columns * 4
+    operands = {"x": x.at(0, *window.origin), "w": c.weights.add(packed), "y": y.at()}
+    if residual is not None:
+        operands["residual"] = residual.at()
+    macs = images * height * width * prod(w.shape)
+    scratch = params["sums"] + sums
+    c.emit(winograd, spec, operands, params, images * parts, barrier=barrier, macs=macs, scratch=scratch)
+
+
+def _together(tiles: int, unit: int, size: int, cache: int) -> int:
+    """Tiles of a part, of `size` bytes each: units of the register tile's rows, as many as stay in the cache."""
+    units = ceil_div(tiles, unit)
+    most = max(1, int(SHARE * cache) // (unit * size))
+    parts = max(ceil_div(units, most), min(FEW_PARTS, units))
+    return unit * ceil_div(units, parts)
