@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..ir.elementary import FUNCTIONS
 from ..ir.expr import Call, Expr, to_text, walk
+from .activation import constants
 from .builder import Builder, Pointer, Value, i64
 from .epilogue import (
     INT8_EPILOGUE,
@@ -36,7 +37,8 @@ class ContractionSpec:
     be -128. `scaling`: of int8 sums. `narrow`: fewer output channels than a block has columns.
     `parts`: weights come as the sum of so many numbers, two or three where 8 bits do not hold them, run after run.
     `sums`: the result is the int32 sums of int8 as they are. `scaled`: int8 codes of float32 rows and columns, each
-    with a scale, give float32. The activations are those of floats."""
+    with a scale, give float32. The activations are those of floats, of the sum (%0) and of numbers that are parameters
+    (%1 ...)."""
 
     dtype: str
     residual: bool = False
@@ -69,7 +71,8 @@ class ContractionSpec:
     def epilogue_params(self) -> tuple[str, ...]:
         """Names of the epilogue's parameters, in order."""
         if self.y_dtype != "int8":
-            return ()
+            roles = {"activation": self.activation, "residual_activation": self.residual_activation}
+            return tuple(name for role, expr in roles.items() if expr is not None for name in constants(role, expr))
         return INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
 
     @property
@@ -102,8 +105,8 @@ class ContractionSpec:
                 small_add=self.small_add,
             )  # fmt: skip
         if self.dtype == "float16":
-            return HalfEpilogue(isa, self.activation, self.residual_activation)
-        return FloatEpilogue(isa, self.activation, self.residual_activation)
+            return HalfEpilogue(b, isa, self.activation, self.residual_activation)
+        return FloatEpilogue(b, isa, self.activation, self.residual_activation)
 
 
 def header_bytes(dtype: str, columns: int) -> int:

@@ -11,11 +11,12 @@ Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from .builder import BITS, Builder, Pointer, Register, Value, cast, define, i64, shuffle
 from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
-from .depthwise_stream import Bias, DotTaps, HalfTaps, LargeDotTaps, StreamedTaps, WideningTaps
+from .depthwise_stream import Bias, DotTaps, FloatTaps, HalfTaps, LargeDotTaps, StreamedTaps, WideningTaps
 from .depthwise_sums import FloatSums, Int8Sums
 from .halves import load
 from .isa import Isa
@@ -78,8 +79,8 @@ def _streamed(spec: DepthwiseSpec, isa: Isa) -> type[StreamedTaps] | None:
         return None
     if spec.dtype == "float16":
         return HalfTaps if isa.computes_halves and spec.kernel[0] == 3 else None
-    if spec.dtype != "int8":
-        return None
+    if spec.dtype == "float32":
+        return FloatTaps if spec.kernel[0] == 3 and not spec.narrow else None
     if spec.kernel[0] == 3:
         return DotTaps if isa.has_dot else WideningTaps
     return LargeDotTaps if isa.has_dot else None
@@ -88,7 +89,7 @@ def _streamed(spec: DepthwiseSpec, isa: Isa) -> type[StreamedTaps] | None:
 class _Depthwise:
     def __init__(self, b: Builder, spec: DepthwiseSpec, isa: Isa) -> None:
         self.b, self.spec, self.isa = b, spec, isa
-        self.columns = isa.columns
+        self.columns, self.vectors = isa.columns, isa.vectors
         self.element = BITS[spec.dtype] // 8
         self.in_halves = spec.dtype == "float16" and isa.computes_halves
         self.x, self.w, self.residual, self.y = (b.pointer(name) for name in OPERANDS)
@@ -119,8 +120,14 @@ class _Depthwise:
         form = _streamed(spec, isa)
         if form is not None:
             assert spec.kernel is not None
-            filters = b.let(w_block + header_bytes(spec.dtype, self.columns))
-            self.streamed_rows(form(b, isa, self.x, self.w, filters, spec.kernel[2]), first, count, starts, w_block)
+            self.vectors = isa.vectors if form.whole else 1
+            parts = isa.vectors // self.vectors
+            with b.range(0, parts) if parts > 1 else nullcontext(i64(0)) as part:
+                at = b.let(part * (isa.lanes * 4))
+                filters = b.let(w_block + at + header_bytes(spec.dtype, self.columns))
+                taps = form(b, isa, self.x, self.w, filters, spec.kernel[2])
+                places = {k: b.let(start + at) for k, start in starts.items()}
+                self.streamed_rows(taps, first, count, places, b.let(w_block + at))
             return
         with b.range(first, first + count) as row:
             origins = {k: b.let(row * b.param(f"{k}_row") + start) for k, start in starts.items()}
@@ -191,7 +198,7 @@ class _Depthwise:
         lanes = self.isa.lanes
         if self.spec.dtype == "int8":
             return self.isa.load_again(self.w, w_block)
-        return [self.w.load(w_block + v * lanes * 4, self.spec.bias_dtype, lanes) for v in range(self.isa.vectors)]
+        return [self.w.load(w_block + v * lanes * 4, self.spec.bias_dtype, lanes) for v in range(self.vectors)]
 
     def store(self, results: Sequence[Sequence[Value]], places: Sequence[Mapping[str, Value]]) -> None:
         """Epilogue and store of pixels' sums; `places` are theirs in the operands."""

@@ -1,4 +1,4 @@
-"""The taps of 3 x 3 and 5 x 5 depthwise kernels of int8 and float16, pixel by pixel of a row: columns of the input that
+"""The taps of 3 x 3 and 5 x 5 depthwise kernels, pixel by pixel of a row: columns of the input that
 the next pixel sees too stay in registers, which takes 32 of them.
 
 With dot products, four input rows of a column, interleaved, are a *quad*, whose products are summed at once.
@@ -29,6 +29,8 @@ class StreamedTaps(ABC):
     size: ClassVar[int]
     rows: ClassVar[int]
     dtype: ClassVar[str] = "int8"
+    whole: ClassVar[bool] = True
+    """Whether all channels of a block are computed together; otherwise a vector of them."""
 
     @property
     def pixels(self) -> int:
@@ -37,6 +39,7 @@ class StreamedTaps(ABC):
 
     def __init__(self, b: Builder, isa: Isa, x: Pointer, w: Pointer, first: Value, stride: int) -> None:
         self._b, self._isa, self._x, self._stride, self._lanes = b, isa, x, stride, isa.columns
+        self._columns: list[Column] = []
         self._prepare(w, first)
 
     def start(self, bias: Bias) -> Bias:
@@ -140,6 +143,40 @@ class HalfTaps(StreamedTaps):
         for ty in range(3):
             for row, total in enumerate(sums):
                 total.add([([column[row * self._stride + ty]], [self._filter[ty * 3 + tx]])])
+
+
+class FloatTaps(StreamedTaps):
+    """Two output rows of a 3 x 3 kernel of float32, a vector of a block's channels at a time. Products are summed up
+    row by row of the kernel, as they are without streaming."""
+
+    size = 3
+    rows = 2
+    dtype = "float32"
+    whole = False
+
+    @property
+    def pixels(self) -> int:
+        """As many as it takes until columns are back in the registers in which they began: none is moved."""
+        return 3 if self._stride == 1 else 2
+
+    @property
+    def _width(self) -> int:
+        return self._isa.lanes
+
+    def _prepare(self, w: Pointer, first: Value) -> None:
+        size = self._isa.columns * 4
+        self._filter = [self._b.let(w.load(first + tap * size, "float32", self._width)) for tap in range(9)]
+
+    def _column(self, number: int, offset: Value) -> Column:
+        return [self._b.let(self._x.load(self._at(y, offset, number), "float32", self._width)) for y in self._lines]
+
+    def _multiply(self, sums: Sequence[FloatSums], tx: int, column: Column) -> None:
+        self._columns = [*self._columns[:tx], column]
+        if tx < 2:
+            return
+        for tap, w in enumerate(self._filter):
+            for row, total in enumerate(sums):
+                total.add([([self._columns[tap % 3][row * self._stride + tap // 3]], [w])])
 
 
 class QuadTaps(StreamedTaps):

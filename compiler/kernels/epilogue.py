@@ -3,15 +3,15 @@
 import math
 from collections.abc import Callable, Sequence
 
-from ..ir.expr import Call, Const, Expr, In, clamp_bounds, walk
+from ..ir.expr import Expr, In, clamp_bounds
 from ..ir.types import LARGEST_HALF
 from . import halves
+from .activation import finished, is_simple
 from .builder import Builder, Pointer, Register, Value, bitcast, cast, const, shuffle
 from .floating import element_type, fenced, llvm_float
 from .isa import Isa
 from .quantization import fixed_point_add, splat16
 from .rescale import Scaling, rescaling
-from .scalar import emit
 from .tir import tirx
 
 Store = Callable[[Pointer, Value], None]
@@ -107,8 +107,8 @@ class Int8Epilogue:
 class FloatEpilogue:
     """float32 sums (bias included) -> activation -> residual -> activation."""
 
-    def __init__(self, isa: Isa, activation: Expr | None, residual_activation: Expr | None) -> None:
-        self._isa, self._activation, self._residual_activation = isa, activation, residual_activation
+    def __init__(self, b: Builder, isa: Isa, activation: Expr | None, residual_activation: Expr | None) -> None:
+        self._b, self._isa, self._activation, self._residual_activation = b, isa, activation, residual_activation
 
     def prepare(self, w: Pointer, *w_blocks: Value) -> None:
         """Nothing: the bias is in the sums."""
@@ -119,14 +119,7 @@ class FloatEpilogue:
 
     def result(self, value: Value, residual: Value | None) -> Value:
         """Of a vector of `biased` sums, and one of the residual."""
-        lanes = self._isa.lanes
-        if self._activation is not None:
-            value = emit(self._activation, [value], "float32", lanes)
-        if residual is not None:
-            value = value + residual
-        return value if self._residual_activation is None else emit(
-            self._residual_activation, [value], "float32", lanes
-        )  # fmt: skip
+        return finished(self._b, self._isa, (self._activation, self._residual_activation), value, residual)
 
     def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's float32 channels, ready to be stored."""
@@ -145,10 +138,6 @@ class FloatEpilogue:
 
 class ScaledEpilogue(FloatEpilogue):
     """Sums of codes times the scale of the row, float32 -> times the scale of the column, bias, then as floats."""
-
-    def __init__(self, b: Builder, isa: Isa, activation: Expr | None, residual_activation: Expr | None) -> None:
-        super().__init__(isa, activation, residual_activation)
-        self._b = b
 
     def prepare(self, w: Pointer, *w_blocks: Value) -> None:
         """Load bias and scales of neighbouring blocks."""
@@ -170,8 +159,8 @@ class HalfEpilogue:
     the activations take few operations.
     """
 
-    def __init__(self, isa: Isa, activation: Expr | None, residual_activation: Expr | None) -> None:
-        self._isa, self._activations = isa, (activation, residual_activation)
+    def __init__(self, b: Builder, isa: Isa, activation: Expr | None, residual_activation: Expr | None) -> None:
+        self._b, self._isa, self._activations = b, isa, (activation, residual_activation)
 
     def prepare(self, w: Pointer, *w_blocks: Value) -> None:
         """Nothing: the bias is in the sums."""
@@ -179,7 +168,7 @@ class HalfEpilogue:
     def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's float16 channels, ready to be stored."""
         dtype, width = element_type(sums[0]), self._isa.lanes
-        if dtype == "float16" and all(a is None or _is_simple(a) for a in self._activations):
+        if dtype == "float16" and all(a is None or is_simple(a) for a in self._activations):
             width *= 2
         elif dtype == "float16":
             parts = [shuffle([total], range(h * width, (h + 1) * width)) for total in sums for h in range(2)]
@@ -197,12 +186,8 @@ class HalfEpilogue:
 
     def _finished(self, value: Value, dtype: str, width: int, residual: Pointer, r_offset: Value | None) -> Value:
         activation, after = self._activations
-        if activation is not None:
-            value = emit(activation, [value], dtype, width)
-        if r_offset is not None:
-            value = value + halves.load(residual, r_offset, "float16", width, dtype)
-        if after is not None:
-            value = emit(after, [value], dtype, width)
+        other = None if r_offset is None else halves.load(residual, r_offset, "float16", width, dtype)
+        value = finished(self._b, self._isa, self._activations, value, other)
         if dtype == "float32":
             return halves.narrowed(value, width)
         low, high = clamp_bounds((activation if r_offset is None else after) or In(0)) or _UNBOUNDED
@@ -213,18 +198,6 @@ class HalfEpilogue:
 
 
 _UNBOUNDED = (-math.inf, math.inf)
-_SIMPLE = ("add", "sub", "mul", "min", "max", "neg")
-
-
-def _is_simple(expr: Expr) -> bool:
-    """Whether the expression is computed in float16 where sums are: some additions, products and bounds."""
-    calls = [e for e in walk(expr) if isinstance(e, Call)]
-    literals = [abs(float(e.value)) for e in walk(expr) if isinstance(e, Const)]
-    return len(calls) <= _FEW and all(c.fn in _SIMPLE for c in calls) and max(literals, default=0.0) <= LARGEST_HALF
-
-
-_FEW = 6
-"""Operations of an activation, each with a rounding."""
 
 
 class SumsEpilogue:

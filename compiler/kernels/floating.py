@@ -13,6 +13,11 @@ def element_type(value: Value) -> str:
     return str(value.ty).partition("x")[0]
 
 
+def lanes_of(value: Value) -> int:
+    """4 for a vector of four."""
+    return int(str(value.ty).partition("x")[2] or 1)
+
+
 def keep(value: Value) -> Value:
     """Computed once, however often it is used (a TIR expression is a tree)."""
     dtype, _, lanes = str(value.ty).partition("x")

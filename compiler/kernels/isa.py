@@ -5,10 +5,13 @@ differ between instruction sets are spelled in TIR; everything else (add, min, s
 LLVM selects well. Each docstring here is the operation's meaning: instances agree with it bit for bit.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from .builder import BITS, Builder, Pointer, Register, Value, i64
+from .builder import BITS, Builder, Pointer, Register, Value, const, i64
+from .floating import keep
+from .tir import tirx
 
 
 def added(values: Sequence[Value]) -> Value:
@@ -156,6 +159,16 @@ class Isa(ABC):
         """float16 operands, likewise. Its sums are float16 if `computes_halves`, in one vector of 2*lanes a block,
         otherwise float32."""
         raise AssertionError(f"{self.name} has no tile for float16")
+
+    def clamp(self, value: Value, low: float, high: float) -> Value:
+        """float32 x lanes, none of which is -0: within [low, high], of which either may be infinite; NaN stays."""
+        if low > -math.inf:
+            bound = const(low, "float32", self.lanes)
+            value = keep(tirx.Select(bound > value, bound, value))
+        if high < math.inf:
+            bound = const(high, "float32", self.lanes)
+            value = keep(tirx.Select(bound < value, bound, value))
+        return value
 
     @abstractmethod
     def round_to_int(self, value: Value) -> Value:

@@ -9,9 +9,9 @@ A float16 operand is converted likewise.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.expr import Expr, fold, to_text
+from ..ir.expr import Expr, In, fold, to_text, walk
 from . import halves
-from .builder import Builder, Value, bitcast, cast, const, define
+from .builder import Builder, Value, bitcast, cast, const, define, splat
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .isa import Isa
 from .naming import SHORT, digest
@@ -46,8 +46,8 @@ class MapOperand:
 
 @dataclass(frozen=True)
 class MapSpec:
-    """`expr` over `inputs`. Parameters: the iteration space and strides (`elementwise.params`), then scale (float32)
-    and zero point of each quantized operand."""
+    """`expr` over `inputs`, and behind them over numbers that are float32 parameters. Parameters: the iteration space
+    and strides (`elementwise.params`), scale (float32) and zero point of each quantized operand, those numbers."""
 
     expr: Expr
     inputs: tuple[MapOperand, ...]
@@ -65,7 +65,13 @@ class MapSpec:
         """Names of the kernel's parameters, in order."""
         named = zip([*OPERANDS[: len(self.inputs)], "y"], [*self.inputs, self.output], strict=True)
         quantization = tuple(f"{name}_{part}" for name, o in named if o.quantized for part in ("scale", "zero_point"))
-        return params([*self.streams, self.target]) + quantization
+        return params([*self.streams, self.target]) + quantization + self.numbers
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Parameters that the expression reads."""
+        found = {part.index for part in walk(self.expr) if isinstance(part, In)}
+        return tuple(f"number_{i}" for i in sorted(found) if i >= len(self.inputs))
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -89,11 +95,15 @@ def build(spec: MapSpec, isa: Isa) -> object:
 
 def _body(b: Builder, spec: MapSpec, isa: Isa) -> None:
     lanes, expr = isa.lanes, fold(spec.expr)
+    numbers = [splat(b.param_float(name), lanes) for name in spec.numbers]
 
     def body(inputs: Sequence[Cursor], output: Cursor) -> None:
         loaded = [_load(b, isa, cursor, o) for cursor, o in zip(inputs, spec.inputs, strict=True)]
         computed = spec.output.dtype if not spec.output.quantized else "float32"
-        parts = [emit(expr, [pair[half] for pair in loaded], halves.computed(computed), lanes) for half in range(2)]
+        parts = [
+            emit(expr, [*(pair[half] for pair in loaded), *numbers], halves.computed(computed), lanes)
+            for half in range(2)
+        ]
         if spec.output.quantized:
             codes = quantize(b, isa, "y", (parts[0], parts[1]))
             output.store(0, codes if spec.output.dtype == "int8" else codes ^ const(-128, "int8", 2 * lanes), 2 * lanes)

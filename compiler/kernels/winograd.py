@@ -57,7 +57,7 @@ class WinogradSpec(ContractionSpec):
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        return PARAMS
+        return PARAMS + self.epilogue_params
 
     def seen_by(self, isa: Isa) -> "WinogradSpec":
         """Itself."""

@@ -9,9 +9,10 @@ import numpy as np
 
 from ...errors import EdgeError
 from ..ir.attributes import expr_attr
-from ..ir.expr import Expr, In, infer_dtype, substitute
+from ..ir.expr import Call, Expr, In, fold, infer_dtype, substitute, walk
 from ..ir.extent import always_less, ceil_div, is_symbolic
 from ..ir.graph import Node
+from ..ir.lifting import lifted
 from ..ir.types import Quant, TensorType
 from ..kernels import arith, map, table
 from ..kernels.elementwise import Rows, rows_of
@@ -122,8 +123,17 @@ def _emit_map(c: Context, node: Node, expr: Expr, inputs: Sequence[View], y: Vie
             # the kernels read and write unsigned codes as signed ones, 128 lower
             zero -= 128 if view.type.dtype == "uint8" else 0
             params |= {f"{name}_scale": float_bits(scale), f"{name}_zero_point": zero}
+    expr, numbers = _with_parameters(expr, [v.type.dtype for v in views.values()])
+    params |= {f"number_{len(inputs) + i}": float_bits(value) for i, value in enumerate(numbers)}
     spec = map.MapSpec(expr, tuple(operands[:-1]), operands[-1], _rows(c, map, space))
     _walk(c, map, spec, views, params)
+
+
+def _with_parameters(expr: Expr, dtypes: Sequence[str]) -> tuple[Expr, tuple[float, ...]]:
+    """An expression over operands of these types, of which the last is the result, whose float32 numbers are
+    parameters of the kernel, and these."""
+    computed = {*dtypes, *(part.dtype for part in walk(expr) if isinstance(part, Call))}
+    return (expr, ()) if "float64" in computed else lifted(fold(expr), len(dtypes) - 1)
 
 
 def _distinct_inputs(c: Context, node: Node) -> tuple[Expr, list[View]]:

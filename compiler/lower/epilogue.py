@@ -7,10 +7,12 @@ import numpy as np
 
 from ...errors import EdgeError
 from ..ir.attributes import activation_attr, bool_attr, quant_attr
-from ..ir.expr import Expr
+from ..ir.expr import Expr, fold
 from ..ir.extent import largest
 from ..ir.graph import Array, Node
+from ..ir.lifting import lifted
 from ..ir.types import Quant
+from ..kernels.activation import constants
 from ..kernels.quantization import OFFSET
 from ..kernels.rescale import Scaling, multiplies_steps, scaling_of
 from ..ops import epilogue as op
@@ -125,17 +127,19 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
                 f"node {node.name!r} ({node.op}) has the bias {given.name!r}, which is computed at run time; "
                 "only constant ones are supported: add it in a node of its own"
             )
-        bias = given.data.astype(bias.dtype)
+        bias = (given.data + 0).astype(bias.dtype)  # which is 0 in place of -0
     activation = activation_attr(node, "activation")
     if x.quant is None and x.dtype == "int8":
         nothing = np.zeros(channels, np.float32)
         return Epilogue(dtype, bias, residual, nothing, sums=True, second_bias=c.target.second_bias)
     if x.quant is None:
         after = activation_attr(node, "residual_activation") if residual else None
+        activation, params = _with_parameters("activation", activation)
+        after, more = _with_parameters("residual_activation", after)
         scales = _column_scales(node, channels) if scaled else np.zeros(0, np.float32)
         return Epilogue(
             dtype, bias, residual, scales, scaled=scaled, activation=activation, residual_activation=after,
-            second_bias=scaled and c.target.second_bias,
+            params=params | more, second_bias=scaled and c.target.second_bias,
         )  # fmt: skip
     w, y = node.inputs[op.W].type.quant, node.output.type.quant
     assert w is not None and y is not None
@@ -159,6 +163,14 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
         params=params, small_sums=c.target.small_sums, second_bias=c.target.second_bias,
         has_fixed_point=c.target.has_fixed_point,
     )  # fmt: skip
+
+
+def _with_parameters(role: str, expr: Expr | None) -> tuple[Expr | None, dict[str, int]]:
+    """An activation whose numbers are parameters of the kernel, and these."""
+    if expr is None:
+        return None, {}
+    general, values = lifted(fold(expr), 1)
+    return general, dict(zip(constants(role, general), map(float_bits, values), strict=True))
 
 
 def _column_scales(node: Node, channels: int) -> Array:

@@ -76,6 +76,7 @@ def winograd_conv(
         "r_pixel": residual.pixel if residual else 0,
         "groups": depth, "position": position, "sums": together * positions * position,
         "channels": outputs, "blocks": blocks, "block_bytes": len(packed) // blocks,
+        **epilogue.params,
     }  # fmt: skip
     sums = positions * max(single, 2 * pair) * columns * 4
     operands = {"x": x.at(0, *window.origin), "w": c.weights.add(packed), "y": y.at()}

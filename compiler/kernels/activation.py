@@ -1,0 +1,52 @@
+"""Activations of floats: expressions of a vector of sums, %0, and of numbers that are parameters of the kernel."""
+
+from ..ir.expr import Call, Const, Expr, In, clamp_bounds, walk
+from ..ir.types import LARGEST_HALF
+from .builder import Builder, Value, cast, splat
+from .floating import element_type, lanes_of
+from .isa import Isa
+from .scalar import emit
+
+
+def constants(role: str, expr: Expr) -> tuple[str, ...]:
+    """The parameters that an activation reads behind the sum."""
+    numbers = sorted({part.index for part in walk(expr) if isinstance(part, In) and part.index > 0})
+    return tuple(f"{role}_{number}" for number in numbers)
+
+
+def _activated(b: Builder, isa: Isa, role: str, expr: Expr | None, value: Value, *, signed: bool) -> Value:
+    """The activation of a vector. `signed`: it may have zeros with a sign."""
+    if expr is None:
+        return value
+    dtype, lanes = element_type(value), lanes_of(value)
+    bounds = clamp_bounds(expr)
+    if bounds is not None and dtype == "float32" and not signed:
+        return isa.clamp(value, *bounds)
+    numbers = [splat(cast(b.param_float(name), dtype, 1), lanes) for name in constants(role, expr)]
+    return emit(expr, [value, *numbers], dtype, lanes)
+
+
+def finished(
+    b: Builder, isa: Isa, activations: tuple[Expr | None, Expr | None], value: Value, residual: Value | None
+) -> Value:
+    """Of a vector of sums, which are not -0 (they began with 0, or with a bias that is not), and of the residual."""
+    first, second = activations
+    value = _activated(b, isa, "activation", first, value, signed=False)
+    if residual is None:
+        return value
+    signed = first is not None and clamp_bounds(first) is None
+    return _activated(b, isa, "residual_activation", second, value + residual, signed=signed)
+
+
+_SIMPLE = ("add", "sub", "mul", "min", "max", "neg")
+
+
+def is_simple(expr: Expr) -> bool:
+    """Whether the expression is computed in float16 where sums are: some additions, products and bounds."""
+    calls = [e for e in walk(expr) if isinstance(e, Call)]
+    literals = [abs(float(e.value)) for e in walk(expr) if isinstance(e, Const)]
+    return len(calls) <= _FEW and all(c.fn in _SIMPLE for c in calls) and max(literals, default=0.0) <= LARGEST_HALF
+
+
+_FEW = 6
+"""Operations of an activation, each with a rounding."""
