@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Builder, Pointer, Register, Value, bitcast, i64, shuffle
+from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64, shuffle
 from ..compiler.kernels.isa import Tile
 from ..compiler.kernels.tir import tirx
 
 
 class MatrixTile(Tile):
     """smmla multiplies two rows by two columns, eight elements deep: two groups of the weights that sdot takes are
-    zipped for it, and rows are gathered in pairs, eight elements of each side by side. 48 instructions of vectors for
-    40 smmla; larger tiles do not fit the registers, and these do as long as LLVM keeps the order: hence `asm
-    sideeffect`."""
+    zipped for it, and pairs of rows, eight elements of each side by side. Larger tiles do not fit the registers, and
+    these do as long as LLVM keeps the order: hence `asm sideeffect`."""
 
     dtype, columns, group, gathers, mixed = "int8", 8, 4, True, True
     instructions = """
@@ -27,8 +26,7 @@ define <4 x i32> @edge_smmla(<4 x i32> %acc, <16 x i8> %rows, <16 x i8> %columns
 
     def start(self, bias: Sequence[Value]) -> None:
         """Sums := bias. A register is two columns of a row, then of the next."""
-        both = [shuffle([b], pair * 2) for b in bias for pair in ([0, 1], [2, 3])]
-        self._sums = [[Register("int32", 4, b) for b in both] for _ in range(self.rows // 2)]
+        self._sums = [[Register("int32", 4, b) for b in bias[r * 2 : r * 2 + 4]] for r in range(0, self.rows, 2)]
 
     def gather(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], y: Pointer, offset: Value, groups: Value
@@ -46,30 +44,43 @@ define <4 x i32> @edge_smmla(<4 x i32> %acc, <16 x i8> %rows, <16 x i8> %columns
             for r in range(0, self.rows, 2):
                 y.store(offset + end * self.rows + r * 8, shuffle(words[r : r + 2], range(2)), "int64", 2)
 
-    def run(
-        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
-    ) -> None:
-        """Accumulate so many times four groups of gathered rows."""
-        at, end = Register("int64", 1, i64(0)), b.let(steps * 16)
-        with b.loop(at.get() < end):
-            x_at, w_at = row_offsets[0] + at.get() * self.rows, w_offsets[0] + at.get() * self.columns
-            self.step(x, [x_at], w, [w_at], self.groups_per_step)
-            at.set(at.get() + 16)
+    def arrange(self, b: Builder, w: Pointer, offset: Value, y: Pointer, groups: Value) -> None:
+        """Pairs of groups: four times two columns, eight elements of each."""
+        with b.range(0, tirx.shift_right(groups, i64(1))) as number:
+            at = b.let(number * 64)
+            loaded = [Register("int32", 4, w.load(offset + at + i, "int32", 4)).get() for i in range(0, 64, 16)]
+            for half in range(2):
+                zipped = shuffle(loaded[half::2], [lane for i in range(4) for lane in (i, i + 4)])
+                y.store(at + half * 32, zipped, "int32", 8)
+
+    def multiply(self, b: Builder, x: Pointer, offset: Value, w: Pointer, groups: Value) -> None:
+        """Accumulate pairs of groups, two at a time."""
+        size, width = self.rows * 8, self.columns * 8
+        with b.range(0, tirx.shift_right(groups, i64(2))) as number:
+            self._pairs(x, offset + number * (2 * size), w, number * (2 * width), 2)
+        with b.when((groups & 2) != 0):
+            at = b.let(tirx.shift_right(groups, i64(2)) * 2)
+            self._pairs(x, offset + at * size, w, at * width, 1)
+
+    def _pairs(self, x: Pointer, x_at: Value, w: Pointer, w_at: Value, count: int) -> None:
+        """Accumulate `count` pairs of groups. Operands are loaded in pairs too."""
+        steps = len(self._sums)
+        rows: list[Register] = []
+        for number in range(steps * count):
+            if number % steps == 0:
+                first = w_at + number // steps * 64
+                weights = [Register("int8", 16, w.load(first + i, "int8", 16)) for i in range(0, 64, 16)]
+            if number == len(rows):
+                places = range(number, min(number + 2, steps * count))
+                rows += [Register("int8", 16, x.load(x_at + p * 16, "int8", 16)) for p in places]
+            for acc, column in zip(self._sums[number % steps], weights, strict=True):
+                acc.set(tirx.call_extern("int32x4", "edge_smmla", acc.get(), rows[number].get(), column.get()))
 
     def step(
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
     ) -> None:
-        """Accumulate two or four groups of gathered rows. Operands are loaded in pairs."""
-        count = len(self._sums)
-        pairs: list[Register] = []
-        for number in range(count * groups // 2):
-            if number % count == 0:
-                weights = _columns(w, w_offsets[0] + number // count * 64)
-            if number == len(pairs):
-                places = range(number, min(number + 2, count * groups // 2))
-                pairs += [Register("int8", 16, x.load(row_offsets[0] + p * 16, "int8", 16)) for p in places]
-            for acc, column in zip(self._sums[number % count], weights, strict=True):
-                acc.set(tirx.call_extern("int32x4", "edge_smmla", acc.get(), pairs[number].get(), column.get()))
+        """Operands are copied first."""
+        raise AssertionError("this tile multiplies copies")
 
     def row_pair(self, r: int) -> Sequence[Value]:
         """The sums of the rows r and r + 1."""
@@ -80,12 +91,3 @@ define <4 x i32> @edge_smmla(<4 x i32> %acc, <16 x i8> %rows, <16 x i8> %columns
         a, b, c, d = (acc.get() for acc in self._sums[r // 2])
         lanes = [2, 3, 6, 7] if r % 2 else [0, 1, 4, 5]
         return shuffle([a, b], lanes), shuffle([c, d], lanes)
-
-
-def _columns(w: Pointer, offset: Value) -> list[Register]:
-    """Two groups of eight columns -> four registers of two columns, eight elements of each."""
-    zipped = []
-    for half in (0, 16):
-        groups = [Register("int32", 4, w.load(offset + at + half, "int32", 4)).get() for at in (0, 32)]
-        zipped += [shuffle(groups, [i, i + 4, i + 1, i + 5]) for i in (0, 2)]
-    return [Register("int8", 16, bitcast(z, "int8", 16)) for z in zipped]

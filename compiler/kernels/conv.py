@@ -20,14 +20,14 @@ columns, copy their results element by element.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from . import gathered
 from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64, splat
 from .contraction import OPERANDS as SHARED_OPERANDS
 from .contraction import ContractionSpec, dense_header_bytes, header_bytes
-from .gathered import Gathered
 from .isa import Isa, Tile
 from .places import BASES, batch, pixel_offsets
 from .rescale import general
-from .results import finish
+from .results import Results
 from .tir import tirx
 
 OPERANDS = (*SHARED_OPERANDS, "rows")
@@ -127,10 +127,7 @@ def build(spec: ConvSpec, isa: Isa) -> object:
 
 def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
     tile = spec.tile(isa)
-    per_pass = b.param("blocks_per_tile")  # of a tile that gathers, whose copies last longer then
-    if not tile.gathers:
-        weights = tirx.max(tirx.truncdiv(i64(PASS // tile.blocks), b.param("block_bytes")), i64(1))
-        per_pass = b.let(weights * tile.blocks)
+    per_pass = b.let(tirx.max(tirx.truncdiv(i64(PASS // tile.blocks), b.param("block_bytes")), i64(1)) * tile.blocks)
     with b.tiles() as t:
         pixels = b.let(tirx.truncmod(t, b.param("m_tiles")) * spec.tile_rows + b.param("m_begin"))
         part = b.let(tirx.truncdiv(t, b.param("m_tiles")))
@@ -140,6 +137,9 @@ def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
             part = b.let(tirx.truncmod(part, b.param("parts")))
         first_block = b.let(part * b.param("blocks_per_tile"))
         last_block = b.let(tirx.min(first_block + b.param("blocks_per_tile"), b.param("blocks")))
+        if tile.gathers:
+            gathered.compute(b, spec, isa, bases, pixels, first_block, last_block)
+            return
         if tile.rows == spec.tile_rows:
             _rows(b, spec, isa, bases, pixels, first_block, last_block)
             return
@@ -165,7 +165,6 @@ def _rows(
     table = pixel_offsets(b, first, tile.rows, strides, looped=tile.rows > isa.addresses)
     offsets = dict(zip(places, table, strict=True))
     terms = [b.let(splat(rows.load(o, spec.row_dtype), isa.lanes)) for o in offsets.get("rows", [])]
-    gathered = Gathered(b, tile, x, offsets["x"], spec.parts, pointwise=spec.pointwise) if tile.gathers else None
     epilogue = spec.epilogue(b, isa)
     element = BITS[spec.y_dtype] // 8
     columns = i64(tile.columns)
@@ -178,15 +177,12 @@ def _rows(
         channel = b.let(channel)
         tile.start(_bias(spec, isa, tile, w, w_blocks))
         head = dense_header_bytes(spec.dtype, isa)
-        w_firsts = [b.let(o + head) for o in w_blocks]
-        if gathered is not None:
-            gathered.accumulate(w, w_firsts[0])
-        else:
-            _accumulate(b, spec, tile, x, offsets["x"], w, w_firsts)
+        _accumulate(b, spec, tile, x, offsets["x"], w, [b.let(o + head) for o in w_blocks])
         tile.end(b)
+        results = Results(b, spec, isa, tile, epilogue, w_blocks)
         y_offsets = [b.let(o + channel * element) for o in offsets["y"]]
         r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
-        finish(b, spec, isa, tile, w_blocks, terms, epilogue, (residual, r_offsets), (y, y_offsets))
+        results.store(terms, (residual, r_offsets), (y, y_offsets))
 
 
 def _bias(spec: ConvSpec, isa: Isa, tile: Tile, w: Pointer, w_blocks: Sequence[Value]) -> list[Value]:

@@ -61,12 +61,6 @@ class Int8Epilogue:
         value = self._b.let(results[0] if blocks == 1 else shuffle(results, range(blocks * columns)))
         return lambda p, offset: p.store(offset, value, "int8", blocks * columns)
 
-    def prepare_mixed(self, w: Pointer, w_block: Value) -> None:
-        """`prepare` for sums that are `mixed`."""
-        self.prepare(w, w_block)
-        halves = [[0, 1] * 2, [2, 3] * 2]
-        self._multipliers = [[self._b.let(shuffle([m], h)) for h in halves] for m in self._multipliers[0]]
-
     def finish_mixed(
         self, sums: Sequence[Value], residual: Pointer, r_offsets: Sequence[Value | None]
     ) -> tuple[Store, Store]:
@@ -78,8 +72,10 @@ class Int8Epilogue:
             pairs = [lane for i in range(columns // 2) for lane in (i, i + columns // 2)]
             codes = self._b.let(bitcast(shuffle(rows, pairs), "int8", 2 * columns))
             others = [shuffle([codes], range(i * columns, (i + 1) * columns)) for i in range(2)]
-        blocks = zip((sums[:2], sums[2:]), self._multipliers, others, strict=True)
-        results = [self._block(part, multipliers, other) for part, multipliers, other in blocks]
+        halves = [[0, 1] * 2, [2, 3] * 2]
+        multipliers = [[shuffle([m], half) for half in halves] for m in self._multipliers[0]]
+        blocks = zip((sums[:2], sums[2:]), multipliers, others, strict=True)
+        results = [self._block(*block) for block in blocks]
         value = self._b.let(bitcast(shuffle(results, range(2 * columns)), "int16", columns))
 
         def store(row: int) -> Store:

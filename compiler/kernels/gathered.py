@@ -1,43 +1,122 @@
-"""Rows that a register tile reads from a copy on the stack, where their elements lie as it multiplies them: made once
-for all blocks of channels, and one run of however many a kernel has."""
+"""A tile of a dense convolution whose register tile reads copies, of rows and of weights, in the order in which it
+multiplies them. They are on the stack: rows are copied once for all blocks of channels, in one run of however many a
+kernel has, and a block's weights once for as many register tiles of rows as there is room for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from .builder import Builder, Pointer, Register, Value, i64
-from .isa import Tile
+from .builder import BITS, Builder, Pointer, Register, Value, const, i64, shuffle, splat
+from .contraction import dense_header_bytes
+from .isa import Isa
+from .places import pixel_offsets
+from .results import Results
 from .tir import tirx
+
+if TYPE_CHECKING:
+    from .conv import ConvSpec
 
 DEEPEST = 4608
 """Bytes of a row that are copied at most."""
 
 
-class Gathered:
-    """The rows of a tile, `groups` groups in each."""
+def compute(
+    b: Builder, spec: "ConvSpec", isa: Isa, bases: Mapping[str, Value], first: Value, first_block: Value,
+    last_block: Value,
+) -> None:  # fmt: skip
+    """`spec.tile_rows` output pixels from `first` on, over a range of channel blocks."""
+    _Gathered(b, spec, isa, bases).tile(first, first_block, last_block)
 
-    def __init__(
-        self, b: Builder, tile: Tile, x: Pointer, rows: Sequence[Value], parts: int, *, pointwise: bool
-    ) -> None:
-        self._b, self._tile = b, tile
-        self._copy = b.stack(tile.rows * DEEPEST)
-        groups = self._groups = b.param("groups")
-        if pointwise and parts == 1:
-            tile.gather(b, x, rows, self._copy, i64(0), groups)
+
+class _Gathered:
+    def __init__(self, b: Builder, spec: "ConvSpec", isa: Isa, bases: Mapping[str, Value]) -> None:
+        self._b, self._spec, self._isa, self._bases = b, spec, isa, bases
+        self._registers, self._epilogue = spec.tile(isa), spec.epilogue(b, isa)
+        self._runs = spec.tile_rows // self._registers.rows
+        self._places = ["y", *["r"] * spec.residual, *["rows"] * spec.rows]
+        self._offsets = b.stack(self._runs * len(self._places) * self._registers.rows * 8)
+        self._rows = b.stack(self._registers.rows * DEEPEST)
+        self._weights = b.stack(self._registers.columns * DEEPEST)
+        self._bias = b.stack(self._registers.columns * 8)
+        self._groups = b.let(b.param("groups") * (1 if spec.pointwise else b.param("taps_y") * b.param("taps_x")))
+        self._groups = b.let(self._groups * spec.parts)
+        self._row_bytes = b.let(self._groups * self._registers.group)
+
+    def tile(self, first: Value, first_block: Value, last_block: Value) -> None:
+        """All of it, as many rows at a time as there is room for."""
+        b, rows = self._b, self._registers.rows
+        end = b.let(tirx.min(first + self._spec.tile_rows, b.param("m_end")))
+        fitting = tirx.truncdiv(i64(DEEPEST), tirx.max(self._row_bytes, i64(1)))
+        at_once = b.let(tirx.min(fitting, i64(self._runs)))
+        begin = Register("int64", 1, first)
+        with b.loop(begin.get() < end):
+            count = b.let(tirx.min(at_once, tirx.truncdiv(end - begin.get() + (rows - 1), i64(rows))))
+            with b.range(0, count) as run:
+                self._gather(run, b.let(begin.get() + run * rows))
+            with b.range(first_block, last_block) as block:
+                self._block(block, count)
+            begin.set(begin.get() + at_once * rows)
+
+    def _gather(self, run: Value, first: Value) -> None:
+        """Copy the rows of `first` and the pixels behind it, and keep where their results lie."""
+        b, spec, tile = self._b, self._spec, self._registers
+        table = pixel_offsets(
+            b, first, tile.rows, [(self._bases[p], f"{p}_row", f"{p}_pixel") for p in ("x", *self._places)]
+        )
+        for number, offset in enumerate(offset for offsets in table[1:] for offset in offsets):
+            self._offsets.store((run * (len(self._places) * tile.rows) + number) * 8, offset, "int64")
+        x, groups = b.pointer("x"), b.param("groups")
+        at = Register("int64", 1, run * (tile.rows * self._row_bytes))
+        if spec.pointwise and spec.parts == 1:
+            tile.gather(b, x, table[0], self._rows, at.get(), groups)
             return
-        size = b.let(groups * (tile.group * tile.rows))
-        end = Register("int64", 1, i64(0))
         with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
             tap = b.let(ty * b.param("tap_y") + tx * b.param("tap_x"))
-            starts = [b.let(r + tap) for r in rows]
-            for _ in range(parts):  # whose weights follow each other
-                tile.gather(b, x, starts, self._copy, end.get(), groups)
-                end.set(end.get() + size)
-        self._groups = b.let(groups * b.param("taps_y") * b.param("taps_x") * parts)
+            starts = [b.let(offset + tap) for offset in table[0]]
+            for _ in range(spec.parts):  # whose weights follow each other
+                tile.gather(b, x, starts, self._rows, at.get(), groups)
+                at.set(at.get() + groups * (tile.group * tile.rows))
 
-    def accumulate(self, w: Pointer, first: Value) -> None:
-        """Add up their products with a block's weights."""
-        b, tile, step = self._b, self._tile, self._tile.groups_per_step
-        whole = b.let(self._groups & -step)
-        tile.run(b, self._copy, [i64(0)], w, [first], b.let(tirx.shift_right(whole, i64(step.bit_length() - 1))))
-        with b.when(self._groups > whole):
-            x_at, w_at = b.let(whole * (tile.group * tile.rows)), b.let(whole * (tile.group * tile.columns))
-            tile.step(self._copy, [x_at], w, [first + w_at], step // 2)
+    def _block(self, block: Value, count: Value) -> None:
+        """A block of channels of `count` register tiles."""
+        b, tile, w = self._b, self._registers, self._b.pointer("w")
+        w_block = b.let(self._bases["w"] + block * b.param("block_bytes"))
+        tile.arrange(b, w, w_block + dense_header_bytes(self._spec.dtype, self._isa), self._weights, self._groups)
+        self._keep_bias(w_block)
+        results = Results(b, self._spec, self._isa, tile, self._epilogue, [w_block])
+        channel = b.let(tirx.max(tirx.min(block * tile.columns, b.param("channels") - tile.columns), i64(0)))
+        with b.range(0, count) as run:
+            tile.start([v for _ in range(0, tile.rows, 2) for v in self._biases()])
+            tile.multiply(b, self._rows, b.let(run * (tile.rows * self._row_bytes)), self._weights, self._groups)
+            results.store(*self._operands(run, channel))
+
+    def _keep_bias(self, w_block: Value) -> None:
+        """As the sums of a pair of rows begin."""
+        b, lanes = self._b, self._isa.lanes
+        for number in range(4):
+            half = b.let(b.pointer("w").load(w_block + number // 2 * (lanes * 4), "int32", lanes))
+            pair = shuffle([half], [number % 2 * 2, number % 2 * 2 + 1] * 2)
+            self._bias.store(
+                i64(number * lanes * 4), const(0, "int32", lanes) if self._spec.scaled else pair, "int32", lanes
+            )
+
+    def _biases(self) -> list[Value]:
+        step = self._isa.lanes * 4
+        return [v for at in (0, 2 * step) for v in self._isa.load_again(self._bias, i64(at))]
+
+    def _operands(
+        self, run: Value, channel: Value
+    ) -> tuple[Sequence[Value], tuple[Pointer, Sequence[Value | None]], tuple[Pointer, Sequence[Value]]]:
+        """What `Results.store` takes."""
+        b, spec, rows = self._b, self._spec, self._registers.rows
+        element = BITS[spec.y_dtype] // 8
+
+        def offsets(name: str, more: Value) -> list[Value]:
+            first = run * (len(self._places) * rows) + self._places.index(name) * rows
+            return [b.let(self._offsets.load((first + i) * 8, "int64") + more) for i in range(rows)]
+
+        terms = [
+            b.let(splat(b.pointer("rows").load(o, spec.row_dtype), self._isa.lanes))
+            for o in (offsets("rows", i64(0)) if spec.rows else [])
+        ]
+        residual: Sequence[Value | None] = offsets("r", channel * element) if spec.residual else [None] * rows
+        return terms, (b.pointer("residual"), residual), (b.pointer("y"), offsets("y", channel * element))

@@ -25,7 +25,7 @@ class Tile(ABC):
 
     The reduction dimension is consumed in groups of `group` elements. Packed weights hold, group after group,
     [columns][group] elements of a block. `unsigned`: it multiplies x + 128, which is unsigned, and starts from the
-    block's second bias. `gathers`: it reads rows that `gather` has copied, half steps and whole ones.
+    block's second bias. `gathers`: it multiplies rows that `gather` has copied by weights that `arrange` has.
     `mixed`: registers of sums hold two channels of a row, then the same of the next row.
     `instructions`: functions in LLVM's language that it calls.
     """
@@ -48,10 +48,18 @@ class Tile(ABC):
         """Copy `groups` groups of all rows, a multiple of half a step, to byte `offset` of y."""
         raise AssertionError("this tile reads rows where they are")
 
+    def arrange(self, b: Builder, w: Pointer, offset: Value, y: Pointer, groups: Value) -> None:
+        """Copy so many groups of a block's weights from byte `offset` of w to y."""
+        raise AssertionError("this tile reads weights where they are")
+
+    def multiply(self, b: Builder, x: Pointer, offset: Value, w: Pointer, groups: Value) -> None:
+        """Accumulate so many groups: gathered rows from byte `offset` of x on, arranged weights at w."""
+        raise AssertionError("this tile reads operands where they are")
+
     @abstractmethod
     def start(self, bias: Sequence[Value]) -> None:
         """Every row's sums := `bias` (for each block `Isa.vectors` of `Isa.lanes` int32 or float32); with `own_bias`
-        one row after the other has its own."""
+        one row after the other has its own, or one pair of rows whose sums are `mixed`."""
 
     @abstractmethod
     def step(

@@ -11,31 +11,39 @@ IN_FLIGHT = 2
 """Vectors of a round of `_finish_in_loop`: functions of more take more registers than there are."""
 
 
-def finish(
-    b: Builder, spec: ContractionSpec, isa: Isa, tile: Tile, w_blocks: Sequence[Value], terms: Sequence[Value],
-    epilogue: Epilogue, residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]],
-) -> None:  # fmt: skip
-    """Epilogue and store of all rows over the blocks whose weights begin at `w_blocks`; the rows of residual and y
-    begin at their offsets. `terms`: what rows have that is added to their sums, or is their scale; or nothing."""
-    if tile.mixed and isinstance(epilogue, Int8Epilogue) and not terms:
-        epilogue.prepare_mixed(b.pointer("w"), w_blocks[0])
-        pairs = [(tile.row_pair(r), residual[1][r : r + 2]) for r in range(0, tile.rows, 2)]
-        stores = [store for sums, at in pairs for store in epilogue.finish_mixed(sums, residual[0], at)]
-    else:
+class Results:
+    """Of all rows over the blocks whose weights begin at `w_blocks`."""
+
+    def __init__(
+        self, b: Builder, spec: ContractionSpec, isa: Isa, tile: Tile, epilogue: Epilogue, w_blocks: Sequence[Value]
+    ) -> None:
+        self._b, self._spec, self._isa, self._tile, self._epilogue = b, spec, isa, tile, epilogue
         epilogue.prepare(b.pointer("w"), *w_blocks)
-        rows = [tile.row(r) for r in range(tile.rows)]
-        if terms:
-            rows = [_with_term(spec, isa, row, term) for row, term in zip(rows, terms, strict=True)]
-        if spec.calls and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
-            _finish_in_loop(b, isa, epilogue, rows, residual, y)
-            return
-        stores = [epilogue.finish(row, residual[0], at) for row, at in zip(rows, residual[1], strict=True)]
-    if spec.narrow:
-        element = BITS[spec.y_dtype] // 8
-        store_partial(b, y[0], y[1], stores, tile.columns * element, element)
-    else:
-        for at, store in zip(y[1], stores, strict=True):
-            store(y[0], at)
+
+    def store(
+        self, terms: Sequence[Value], residual: tuple[Pointer, Sequence[Value | None]],
+        y: tuple[Pointer, Sequence[Value]],
+    ) -> None:  # fmt: skip
+        """The rows of residual and y begin at their offsets. `terms`: what rows have that is added to their sums, or is
+        their scale; or nothing."""
+        b, spec, tile, epilogue = self._b, self._spec, self._tile, self._epilogue
+        if tile.mixed and isinstance(epilogue, Int8Epilogue) and not terms:
+            pairs = [(tile.row_pair(r), residual[1][r : r + 2]) for r in range(0, tile.rows, 2)]
+            stores = [store for sums, at in pairs for store in epilogue.finish_mixed(sums, residual[0], at)]
+        else:
+            rows = [tile.row(r) for r in range(tile.rows)]
+            if terms:
+                rows = [_with_term(spec, self._isa, row, term) for row, term in zip(rows, terms, strict=True)]
+            if spec.calls and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
+                _finish_in_loop(b, self._isa, epilogue, rows, residual, y)
+                return
+            stores = [epilogue.finish(row, residual[0], at) for row, at in zip(rows, residual[1], strict=True)]
+        if spec.narrow:
+            element = BITS[spec.y_dtype] // 8
+            store_partial(b, y[0], y[1], stores, tile.columns * element, element)
+        else:
+            for at, store in zip(y[1], stores, strict=True):
+                store(y[0], at)
 
 
 def _with_term(spec: ContractionSpec, isa: Isa, sums: Sequence[Value], term: Value) -> list[Value]:

@@ -77,9 +77,12 @@ def test_only_even_runs_are_computed_so(tmp_path: Path) -> None:
     specs = [ConvSpec(dtype="int8", tile_rows=40, pointwise=True, even=even, scaling="small") for even in (True, False)]
     objects = compile_kernels([Kernel(conv.__name__, spec) for spec in specs], ARM64, tmp_path)
     found = [[_multiplies(objects[spec.symbol, name].code) for name in ("i8mm", "dotprod")] for spec in specs]
-    assert found == [[{"smmla"}, {"sdot"}], [{"sdot"}, {"sdot"}]]
+    assert found == [["smmla", "sdot"], ["sdot", "sdot"]]
 
 
-def _multiplies(code: bytes) -> set[str]:
-    words = np.frombuffer(code[: len(code) // 4 * 4], "<u4")
-    return {text.split()[0] for text in disassemble(map(int, set(words))).values()} & {"smmla", "sdot"}
+def _multiplies(code: bytes) -> str:
+    """What most products are made by; some other words of an object are instructions by chance."""
+    words = [int(word) for word in np.frombuffer(code[: len(code) // 4 * 4], "<u4")]
+    texts = disassemble(words)
+    names = [texts[word].split()[0] for word in words]
+    return max(("smmla", "sdot"), key=names.count)
