@@ -60,7 +60,11 @@ class _Gathered:
         """Copy the rows of `first` and the pixels behind it, and keep where their results lie."""
         b, spec, tile = self._b, self._spec, self._registers
         table = pixel_offsets(
-            b, first, tile.rows, [(self._bases[p], f"{p}_row", f"{p}_pixel") for p in ("x", *self._places)]
+            b,
+            first,
+            tile.rows,
+            [(self._bases[p], f"{p}_row", f"{p}_pixel") for p in ("x", *self._places)],
+            looped=False,
         )
         for number, offset in enumerate(offset for offsets in table[1:] for offset in offsets):
             self._offsets.store((run * (len(self._places) * tile.rows) + number) * 8, offset, "int64")

@@ -33,30 +33,22 @@ def pixel_offsets(
     width = b.param("out_width")
     row = b.let(tirx.truncdiv(first, width))
     column = b.let(first - row * width)
-    pixels = [b.param(p) for _, _, p in places]
     starts = [b.let(base + row * b.param(r) + column * b.param(p)) for base, r, p in places]
+    steps = [(b.param(r) - (width - 1) * b.param(p), b.param(p)) for _, r, p in places]
     if looped:
-        steps = [
-            (b.let(b.param(r) - (width - 1) * b.param(p)), pixel)
-            for (_, r, p), pixel in zip(places, pixels, strict=True)
-        ]
         return _looped_offsets(b, first, count, column, steps, starts)
     table = [[start, *(Register("int64", 1) for _ in range(1, count))] for start in starts]
     near = b.let(tirx.all(column + count <= width, first + count <= b.param("m_end")))
     with b.when(near):
-        for offsets, offset, pixel in zip(table, starts, pixels, strict=True):
+        for offsets, offset, (_, pixel) in zip(table, starts, steps, strict=True):
             for i in range(1, count):
                 offset = b.opaque(offset + pixel)  # or LLVM keeps the multiples of `pixel`
                 offsets[i].set(offset)
     with b.when(tirx.Not(near)):
-        current, wraps_by = list(starts), [b.let(b.param(r) - (width - 1) * b.param(p)) for _, r, p in places]
-        for i in range(1, count):
-            wraps, exists = tirx.EQ(column + 1, width), first + i < b.param("m_end")
-            for s, offsets in enumerate(table):
-                moved = tirx.Select(wraps, wraps_by[s], pixels[s])
-                current[s] = b.let(current[s] + tirx.Select(exists, moved, i64(0)))
-                offsets[i].set(current[s])
-            column = b.let(tirx.Select(wraps, i64(0), column + 1))
+        found = _looped_offsets(b, first, count, column, steps, starts)
+        for offsets, values in zip(table, found, strict=True):
+            for offset, value in zip(offsets[1:], values[1:], strict=True):
+                offset.set(value)
     return [[start, *(offset.get() for offset in offsets)] for start, *offsets in table]
 
 
