@@ -4,7 +4,18 @@ of channels. With VBMI also for tables."""
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
+from ..compiler.kernels.builder import (
+    PREFETCH,
+    Pointer,
+    Register,
+    Value,
+    bitcast,
+    cast,
+    const,
+    intrinsic,
+    shuffle,
+    splat,
+)
 from ..compiler.kernels.floating import fenced
 from ..compiler.kernels.isa import Isa, Tile, added
 from ..compiler.kernels.tir import tirx
@@ -42,11 +53,16 @@ def _rounded(value: Value) -> Value:
     return intrinsic(_X86 + "mask.cvtps2dq.512", "int32", 16, value, const(0, "int32", 16), _all(), _as_set())
 
 
+AHEAD = 2048
+"""Bytes between the weights that are multiplied and those that are asked for: what a core fetches by itself stops at
+the ends of pages."""
+
+
 class _WordsTile(Tile):
     """A word of a row, broadcast, by the words of 16 channels. A single row has a chain of sums for each group of a
     step: one would wait for every multiplication."""
 
-    columns = 16
+    columns, instructions = 16, PREFETCH
     _sum_dtype: str
 
     def __init__(self, rows: int, blocks: int) -> None:
@@ -73,6 +89,8 @@ class _WordsTile(Tile):
         used = self._chains if groups == self.groups_per_step else 1  # what is left joins the first chain
         for g in range(groups):
             weights = [Register("int32", 16, w.load(o + g * 64, "int32", 16)) for o in w_offsets]
+            for o in w_offsets:
+                w.prefetch(o + (g * 64 + AHEAD))
             for offset, chains in zip(row_offsets, self._sums, strict=True):
                 words = Register("int32", 16, self._spread(x.load(offset + g * 4, "int32")))
                 for acc, weight in zip(chains[g % used], weights, strict=True):

@@ -108,6 +108,10 @@ class Pointer:
         raw = value if vector(dtype, lanes) == vector("int8", count) else bitcast(value, "int8", count)
         tb.buffer_store(self.buffer, raw, [offset if count == 1 else tirx.Ramp(offset, i64(1), count)])
 
+    def prefetch(self, offset: Value) -> None:
+        """Ask for the cache line of byte `offset`, which need not exist."""
+        tb.evaluate(tirx.call_extern("int32", "edge_prefetch", tirx.address_of(self.buffer[offset])))
+
 
 class Builder:
     """Inside `kernel(...)`: the function's operands, parameters and tile range, and its control flow."""
@@ -194,6 +198,15 @@ define i64 @edge_opaque(i64 %v) {
   ret i64 %r
 }
 """
+
+PREFETCH = """
+declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
+define i32 @edge_prefetch(ptr %p) {
+  call void @llvm.prefetch.p0(ptr %p, i32 0, i32 3, i32 1)
+  ret i32 0
+}
+"""
+"""What kernels that use `Pointer.prefetch` call."""
 
 
 def define(name: str, operands: Sequence[str], params: Sequence[str], body: Any, instructions: str = "") -> Any:

@@ -2,7 +2,7 @@
 
 A tile is some output rows of some channel blocks: tiles = row_tiles * ceil(blocks / tile_blocks), times the images of a
 batch. Channel blocks are the outer loop, so a block's filter stays in registers while the rows' pixels stream by,
-`PIXELS` at a time. Small kernels are unrolled (`DepthwiseSpec.kernel`), int8 ones streamed where there are registers
+some at a time. Small kernels are unrolled (`DepthwiseSpec.kernel`), int8 ones streamed where there are registers
 enough (`depthwise_stream.py`); any other kernel size, stride or dilation takes the looped form.
 
 Packed weights, a block of `2 * lanes` channels at a time (`lower/pack.py`), the last block overlapping as in conv.py:
@@ -26,8 +26,8 @@ from .tir import tirx
 STREAMED = 32
 """Where there are fewer registers, streamed columns would go to the stack."""
 
-PIXELS = 2
-"""Output pixels computed together."""
+PIXELS = 4
+"""Output pixels computed together are so many vectors of sums: fewer would wait for each other."""
 
 PARAMS = (
     "out_height", "out_width", "tile_rows", "row_tiles", "tile_blocks",
@@ -131,8 +131,8 @@ class _Depthwise:
             return
         with b.range(first, first + count) as row:
             origins = {k: b.let(row * b.param(f"{k}_row") + start) for k, start in starts.items()}
-            step = 1 if spec.kernel is None else PIXELS
-            self.columns_of_pixels(step, lambda px, n: self.pixels(px, n, origins, w_block))
+            step = 1 if spec.kernel is None else PIXELS // isa.vectors
+            self.columns_of_pixels(step, lambda px, n: self.pixels(px, n, origins, w_block), jumps=step > 2)
 
     def streamed_rows(
         self, taps: StreamedTaps, first: Value, count: Value, starts: Mapping[str, Value], w_block: Value
@@ -161,14 +161,18 @@ class _Depthwise:
             for k, offset in at.items():
                 offset.set(b.opaque(offset.get() + b.param(f"{k}_pixel")))
 
-    def columns_of_pixels(self, step: int, emit: Callable[[Value, int], None]) -> None:
-        """`step` pixels at a time, the rest one by one."""
+    def columns_of_pixels(self, step: int, emit: Callable[[Value, int], None], *, jumps: bool = False) -> None:
+        """`step` pixels at a time, the rest one by one. With `jumps` the last step overlaps with the one before, and
+        only less than a step is a rest."""
         b, width = self.b, self.b.param("out_width")
-        whole = b.let(tirx.truncdiv(width, i64(step)))
-        with b.range(0, whole) as i:
-            emit(b.let(i * step), step)
+        if jumps:
+            steps = b.let(tirx.Select(width < step, i64(0), tirx.truncdiv(width + (step - 1), i64(step))))
+        else:
+            steps = b.let(tirx.truncdiv(width, i64(step)))
+        with b.range(0, steps) as i:
+            emit(b.let(tirx.min(i * step, width - step) if jumps else i * step), step)
         if step > 1:
-            with b.range(whole * step, width) as px:
+            with b.range(steps * step, width) as px:
                 emit(px, 1)
 
     def pixels(self, first: Value, count: int, rows: dict[str, Value], w_block: Value) -> None:
@@ -230,17 +234,18 @@ class _Depthwise:
             sums.add([(x, self.load(self.w, filters + (tap + i) * size)) for i in range(self.spec.parts)])
 
     def unrolled_taps(self, sums: Sequence[Int8Sums | FloatSums], origin: Value, filters: Value) -> None:
-        """All taps of a small kernel. Where few registers hold them anyway, int8 ones, which are many instructions, are
-        row by row."""
+        """All taps of a small kernel. Those that are many instructions, or of many pixels, are row by row: registers do
+        not hold more anyway."""
         b = self.b
         assert self.spec.kernel is not None
         height, width, _ = self.spec.kernel
-        if self.spec.dtype != "int8" or self.isa.registers >= STREAMED:
+        many = self.spec.dtype == "int8" and self.isa.registers < STREAMED
+        if not many and (height == 3 or self.isa.vectors > 1):
             self.unrolled_rows(height, sums, origin, filters)
             return
         with b.range(0, b.param("taps_y")) as ty:
             row = b.let(origin + ty * b.param("tap_y"))
-            self.unrolled_rows(1, sums, row, b.let(filters + ty * (width * self.columns)))
+            self.unrolled_rows(1, sums, row, b.let(filters + ty * (width * self.columns * self.element)))
 
     def unrolled_rows(self, height: int, sums: Sequence[Int8Sums | FloatSums], origin: Value, filters: Value) -> None:
         """The taps of `height` rows of the kernel; a column that several pixels need is loaded once."""
