@@ -129,7 +129,7 @@ class Avx2(Isa):
 
     name = "avx2"
     lanes = 8
-    registers = 16
+    registers, addresses = 16, 2
     second_bias = True
 
     def int8_tile(self, rows: int, *, paired: bool, full_range: bool, even: bool) -> Tile:
