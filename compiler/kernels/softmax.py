@@ -20,6 +20,12 @@ from .tir import tirx
 
 OPERANDS = ("x", "w", "y")
 
+FEW = 16
+"""int8 elements of which the largest is found at a time: short rows have no more."""
+
+KEPT = 256
+"""int32 powers of a row that are looked up once: those of longer rows are looked up twice."""
+
 _PARAMS = ("rows", "tile_rows", "count", "x_row", "y_row")
 
 
@@ -74,30 +80,32 @@ def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
 
 def _int8_row(b: Builder, isa: Isa, x_row: Value, y_row: Value) -> None:
     x, w, y, count, width = b.pointer("x"), b.pointer("w"), b.pointer("y"), b.param("count"), 2 * isa.lanes
-    largest = b.let(i64(_maximum(b, "int8", 4 * isa.lanes, x_row)))
+    largest = b.let(i64(_maximum(b, "int8", FEW, x_row)))
 
     def power(i: Value) -> Value:
         return w.load((largest - i64(x.load(x_row + i, "int8"))) * 4, "int32")
 
-    total = Register("int32", 1, const(0, "int32"))
+    total, powers, many = Register("int32", 1, const(0, "int32")), b.stack(KEPT * 4), count > KEPT
     with b.range(0, count) as i:
-        total.set(total.get() + power(i))
+        e = b.let(power(i))
+        powers.store((i & (KEPT - 1)) * 4, e, "int32")
+        total.set(total.get() + e)
     quotient = b.let(b.param_float("inverse_scale") / cast(total.get(), "float32", 1))
     multiplier, zero_point = b.let(splat(quotient, isa.lanes)), splat16(b, isa, "zero_point")
-    scratch = b.stack(width * 4)
     with b.range(0, tirx.truncdiv(count + (width - 1), i64(width))) as v:
         first = b.let(v * width)
         length = b.let(tirx.min(count - first, i64(width)))
-        with b.range(0, length) as i:
-            scratch.store(i * 4, power(first + i), "int32")
-        low, high = (scratch.load(i64(half * isa.lanes * 4), "int32", isa.lanes) for half in range(2))
+        with b.when(many), b.range(0, length) as i:
+            powers.store(i * 4, power(first + i), "int32")
+        at = b.let(tirx.Select(many, i64(0), first * 4))
+        low, high = (powers.load(at + half * isa.lanes * 4, "int32", isa.lanes) for half in range(2))
         codes = b.let(isa.narrow8(requantize(isa, (low, high), [multiplier] * 2, zero_point)))
         with b.when(length >= width):
             y.store(y_row + first, codes, "int8", width)
         with b.when(length < width):
-            scratch.store(i64(0), codes, "int8", width)
+            powers.store(at, codes, "int8", width)
             with b.range(0, length) as i:
-                y.store(y_row + first + i, scratch.load(i, "int8"), "int8")
+                y.store(y_row + first + i, powers.load(at + i, "int8"), "int8")
 
 
 def _float_row(b: Builder, spec: SoftmaxSpec, x_row: Value, y_row: Value) -> None:
