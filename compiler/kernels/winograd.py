@@ -7,9 +7,9 @@ by transformed weights, position by position, and transformed back:
     results = A^T [sum over input channels of (G g G^T) * (B^T d B)] A
 
 Of each position the products of many tiles are a matrix product: tiles x input channels x output channels. A step's
-tile computes `together` of these tiles: their transformed data (scratch memory, [tile][position][channel]) is
-multiplied by a block of weights with the register tile of the ISA into sums (scratch memory, [row][position][column]),
-from which results are made and stored before the next block follows.
+tile computes `together` of these tiles. It transforms their data into scratch memory, [tile][position][channel]; goes
+from position to position, each block of weights with the register tile of the ISA, into sums, in scratch memory too;
+and makes results of these. So data and weights pass through the first cache once.
 
 The last tiles of a plane are moved back inside it, and store only what the ones before have not: nothing is read or
 written beyond the plane, and every pixel is computed by one tile. Blocks of weights are those of `conv.py`, with a tap
@@ -34,7 +34,7 @@ PARAMS = (
     "parts", "together", "tiles", "tiles_x",  # parts of an image, tiles in a part, in an image, in a row of it
     "height", "width",  # output pixels
     "x_image", "x_row", "x_pixel", "y_image", "y_row", "y_pixel", "r_image", "r_row", "r_pixel",  # bytes between them
-    "groups", "position", "sums",  # input channels; bytes of a position's data, and of all data in scratch memory
+    "groups", "data_position", "sum_position", "sums",  # input channels; bytes of a position, and where sums begin
     "channels", "blocks", "block_bytes",
 )  # fmt: skip
 
@@ -88,32 +88,29 @@ class _Kernel:
     def __init__(self, b: Builder, spec: WinogradSpec, isa: Isa) -> None:
         self.b, self.spec, self.isa = b, spec, isa
         self.tile, self.epilogue = spec.tile(isa), spec.epilogue(b, isa)
-        self.vector = isa.lanes * 4
-        self.line = self.tile.blocks * isa.columns * 4
-        """Bytes of the sums of a tile at a position."""
-        self.data = b.let(b.param("position") * spec.positions)
-        """Bytes of the data of a tile."""
+        self.vector, self.line = isa.lanes * 4, self.tile.columns * 4
+        """Bytes of a vector, and of a block of channels."""
+        self.data, self.sums = (b.let(b.param(f"{name}_position") * spec.positions) for name in ("data", "sum"))
+        """Bytes of a tile's data and sums."""
         self.lines, self.outputs = b.opaque(i64(spec.side + 2)), b.opaque(i64(spec.side))
         """How many there are of each: numbers of which LLVM would make copies of the loops over them."""
 
     def run(self) -> None:
         """All tiles of the step."""
-        b, tile = self.b, self.tile
+        b, blocks = self.b, self.tile.blocks
         with b.tiles() as t:
-            image, first = b.let(tirx.truncdiv(t, b.param("parts"))), b.let(tirx.truncmod(t, b.param("parts")))
-            first = b.let(first * b.param("together"))
+            image, part = b.let(tirx.truncdiv(t, b.param("parts"))), b.let(tirx.truncmod(t, b.param("parts")))
+            first = b.let(part * b.param("together"))
             count = b.let(tirx.min(b.param("together"), b.param("tiles") - first))
             with b.range(0, count) as number:
                 self._data(image, b.let(first + number), b.let(number * self.data))
-            with b.range(0, tirx.truncdiv(b.param("blocks"), i64(tile.blocks))) as number:
-                block = b.let(number * tile.blocks)
-                with b.range(0, tirx.truncdiv(count + tile.rows - 1, i64(tile.rows))) as run:
-                    row = b.let(run * tile.rows)
-                    self._sums(block, row, count)
-                    with b.range(0, tirx.min(count - row, i64(tile.rows))) as r:
-                        self._results(
-                            image, b.let(first + row + r), block, b.let(r * (self.spec.positions * self.line))
-                        )
+            with b.range(0, self.spec.positions) as position, b.range(0, self._block_runs()) as run:
+                self._products(position, b.let(run * blocks), count)
+            with b.range(0, count) as number:
+                self._results(image, b.let(first + number), b.let(b.param("sums") + number * self.sums))
+
+    def _block_runs(self) -> Value:
+        return tirx.truncdiv(self.b.param("blocks"), i64(self.tile.blocks))
 
     def _corner(self, number: Value) -> tuple[Value, Value, Value, Value]:
         """Of a tile of an image: its first row and column, and how many of its rows and columns others store."""
@@ -126,9 +123,9 @@ class _Kernel:
         return y, x, above, left
 
     def _data(self, image: Value, number: Value, to: Value) -> None:
-        """The transformed data of tile `number` of an image."""
+        """The transformed data of tile `number` of an image, to byte `to` of scratch memory."""
         b, isa, n = self.b, self.isa, self.spec.side + 2
-        x, scratch, step = b.pointer("x"), b.pointer("scratch"), b.param("position")
+        x, scratch, step = b.pointer("x"), b.pointer("scratch"), b.param("data_position")
         y, left, _, _ = self._corner(number)
         start = b.let(image * b.param("x_image") + y * b.param("x_row") + left * b.param("x_pixel"))
         channels, between = b.param("groups"), b.stack(n * n * self.vector)
@@ -145,57 +142,63 @@ class _Kernel:
                 for j, value in enumerate(data_transform(isa.lanes, self.spec.side, row)):
                     scratch.store(place + j * step, value, "float32", isa.lanes)
 
-    def _sums(self, block: Value, row: Value, count: Value) -> None:
-        """The sums of products of tiles from number `row` on, with the weights from `block` on."""
-        b, tile, spec = self.b, self.tile, self.spec
-        w, scratch, step = b.pointer("w"), b.pointer("scratch"), b.param("position")
-        head = header_bytes(spec.dtype, tile.columns)
-        blocks = [b.let((block + i) * b.param("block_bytes") + head) for i in range(tile.blocks)]
-        tap = b.let(b.param("groups") * (tile.columns * 4))
-        rows = [b.let(tirx.min(row + r, count - 1) * self.data) for r in range(tile.rows)]
-        nothing = [const(-0.0, "float32", self.isa.lanes)] * (self.isa.vectors * tile.blocks)  # x + -0.0 is x
-        with b.range(0, spec.positions) as position:
+    def _products(self, position: Value, block: Value, count: Value) -> None:
+        """The sums of products of all tiles at a position with the weights from `block` on, which stay in the first
+        cache meanwhile, as the data does until the last block."""
+        b, tile, spec, lanes = self.b, self.tile, self.spec, self.isa.lanes
+        w, scratch = b.pointer("w"), b.pointer("scratch")
+        head, tap = header_bytes(spec.dtype, tile.columns), b.let(b.param("groups") * self.line)
+        weights = [b.let((block + i) * b.param("block_bytes") + head + position * tap) for i in range(tile.blocks)]
+        data = b.let(position * b.param("data_position"))
+        sums = b.let(b.param("sums") + position * b.param("sum_position") + block * self.line)
+        nothing = [const(-0.0, "float32", lanes)] * (self.isa.vectors * tile.blocks)  # x + -0.0 is x
+        with b.range(0, tirx.truncdiv(count + tile.rows - 1, i64(tile.rows))) as run:
+            first = b.let(run * tile.rows)
+            rows, targets = ([b.let(start + first * step)] for start, step in ((data, self.data), (sums, self.sums)))
+            for r in range(1, tile.rows):  # those that are not there repeat the last one
+                exists = first + r < count
+                for places, step in ((rows, self.data), (targets, self.sums)):
+                    places.append(b.let(places[-1] + tirx.Select(exists, step, i64(0))))
             tile.start(nothing)
-            starts = [b.let(o + position * step) for o in rows]
-            accumulate_run(b, tile, scratch, starts, w, [b.let(o + position * tap) for o in blocks], whole=spec.whole)
-            for r in range(tile.rows):
-                to = b.let(b.param("sums") + position * self.line + r * (spec.positions * self.line))
+            accumulate_run(b, tile, scratch, rows, w, weights, whole=spec.whole)
+            for r, target in enumerate(targets):
                 for v, value in enumerate(tile.row(r)):
-                    scratch.store(to + v * self.vector, value, "float32", self.isa.lanes)
+                    scratch.store(target + v * self.vector, value, "float32", lanes)
 
-    def _results(self, image: Value, number: Value, block: Value, sums: Value) -> None:
-        """Results of tile `number`, the sums of which lie at byte `sums` of all, in the place of these first."""
+    def _results(self, image: Value, number: Value, sums: Value) -> None:
+        """Results of tile `number`, the sums of which lie at byte `sums` of scratch memory, in the place of these
+        first."""
         b, isa, n, side = self.b, self.isa, self.spec.side + 2, self.spec.side
-        scratch, count = b.pointer("scratch"), self.tile.blocks * isa.vectors
-        base = b.let(b.param("sums") + sums)
-        with b.range(0, count) as v:
-            at = b.let(base + v * self.vector)
+        scratch, step = b.pointer("scratch"), b.param("sum_position")
+        with b.range(0, b.param("blocks") * isa.vectors) as v:
+            at = b.let(sums + v * self.vector)
             with b.range(0, self.lines) as j:
-                places = [b.let(at + (j + i * n) * self.line) for i in range(n)]
+                places = [b.let(at + (j + i * n) * step) for i in range(n)]
                 column = [b.let(scratch.load(place, "float32", isa.lanes)) for place in places]
                 for place, value in zip(places, result_transform(isa.lanes, side, column), strict=False):
                     scratch.store(place, value, "float32", isa.lanes)
             with b.range(0, self.outputs) as i:
-                places = [b.let(at + (i * n + j) * self.line) for j in range(n)]
+                places = [b.let(at + (i * n + j) * step) for j in range(n)]
                 row = [b.let(scratch.load(place, "float32", isa.lanes)) for place in places]
                 for place, value in zip(places, result_transform(isa.lanes, side, row), strict=False):
                     scratch.store(place, value, "float32", isa.lanes)
-        self._store(image, number, block, base)
+        corner = self._corner(number)
+        with b.range(0, self._block_runs()) as run:
+            self._store(image, corner, b.let(run * self.tile.blocks), sums)
 
-    def _store(self, image: Value, number: Value, block: Value, base: Value) -> None:
-        """Bias, epilogue, and the pixels of a tile that no other one stores."""
-        b, isa, side = self.b, self.isa, self.spec.side
-        epilogue = self.epilogue
+    def _store(self, image: Value, corner: tuple[Value, Value, Value, Value], block: Value, sums: Value) -> None:
+        """Bias, epilogue, and the pixels of a tile that no other one stores, of neighbouring blocks of channels."""
+        b, isa, spec = self.b, self.isa, self.spec
+        epilogue, bias = self.epilogue, self._bias(block)
         assert isinstance(epilogue, FloatEpilogue)
-        y, x, above, left = self._corner(number)
-        bias = self._bias(block)
+        y, x, above, left = corner
         channel = block * isa.columns
-        if not self.spec.paired:
+        if not spec.paired:
             channel = tirx.min(channel, b.param("channels") - isa.columns)
-        outputs = ("y", *["r"] * self.spec.residual)
+        outputs = ("y", *["r"] * spec.residual)
         places = {o: b.let(image * b.param(f"{o}_image") + channel * 4) for o in outputs}
         with b.range(above, self.outputs) as i, b.range(left, self.outputs) as j:
-            of = b.let(base + (i * (side + 2) + j) * self.line)
+            of = b.let(sums + (i * (spec.side + 2) + j) * b.param("sum_position") + block * self.line)
             at = {
                 o: b.let(place + (y + i) * b.param(f"{o}_row") + (x + j) * b.param(f"{o}_pixel"))
                 for o, place in places.items()
@@ -203,7 +206,7 @@ class _Kernel:
             for v, term in enumerate(bias):
                 value = b.let(b.pointer("scratch").load(of + v * self.vector, "float32", isa.lanes) + term)
                 other = None
-                if self.spec.residual:
+                if spec.residual:
                     other = b.pointer("residual").load(at["r"] + v * self.vector, "float32", isa.lanes)
                 result = b.let(epilogue.result(value, other))
                 b.pointer("y").store(at["y"] + v * self.vector, result, "float32", isa.lanes)

@@ -22,8 +22,8 @@ READ = 32
 LEAST_SAVED = 6 << 20
 """Products: to save fewer is not worth code and weights."""
 
-SHARE = 0.5
-"""Of the second cache, for transformed data: weights stream through the rest."""
+DATA = 16 << 10
+"""Bytes of a position that a kernel's tile multiplies: they stay in the first cache, half of which they are."""
 
 FEW_PARTS = 4
 """With fewer parts of an image than that, these are as small as can be so that all threads have work."""
@@ -62,34 +62,37 @@ def winograd_conv(
         residual=residual is not None, activation=epilogue.activation,
         residual_activation=epilogue.residual_activation,
     )  # fmt: skip
-    position = ceil_div(depth * 4, ALIGNMENT) * ALIGNMENT
-    position += ALIGNMENT  # apart, or many positions would share a few lines of the cache
+    blocks = ceil_div(outputs, columns)
+    data, sums = _apart(depth * 4), _apart(blocks * columns * 4)
     single, pair = c.target.tiles["float32"] if c.target.tiles else (rows, 0)
-    together = _together(largest(tiles), pair if paired else single, positions * position, c.target.cache)
+    together = _together(largest(tiles), pair if paired else single, depth * 4)
     parts = ceil_div(tiles, together)
     packed = pack_dense(weight_transform(side, w.data), columns, 1, epilogue.dense_header(w.data, "medium"))
-    blocks = ceil_div(outputs, columns)
     params = {
         "parts": parts, "together": together, "tiles": tiles, "tiles_x": tiles_x, "height": height, "width": width,
         "x_image": x.image, "x_row": x.row, "x_pixel": x.pixel, "y_image": y.image, "y_row": y.row, "y_pixel": y.pixel,
         "r_image": residual.image if residual else 0, "r_row": residual.row if residual else 0,
         "r_pixel": residual.pixel if residual else 0,
-        "groups": depth, "position": position, "sums": together * positions * position,
+        "groups": depth, "data_position": data, "sum_position": sums, "sums": together * positions * data,
         "channels": outputs, "blocks": blocks, "block_bytes": len(packed) // blocks,
         **epilogue.params,
     }  # fmt: skip
-    sums = positions * max(single, 2 * pair) * columns * 4
     operands = {"x": x.at(0, *window.origin), "w": c.weights.add(packed), "y": y.at()}
     if residual is not None:
         operands["residual"] = residual.at()
     macs = images * height * width * prod(w.shape)
-    scratch = params["sums"] + sums
+    scratch = together * positions * (data + sums)
     c.emit(winograd, spec, operands, params, images * parts, barrier=barrier, macs=macs, scratch=scratch)
 
 
-def _together(tiles: int, unit: int, size: int, cache: int) -> int:
-    """Tiles of a part, of `size` bytes each: units of the register tile's rows, as many as stay in the cache."""
+def _apart(size: int) -> int:
+    """Bytes from a position to the next: by whole lines of caches, but not so that many share few of them."""
+    return ceil_div(size, ALIGNMENT) * ALIGNMENT + ALIGNMENT
+
+
+def _together(tiles: int, unit: int, size: int) -> int:
+    """Tiles of a part, of which a position has `size` bytes of data: units of the register tile's rows."""
     units = ceil_div(tiles, unit)
-    most = max(1, int(SHARE * cache) // (unit * size))
+    most = max(1, DATA // (unit * size))
     parts = max(ceil_div(units, most), min(FEW_PARTS, units))
     return unit * ceil_div(units, parts)
