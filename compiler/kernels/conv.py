@@ -105,8 +105,9 @@ class ConvSpec(ContractionSpec):
 
     @property
     def general(self) -> "ConvSpec":
-        """The member that serves this one too: any number of groups."""
-        return replace(self, whole=False, even=False, short=0, scaling=general(self.scaling))
+        """The member that serves this one too: any number of groups, but for short runs, of which loops take twice as
+        long."""
+        return replace(self, whole=False, even=False, scaling=general(self.scaling))
 
 
 SHORT = 12
@@ -226,9 +227,11 @@ def _short_runs(
     with b.loop(w_at.get() < end):
         for first in range(0, spec.short, tile.groups_per_step):
             groups = min(tile.groups_per_step, spec.short - first)
-            starts = [r + x_at.get() + first * group_bytes for r in rows]
+            starts = [r + x_at.get() for r in rows]
             tile.step(x, starts, w, [o + w_at.get() + first * tile.columns * group_bytes for o in w_firsts], groups)
-        x_at.set(b.opaque(x_at.get() + b.param("tap_y")))
+            last = first + groups == spec.short
+            by = b.param("tap_y") - first * group_bytes if last else i64(groups * group_bytes)
+            x_at.set(b.opaque(x_at.get() + by))  # of steps that LLVM sees together, it loads rows too early
         w_at.set(b.opaque(w_at.get() + size))
 
 
