@@ -122,8 +122,9 @@ STEPS = {"int8": 4, "float32": 4, "float16": 8}
 
 def build(spec: ConvSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
-    instructions = spec.tile(isa).instructions + isa.instructions
-    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa), instructions)
+    tile = spec.tile(isa)
+    body, instructions = gathered.body if tile.gathers else _body, tile.instructions + isa.instructions
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: body(b, spec, isa), instructions)
 
 
 def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
@@ -138,9 +139,6 @@ def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
             part = b.let(tirx.truncmod(part, b.param("parts")))
         first_block = b.let(part * b.param("blocks_per_tile"))
         last_block = b.let(tirx.min(first_block + b.param("blocks_per_tile"), b.param("blocks")))
-        if tile.gathers:
-            gathered.compute(b, spec, isa, bases, pixels, first_block, last_block)
-            return
         if tile.rows == spec.tile_rows:
             _rows(b, spec, isa, bases, pixels, first_block, last_block)
             return

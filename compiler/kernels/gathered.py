@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .builder import BITS, Builder, Pointer, Register, Value, const, i64, shuffle, splat
 from .contraction import dense_header_bytes
 from .isa import Isa
-from .places import pixel_offsets
+from .places import BASES, batch, pixel_offsets
 from .results import Results
 from .tir import tirx
 
@@ -19,12 +19,22 @@ DEEPEST = 4608
 """Bytes of a row that are copied at most."""
 
 
-def compute(
-    b: Builder, spec: "ConvSpec", isa: Isa, bases: Mapping[str, Value], first: Value, first_block: Value,
-    last_block: Value,
-) -> None:  # fmt: skip
-    """`spec.tile_rows` output pixels from `first` on, over a range of channel blocks."""
-    _Gathered(b, spec, isa, bases).tile(first, first_block, last_block)
+def body(b: Builder, spec: "ConvSpec", isa: Isa) -> None:
+    """The kernel's code. Tiles of the same pixels are neighbours, and taken at once."""
+    per_tile, blocks, m_tiles = (b.param(name) for name in ("blocks_per_tile", "blocks", "m_tiles"))
+    parts = b.let(tirx.truncdiv(blocks + per_tile - 1, per_tile))
+    next_tile = Register("int64", 1, b.tile_begin)
+    with b.loop(next_tile.get() < b.tile_end):
+        t = b.let(next_tile.get())
+        rest = b.let(tirx.truncdiv(t, parts))
+        part = b.let(t - rest * parts)
+        end = b.let(tirx.min(parts, part + b.tile_end - t))
+        number = b.let(tirx.truncdiv(rest, m_tiles))
+        bases = batch(b, spec.params, number) if spec.batched else dict.fromkeys(BASES, i64(0))
+        first = b.let((rest - number * m_tiles) * spec.tile_rows + b.param("m_begin"))
+        last_block = b.let(tirx.min(end * per_tile, blocks))
+        _Gathered(b, spec, isa, bases).tile(first, b.let(part * per_tile), last_block)
+        next_tile.set(t + end - part)
 
 
 class _Gathered:
@@ -42,7 +52,7 @@ class _Gathered:
         self._row_bytes = b.let(self._groups * self._registers.group)
 
     def tile(self, first: Value, first_block: Value, last_block: Value) -> None:
-        """All of it, as many rows at a time as there is room for."""
+        """`spec.tile_rows` output pixels, as many at a time as there is room for, over a range of channel blocks."""
         b, rows = self._b, self._registers.rows
         end = b.let(tirx.min(first + self._spec.tile_rows, b.param("m_end")))
         fitting = tirx.truncdiv(i64(DEEPEST), tirx.max(self._row_bytes, i64(1)))
