@@ -1,7 +1,7 @@
 """Literals of expressions as inputs of their own: expressions that differ in numbers alone share code then."""
 
 from .expr import Call, Const, Expr, In
-from .types import LARGEST_HALF
+from .types import LARGEST_HALF, SMALLEST_HALF
 
 _SCALES = ("add", "sub", "mul")
 """What layers have numbers of their own for. Bounds are the same in most of them, and cost less as literals."""
@@ -9,7 +9,7 @@ _SCALES = ("add", "sub", "mul")
 
 def lifted(expr: Expr, first: int) -> tuple[Expr, tuple[float, ...]]:
     """`expr` with the inputs %first, %first+1 ... in place of the real numbers that it adds and multiplies by, and
-    these numbers in order. Those that float16 cannot hold stay."""
+    these numbers in order. 0 and those that float16 cannot hold stay: so none of them is 0."""
     values: list[float] = []
 
     def lift(part: Expr, *, scales: bool) -> Expr:
@@ -18,7 +18,7 @@ def lifted(expr: Expr, first: int) -> tuple[Expr, tuple[float, ...]]:
             return Call(part.fn, args, part.dtype)
         if not (scales and isinstance(part, Const) and isinstance(part.value, float)):
             return part
-        if not abs(part.value) <= LARGEST_HALF:
+        if not SMALLEST_HALF <= abs(part.value) <= LARGEST_HALF:
             return part
         values.append(part.value)
         return In(first + len(values) - 1)

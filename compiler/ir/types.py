@@ -20,6 +20,9 @@ FLOATS = ("float32", "float64")
 LARGEST_HALF = 65504.0
 """The largest float16. What is beyond is stored as the largest, not as infinity."""
 
+SMALLEST_HALF = 2.0**-24
+"""The smallest float16 that is not 0."""
+
 
 @dataclass(frozen=True)
 class Quant:

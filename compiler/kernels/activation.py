@@ -1,7 +1,7 @@
 """Activations of floats: expressions of a vector of sums, %0, and of numbers that are parameters of the kernel."""
 
-from ..ir.expr import Call, Const, Expr, In, clamp_bounds, walk
-from ..ir.types import LARGEST_HALF
+from ..ir.expr import Call, Const, Expr, In, clamp_bounds, peel_clamp, walk
+from ..ir.types import LARGEST_HALF, SMALLEST_HALF
 from .builder import Builder, Value, cast, splat
 from .floating import element_type, lanes_of
 from .isa import Isa
@@ -19,11 +19,27 @@ def _activated(b: Builder, isa: Isa, role: str, expr: Expr | None, value: Value,
     if expr is None:
         return value
     dtype, lanes = element_type(value), lanes_of(value)
-    bounds = clamp_bounds(expr)
-    if bounds is not None and dtype == "float32" and not signed:
-        return isa.clamp(value, *bounds)
-    numbers = [splat(cast(b.param_float(name), dtype, 1), lanes) for name in constants(role, expr)]
-    return emit(expr, [value, *numbers], dtype, lanes)
+    values = [value, *(splat(cast(b.param_float(name), dtype, 1), lanes) for name in constants(role, expr))]
+
+    def without_clamps(part: Expr) -> Expr:
+        """Clamps become values of their own where zeros have no sign that matters."""
+        if not isinstance(part, Call):
+            return part
+        core, low, high = peel_clamp(part)
+        if core is not part and (0.0 not in (low, high) or _is_unsigned(core) or (core == In(0) and not signed)):
+            values.append(isa.clamp(emit(without_clamps(core), values, dtype, lanes), low, high))
+            return In(len(values) - 1)
+        return Call(part.fn, tuple(map(without_clamps, part.args)), part.dtype)
+
+    return emit(without_clamps(expr) if dtype == "float32" else expr, values, dtype, lanes)
+
+
+def _is_unsigned(expr: Expr) -> bool:
+    """Whether it is never -0: the sum of anything and a number that is not 0."""
+    if not (isinstance(expr, Call) and expr.fn == "add"):
+        return False
+    numbers = [a for a in expr.args if isinstance(a, Const) and abs(a.value) >= SMALLEST_HALF]
+    return bool(numbers) or any(isinstance(a, In) and a.index > 0 for a in expr.args)
 
 
 def finished(

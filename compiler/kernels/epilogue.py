@@ -8,7 +8,7 @@ from ..ir.types import LARGEST_HALF
 from . import halves
 from .activation import finished, is_simple
 from .builder import Builder, Pointer, Register, Value, bitcast, cast, const, shuffle
-from .floating import element_type, fenced, llvm_float
+from .floating import element_type, fenced, keep, llvm_float
 from .isa import Isa
 from .quantization import fixed_point_add, splat16
 from .rescale import Scaling, rescaling
@@ -185,7 +185,7 @@ class HalfEpilogue:
         other = None if r_offset is None else halves.load(residual, r_offset, "float16", width, dtype)
         value = finished(self._b, self._isa, self._activations, value, other)
         if dtype == "float32":
-            return halves.narrowed(value, width)
+            return cast(keep(self._isa.clamp(keep(value), -LARGEST_HALF, LARGEST_HALF)), "float16", width)
         low, high = clamp_bounds((activation if r_offset is None else after) or In(0)) or _UNBOUNDED
         for name, bound, reached in (("maximum", -LARGEST_HALF, low), ("minimum", LARGEST_HALF, high)):
             if abs(reached) > LARGEST_HALF:

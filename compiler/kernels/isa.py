@@ -169,7 +169,8 @@ class Isa(ABC):
         raise AssertionError(f"{self.name} has no tile for float16")
 
     def clamp(self, value: Value, low: float, high: float) -> Value:
-        """float32 x lanes, none of which is -0: within [low, high], of which either may be infinite; NaN stays."""
+        """float32 x lanes within [low, high], of which either may be infinite; NaN stays. If a bound is 0, none is
+        -0."""
         if low > -math.inf:
             bound = const(low, "float32", self.lanes)
             value = keep(tirx.Select(bound > value, bound, value))

@@ -15,6 +15,7 @@ from edgec.compiler.ir.lifting import lifted
         ("mul(0.1, max(sub(%0, 3.0), 0.5))", "mul(%1, max(sub(%0, %2), 0.5))", (0.1, 3.0)),
         ("add(%0, 1e6)", "add(%0, 1000000.0)", ()),
         ("add(%0, 2)", "add(%0, 2)", ()),
+        ("add(%0, -0.0)", "add(%0, -0.0)", ()),
         ("where(lt(%0, 0.0), mul(%0, 0.1), %0)", "where(lt(%0, 0.0), mul(%0, %1), %0)", (0.1,)),
     ],
 )
