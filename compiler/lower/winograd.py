@@ -19,6 +19,9 @@ LEAST_CHANNELS = 16
 READ = 32
 """Products that take as long as reading a weight once: the weights of tiles are more, the products are fewer."""
 
+MOST_WEIGHTS = 16 << 20
+"""Bytes of transformed weights: what they save is not worth more memory."""
+
 LEAST_SAVED = 6 << 20
 """Products: to save fewer is not worth code and weights."""
 
@@ -42,6 +45,7 @@ def winograd_side(y: View, w: Kernel, window: Window, epilogue: Epilogue) -> int
         side: (side + 2) ** 2 * (images * ceil_div(height, side) * ceil_div(width, side) + READ)
         for side in POINTS
         if all(always_less(side - 1, extent) for extent in y.dims[1:3])
+        and (side + 2) ** 2 * outputs * depth * 4 <= MOST_WEIGHTS
     }
     best = min(costs, key=costs.__getitem__, default=None)
     return best if best and (direct - costs[best]) * outputs * depth >= LEAST_SAVED else None

@@ -147,6 +147,7 @@ def plain(x: Sequence[int], outputs: int, **attrs: Attr) -> Case:
         (case((1, 56, 56, 64), 64), 4), (case((1, 28, 28, 128), 128), 4), (case((1, 80, 160, 96), 24), 4),
         (case((1, 14, 14, 256), 256), 2),
         (case((1, 7, 7, 512), 512), 0),  # reading the weights takes too long
+        (case((1, 30, 30, 352), 352), 2), (case((1, 30, 30, 520), 520), 0),  # they take too much memory
         (case((1, 10, 10, 96), 24), 0),  # too little to gain
         (case((1, 100, 100, 15), 64), 0), (case((1, 100, 100, 64), 15), 0),
         (plain((1, 3, 1000, 64), 64), 0), (plain((1, 4, 1000, 64), 64), 2), (plain((1, 6, 1000, 64), 64), 4),
