@@ -27,7 +27,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 _llvm(triple, "+dotprod"),
                 lambda: Neon(dotprod=True, in_order=True),
                 frozenset({"conv", "depthwise"}),
-                least=0.02,
+                least=0.01,
             ),
             Variant(
                 "i8mm",

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle
 from ..compiler.kernels.isa import Isa, Tile
 from ..compiler.kernels.tir import tirx
-from .neon_inorder import InOrderDotTile, InOrderFloatColumnsTile, InOrderFloatTile, InOrderWideningTile
+from .neon_inorder import InOrderFloatColumnsTile, InOrderFloatTile
 from .neon_inorder_half import InOrderHalfTile
+from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile, InOrderWideningTile
 from .neon_matrix import MatrixTile
 from .neon_tiles import ARM, DotTile, FloatTile, HalfTile, WideningTile
 
@@ -79,8 +80,10 @@ class Neon(Isa):
         all."""
         if self._has_matrix and even:
             return MatrixTile(10)
+        if self.has_dot and paired:
+            return InOrderDotTile(5) if self._in_order else DotTile(5, 2)
         if self.has_dot:
-            return DotTile(min(rows, 8), 1) if not paired else InOrderDotTile(5) if self._in_order else DotTile(5, 2)
+            return InOrderDotColumnsTile(8) if self._in_order and rows > 1 else DotTile(min(rows, 8), 1)
         in_order = self._in_order and rows > 1 and not full_range
         return InOrderWideningTile(4) if in_order else WideningTile(min(rows, 4), full_range=full_range)
 

@@ -11,7 +11,7 @@ from itertools import product
 
 from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
 from ..compiler.kernels.tir import tirx
-from .neon_tiles import DotTile, FloatTile, WideningTile
+from .neon_tiles import FloatTile
 
 
 def _load(name: str, text: str, lanes: int, *operands: str) -> str:
@@ -75,6 +75,7 @@ INSTRUCTIONS = "".join([
         )
         for lane in range(4)
     ),
+    _pure("edge_copy", "mov $0.16b, $1.16b", "<4 x i32>", "<4 x i32>"),
     _pure("edge_smull", "smull $0.8h, $1.8b, $2.8b", "<8 x i16>", "<8 x i8>", "<8 x i8>"),
     _pure("edge_smlal", "smlal $0.8h, $2.8b, $3.8b", "<8 x i16>", "<8 x i16>", "<8 x i8>", "<8 x i8>", tie=True),
     _pure("edge_sadalp", "sadalp $0.4s, $2.8h", "<4 x i32>", "<4 x i32>", "<8 x i16>", tie=True),
@@ -91,7 +92,7 @@ def address(p: Pointer, offset: Value) -> Register:
     return Register("int64", 1, tirx.reinterpret("int64", tirx.address_of(p.buffer[offset])))
 
 
-def _run_pair(
+def run_pair(
     b: Builder, multiply: str, sums: Sequence[Sequence[Register]], x: Pointer, row_offsets: Sequence[Value],
     w: Pointer, w_offsets: Sequence[Value], steps: Value,
 ) -> None:  # fmt: skip
@@ -125,7 +126,7 @@ def _run_pair(
             for r, row in enumerate(sums):
                 operands = row[j].get(), weights[j].get(), words[r].get()
                 row[j].set(call(f"{row[j].dtype}x4", f"{multiply}{g % 2}", *operands))
-                for column, half in _LOADS.get((j, r), ()):
+                for column, half in LOADS.get((j, r), ()):
                     load_half(column, half)
                 if g % 2 and j == 3:
                     load_word(r)
@@ -133,7 +134,7 @@ def _run_pair(
                 at.set(at.get() + 8)
 
 
-_LOADS = {
+LOADS = {
     (0, 0): [(2, 0)], (0, 1): [(3, 0)], (0, 3): [(2, 1)], (0, 4): [(3, 1)],
     (1, 0): [(0, 0)], (1, 3): [(0, 1)],
     (2, 0): [(1, 0)], (2, 3): [(1, 1)],
@@ -187,21 +188,6 @@ _COLUMN_LOADS = {0: (0, 0), 1: (1, 0), 3: (0, 1), 4: (1, 1)}
 """Behind the multiplication of a row by the first column: which column's weights, and which half of them, is loaded."""
 
 
-class InOrderDotTile(DotTile):
-    """sdot by lane for a pair of blocks."""
-
-    instructions = INSTRUCTIONS
-
-    def __init__(self, rows: int) -> None:
-        super().__init__(rows, 2)
-
-    def run(
-        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
-    ) -> None:
-        """Accumulate steps."""
-        _run_pair(b, "sdot", self._sums, x, row_offsets, w, w_offsets, steps)
-
-
 class InOrderFloatTile(FloatTile):
     """fmla by lane for a pair of blocks."""
 
@@ -214,7 +200,7 @@ class InOrderFloatTile(FloatTile):
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
         """Accumulate steps."""
-        _run_pair(b, "fmla", [chain for (chain,) in self._sums], x, row_offsets, w, w_offsets, steps)
+        run_pair(b, "fmla", [chain for (chain,) in self._sums], x, row_offsets, w, w_offsets, steps)
 
 
 class InOrderFloatColumnsTile(FloatTile):
@@ -231,48 +217,3 @@ class InOrderFloatColumnsTile(FloatTile):
         """Accumulate steps."""
         sums = [chain for (chain,) in self._sums]
         run_columns(b, "fmla", self.groups_per_step, sums, x, row_offsets, w, w_offsets, steps)
-
-
-class InOrderWideningTile(WideningTile):
-    """smull, smlal and sadalp for all rows of a column, four multiplications apart."""
-
-    instructions = INSTRUCTIONS
-
-    def __init__(self, rows: int) -> None:
-        super().__init__(rows, full_range=False)
-
-    def run(
-        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
-    ) -> None:
-        """Two columns of a group are 8 bytes, which the weights of the next group follow 32 bytes later."""
-        rows, (place,) = [address(x, o) for o in row_offsets], [address(w, o) for o in w_offsets]
-        words = [[Register("int8", 8) for _ in range(2)] for _ in rows]
-        products = [Register("int16", 8) for _ in rows]
-        weights = [Register("int8", 8) for _ in range(2)]
-
-        def load_weights(g: int, offset: int) -> None:
-            weights[g].set(call("int8x8", f"at{offset}", place.get()))
-
-        def load_word(r: int, g: int) -> None:
-            words[r][g].set(call("int8x8", "word", rows[r].address))
-
-        load_weights(0, 0)
-        for r, g in product(range(self.rows), range(2)):
-            load_word(r, g)
-        with b.range(0, steps):
-            for j in range(4):
-                for r, result in enumerate(products):
-                    result.set(call("int16x8", "smull", weights[0].get(), words[r][0].get()))
-                    if r == 0:
-                        load_weights(1, 8 * j + 32)
-                    if j == 3:
-                        load_word(r, 0)
-                for r, result in enumerate(products):
-                    result.set(call("int16x8", "smlal", result.get(), weights[1].get(), words[r][1].get()))
-                    if r == 0:
-                        load_weights(0, 8 * j + 8 if j < 3 else 64)
-                    if j == 3:
-                        load_word(r, 1)
-                for sums, result in zip(self._sums, products, strict=True):
-                    sums[j].set(call("int32x4", "sadalp", sums[j].get(), result.get()))
-            place.set(place.get() + 64)

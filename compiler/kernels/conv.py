@@ -29,6 +29,7 @@ from .places import BASES, batch, pixel_offsets
 from .rescale import general
 from .results import Results
 from .tir import tirx
+from .walk import Walk
 
 OPERANDS = (*SHARED_OPERANDS, "rows")
 
@@ -90,13 +91,21 @@ class ConvSpec(ContractionSpec):
 
     def seen_by(self, isa: Isa) -> "ConvSpec":
         """The member that serves this one too: the most general one, unless a register tile takes pairs of blocks or
-        gathers rows. Others are rare, or run on cores where speed is not worth as much code."""
+        gathers rows or walks over taps. Others are rare, or run on cores where speed is not worth as much code."""
         tile = self.tile(isa)
+        if tile.walks and self.walkable:
+            even = self.even and not (self.whole or self.short)
+            return replace(self, even=even, paired=self.paired and tile.blocks == 2)
         if tile.gathers:
             return replace(self, paired=False, whole=False, short=0)
         if tile.blocks == 2:
             return replace(self, even=False)
         return replace(self, paired=False, whole=False, even=False, short=0, scaling=general(self.scaling))
+
+    @property
+    def walkable(self) -> bool:
+        """Whether a tile may take all runs at once."""
+        return self.parts == 1 and bool(self.whole or self.short or self.even)
 
     @property
     def row_dtype(self) -> str:
@@ -167,9 +176,10 @@ def _rows(
     epilogue = spec.epilogue(b, isa)
     element = BITS[spec.y_dtype] // 8
     columns = i64(tile.columns)
+    w_at = Register("int64", 1, bases["w"] + first_block * b.param("block_bytes"))
     with b.range(0, tirx.truncdiv(last_block - first_block, i64(tile.blocks))) as number:
         block = b.let(first_block + number * tile.blocks)
-        w_blocks = [b.let(bases["w"] + (block + i) * b.param("block_bytes")) for i in range(tile.blocks)]
+        w_blocks = [b.let(w_at.get() + i * b.param("block_bytes")) for i in range(tile.blocks)]
         channel = block * columns
         if not spec.paired:
             channel = tirx.max(tirx.min(channel, b.param("channels") - columns), i64(0))
@@ -182,6 +192,7 @@ def _rows(
         y_offsets = [b.let(o + channel * element) for o in offsets["y"]]
         r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
         results.store(terms, (residual, r_offsets), (y, y_offsets))
+        w_at.set(b.opaque(w_at.get() + tile.blocks * b.param("block_bytes")))  # no product with its number
 
 
 def _bias(spec: ConvSpec, isa: Isa, tile: Tile, w: Pointer, w_blocks: Sequence[Value]) -> list[Value]:
@@ -199,6 +210,12 @@ def _accumulate(
     b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, rows: Sequence[Value], w: Pointer, w_firsts: Sequence[Value]
 ) -> None:
     """Add up all taps' runs."""
+    if tile.walks and spec.walkable:
+        count_y, apart_y, count_x, apart_x, groups = map(b.param, ("taps_y", "tap_y", "taps_x", "tap_x", "groups"))
+        step, looped = 4 if spec.whole else 2, not spec.pointwise
+        walk = Walk(looped, count_y, apart_y, count_x, apart_x, groups, step, spec.short)
+        tile.walk(b, x, rows, w, w_firsts, walk)
+        return
     if spec.pointwise and spec.parts == 1:
         accumulate_run(b, tile, x, rows, w, w_firsts, whole=spec.whole)
         return

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from .builder import BITS, Builder, Pointer, Register, Value, const, i64
 from .floating import keep
 from .tir import tirx
+from .walk import Walk
 
 
 def added(values: Sequence[Value]) -> Value:
@@ -27,6 +28,7 @@ class Tile(ABC):
     [columns][group] elements of a block. `unsigned`: it multiplies x + 128, which is unsigned, and starts from the
     block's second bias. `gathers`: it multiplies rows that `gather` has copied by weights that `arrange` has.
     `mixed`: registers of sums hold two channels of a row, then the same of the next row.
+    `walks`: it takes all runs at once, where they have an even number of groups or few.
     `instructions`: functions in LLVM's language that it calls.
     """
 
@@ -40,6 +42,7 @@ class Tile(ABC):
     own_bias: bool = False
     gathers: bool = False
     mixed: bool = False
+    walks: bool = False
     instructions: str = ""
 
     def gather(
@@ -78,6 +81,12 @@ class Tile(ABC):
             x_at, w_at = at.get(), at.get() * self.columns
             self.step(x, [o + x_at for o in row_offsets], w, [o + w_at for o in w_offsets], self.groups_per_step)
             at.set(at.get() + x_bytes)
+
+    def walk(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], walk: Walk
+    ) -> None:
+        """Accumulate all runs."""
+        raise AssertionError("this tile takes run by run")
 
     def end(self, b: Builder) -> None:  # noqa: B027 - most tiles have nothing to do
         """All groups are accumulated: what is left to do before the sums are asked for."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from ..ir.extent import ceil_div, is_symbolic, largest, least, less, most
+from ..ir.extent import always_less, ceil_div, is_symbolic, largest, least, less, most
 from ..kernels import conv
 from ..kernels.gathered import DEEPEST
 from .buffers import View
@@ -55,7 +55,7 @@ def dense(
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
         pointwise=runs.y * runs.x == 1, batched=batched,
-        whole=rows > 1 and not short and packed.groups % conv.STEPS[epilogue.dtype] == 0,
+        whole=rows > 1 and not short and are_steps(packed, conv.STEPS[epilogue.dtype]),
         even=rows > 1 and can_be_gathered(packed, epilogue.dtype, runs.y * runs.x),
         short=packed.groups if short else 0, clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range,
@@ -110,7 +110,12 @@ def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> tuple[int, boo
 def can_be_gathered(packed: Packed, dtype: str, taps: int) -> bool:
     """Whether a pixel's runs can be copied before they are multiplied."""
     size = taps * packed.parts * packed.groups * group_of(dtype)
-    return dtype == "int8" and packed.groups % 2 == 0 and largest(size) <= DEEPEST
+    return dtype == "int8" and are_steps(packed, 2) and largest(size) <= DEEPEST
+
+
+def are_steps(packed: Packed, groups: int) -> bool:
+    """Whether runs are steps of so many groups, one or more."""
+    return packed.groups % groups == 0 and always_less(0, packed.groups)
 
 
 def blocks_per_tile(c: Context, packed: Packed, m_tiles: int, *, paired: bool) -> int:

@@ -17,7 +17,7 @@ from .buffers import Ref, View
 from .context import Context, lowering, require
 from .copies import permuted
 from .epilogue import Epilogue, constant_weights, epilogue_of
-from .gemm import blocks_per_tile, can_be_gathered, tile_of
+from .gemm import are_steps, blocks_per_tile, can_be_gathered, tile_of
 from .iteration import collapse, dense_strides, each, strides
 from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
 from .row_codes import row_codes
@@ -152,7 +152,7 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
         small_add=epilogue.small_add, pointwise=True,
-        whole=rows > 1 and packed.groups % conv.STEPS[epilogue.dtype] == 0,
+        whole=rows > 1 and are_steps(packed, conv.STEPS[epilogue.dtype]),
         even=rows > 1 and can_be_gathered(packed, epilogue.dtype, 1), batched=bool(dims), rows="rows" in operands,
         clamped=epilogue.clamped,
         narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,

@@ -66,7 +66,8 @@ def test_depthwise_kernels_share_what_takes_larger_sums() -> None:
     ("share", "coders"),
     [
         (0.03, ["dotprod_inorder", "i8mm", "dotprod", "base"]),
-        (0.01, ["dotprod", "dotprod", "dotprod", "base"]),
+        (0.015, ["dotprod_inorder", "dotprod", "dotprod", "base"]),
+        (0.005, ["dotprod", "dotprod", "dotprod", "base"]),
         (0.0, ["base"] * 4),
     ],
 )

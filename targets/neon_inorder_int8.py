@@ -1,0 +1,208 @@
+"""Register tiles of int8 for cores that issue in order: see `neon_inorder.py`.
+
+They walk over all taps at once: the weights of the next tap are loaded with the last of this one, and the first of all
+while vector units copy the bias.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product, zip_longest
+
+from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
+from ..compiler.kernels.walk import Walk
+from .neon_inorder import INSTRUCTIONS, LOADS, address, call, run_columns, run_pair
+from .neon_tiles import DotTile, WideningTile
+
+Action = Callable[[], None]
+
+
+def _in_turns(*sequences: Sequence[Action]) -> None:
+    for actions in zip_longest(*sequences):
+        for act in actions:
+            if act is not None:
+                act()
+
+
+def _copy(target: Register, source: Register) -> None:
+    target.set(call("int32x4", "copy", source.get()))
+
+
+class InOrderDotTile(DotTile):
+    """sdot by lane for a pair of blocks."""
+
+    instructions = INSTRUCTIONS
+    own_bias = False
+    walks = True
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(rows, 2)
+
+    def start(self, bias: Sequence[Value]) -> None:
+        """Sums := bias."""
+        super().start(list(bias) * self.rows)
+
+    def run(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """Accumulate steps."""
+        run_pair(b, "sdot", self._sums, x, row_offsets, w, w_offsets, steps)
+
+    def walk(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], walk: Walk
+    ) -> None:
+        """Weights are loaded as in `run_pair`, the words of a row by pairs of groups, at `at` from its start."""
+        rows = [address(x, o) for o in row_offsets]
+        places = [[address(w, o + half) for half in (0, 8)] for o in w_offsets]
+        at, step = Register("int64", 1, i64(0)), Register("int64", 1, i64(16))
+        words = [Register("int8", 16) for _ in rows]
+        weights = [Register("int8", 16) for _ in range(4)]
+
+        def load_half(j: int, half: int) -> None:
+            place = places[j // 2][half].address
+            more = (weights[j].get(), step.get()) if half else ()
+            weights[j].set(call("int8x16", "high" if half else "low", *more, place))
+
+        def load_word(r: int) -> None:
+            words[r].set(call("int8x16", "pair", rows[r].get(), at.get()))
+
+        def multiply(groups: int, advance: Value) -> None:
+            """Behind the last group the next words of a row lie `advance` from those before."""
+            for g, j in product(range(groups), range(4)):
+                last = j == 3 and (g % 2 == 1 or g == groups - 1)
+                if last:
+                    at.set(at.get() + (advance if g == groups - 1 else 8))
+                for r, row in enumerate(self._sums):
+                    operands = row[j].get(), weights[j].get(), words[r].get()
+                    row[j].set(call("int32x4", f"sdot{g % 2}", *operands))
+                    for column, half in LOADS.get((j, r), ()):
+                        load_half(column, half)
+                    if last:
+                        load_word(r)
+
+        every = range(len(rows))
+        loads: list[Action] = [partial(load_half, j, h) for h, j in product(range(2), range(2))]
+        if not walk.looped or walk.short:
+            loads += [partial(load_word, r) for r in every]
+        copies: list[Action] = [
+            partial(_copy, self._sums[r][j], self._sums[0][j]) for j, r in product(range(4), every[1:])
+        ]
+        _in_turns(loads, copies)
+        if walk.short:
+            with walk.short_runs(b) as (start, following):
+                multiply(walk.short, following - start - (walk.short - 1) // 2 * 8)
+        elif walk.looped:
+            with walk.runs(b) as start:
+                at.set(start)
+                for r in every:
+                    load_word(r)
+                with walk.steps(b):
+                    multiply(walk.step, i64(8))
+        else:
+            with walk.steps(b):
+                multiply(walk.step, i64(8))
+
+
+class InOrderDotColumnsTile(DotTile):
+    """sdot by lane for a block."""
+
+    instructions = INSTRUCTIONS
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(rows, 1)
+
+    def run(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """Accumulate steps."""
+        run_columns(b, "sdot", self.groups_per_step, self._sums, x, row_offsets, w, w_offsets, steps)
+
+
+class InOrderWideningTile(WideningTile):
+    """smull, smlal and sadalp for all rows of a column, four multiplications apart."""
+
+    instructions = INSTRUCTIONS
+    walks = True
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(rows, full_range=False)
+
+    def run(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """Accumulate steps."""
+        self._begin(x, row_offsets, w, w_offsets)
+        self._load_weights(0, 0)
+        for r, g in product(range(self.rows), range(2)):
+            self._load_word(r, g)
+        with b.range(0, steps):
+            self._multiply(self.groups_per_step)
+
+    def walk(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], walk: Walk
+    ) -> None:
+        """Words are loaded as soon as those before have been used for the last time."""
+        self._begin(x, row_offsets, w, w_offsets)
+        every, by_tap = range(self.rows), walk.looped and not walk.short
+        words: list[Action] = [partial(self._load_word, r, g) for r, g in product(every, range(2))]
+        loads: list[Action] = [partial(self._load_weights, 0, 0), *(words if not by_tap else [])]
+        copies: list[Action] = [
+            partial(_copy, self._sums[r][j], self._sums[0][j]) for j, r in product(range(4), every[1:])
+        ]
+        _in_turns(loads, copies)
+        if walk.short:
+            with walk.short_runs(b) as (start, following):
+                self._multiply(walk.short, b.let(following - start - (walk.short + 1) // 2 * 8))
+        elif by_tap:
+            with walk.runs(b) as start:
+                for place, offset in zip(self._rows, row_offsets, strict=True):
+                    place.set(address(x, offset + start).get())
+                for load in words:
+                    load()
+                with walk.steps(b):
+                    self._multiply(walk.step)
+        else:
+            with walk.steps(b):
+                self._multiply(walk.step)
+
+    def _begin(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value]) -> None:
+        self._rows, (self._place,) = [address(x, o) for o in row_offsets], [address(w, o) for o in w_offsets]
+        self._words = [[Register("int8", 8) for _ in range(2)] for _ in row_offsets]
+        self._weights = [Register("int8", 8) for _ in range(2)]
+        self._products = [Register("int16", 8) for _ in row_offsets]
+
+    def _load_weights(self, g: int, offset: int) -> None:
+        self._weights[g].set(call("int8x8", f"at{offset}", self._place.get()))
+
+    def _load_word(self, r: int, g: int) -> None:
+        self._words[r][g].set(call("int8x8", "word", self._rows[r].address))
+
+    def _multiply(self, groups: int, jump: Value | None = None) -> None:
+        """Two columns of a group are 8 bytes, which the weights of the next group follow 32 bytes later. Behind the
+        last group, rows go on after a `jump`."""
+        for first in range(0, groups, 2):
+            size = 32 * min(2, groups - first)
+            for j in range(4):
+                if j == 3 and jump is not None and first + 2 >= groups:
+                    for row in self._rows:
+                        row.set(row.get() + jump)
+                ahead = 8 * j + 8 if j < 3 else size
+                self._column(j, ahead, pair=size == 64)
+            self._place.set(self._place.get() + size)
+
+    def _column(self, j: int, ahead: int, *, pair: bool) -> None:
+        """One or two groups of a column; then the weights at `ahead` follow."""
+        for r, result in enumerate(self._products):
+            result.set(call("int16x8", "smull", self._weights[0].get(), self._words[r][0].get()))
+            if r == 0 and pair:
+                self._load_weights(1, 8 * j + 32)
+            if j == 3:
+                self._load_word(r, 0)
+        for r, result in enumerate(self._products):
+            if pair:
+                result.set(call("int16x8", "smlal", result.get(), self._weights[1].get(), self._words[r][1].get()))
+            if r == 0:
+                self._load_weights(0, ahead)
+            if j == 3:
+                self._load_word(r, 1)
+        for sums, result in zip(self._sums, self._products, strict=True):
+            sums[j].set(call("int32x4", "sadalp", sums[j].get(), result.get()))
