@@ -46,6 +46,11 @@ def test_a_general_kernel_that_does_much_serves_those_that_do_little() -> None:
     ]  # fmt: skip
 
 
+def test_loops_serve_no_short_runs() -> None:
+    short = Kernel(conv.__name__, ConvSpec(dtype="int8", tile_rows=40, clamped=False, paired=True, short=3))
+    assert served([short, SMALL, WHOLE], {short: 0.01, SMALL: 0.01, WHOLE: 0.02}) == [code(short), *[code(GENERAL)] * 2]
+
+
 def test_a_kernel_that_shares_with_none_is_as_it_is() -> None:
     assert served([SMALL], {SMALL: 0.01}) == [code(SMALL)]
 
