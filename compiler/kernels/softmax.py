@@ -4,6 +4,7 @@ int8 follows the arithmetic contract: `w` is the table T of int32[256] (see `qua
 """
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.elementary import exp, log
@@ -25,6 +26,9 @@ FEW = 16
 
 KEPT = 256
 """int32 powers of a row that are looked up once: those of longer rows are looked up twice."""
+
+TOGETHER = 2
+"""Rows of float32 that are computed side by side; others are rare."""
 
 _PARAMS = ("rows", "tile_rows", "count", "x_row", "y_row")
 
@@ -56,12 +60,23 @@ def build(spec: SoftmaxSpec, isa: Isa) -> object:
 def _body(b: Builder, spec: SoftmaxSpec, isa: Isa) -> None:
     with b.tiles() as t:
         first = b.let(t * b.param("tile_rows"))
-        with b.range(first, tirx.min(first + b.param("tile_rows"), b.param("rows"))) as row:
-            x_row, y_row = b.let(row * b.param("x_row")), b.let(row * b.param("y_row"))
-            if spec.dtype == "int8":
-                _int8_row(b, isa, x_row, y_row)
-            else:
-                _float_row(b, spec, x_row, y_row)
+        end = b.let(tirx.min(first + b.param("tile_rows"), b.param("rows")))
+        step = TOGETHER if spec.dtype == "float32" and not spec.log else 1
+        steps = b.let(tirx.truncdiv(end - first, i64(step)))
+        with b.range(0, steps) as number:
+            _rows(b, spec, isa, b.let(first + number * step), step)
+        if step > 1:
+            with b.range(first + steps * step, end) as row:
+                _rows(b, spec, isa, row, 1)
+
+
+def _rows(b: Builder, spec: SoftmaxSpec, isa: Isa, first: Value, count: int) -> None:
+    """`count` rows from number `first` on."""
+    rows = [tuple(b.let((first + i) * b.param(name)) for name in ("x_row", "y_row")) for i in range(count)]
+    if spec.dtype == "int8":
+        _int8_row(b, isa, *rows[0])
+    else:
+        _float_rows(b, spec, rows)
 
 
 def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
@@ -108,32 +123,35 @@ def _int8_row(b: Builder, isa: Isa, x_row: Value, y_row: Value) -> None:
                 y.store(y_row + first + i, powers.load(at + i, "int8"), "int8")
 
 
-def _float_row(b: Builder, spec: SoftmaxSpec, x_row: Value, y_row: Value) -> None:
-    """float16 has no room for powers until they are divided: they are computed twice."""
+def _float_rows(b: Builder, spec: SoftmaxSpec, rows: Sequence[tuple[Value, Value]]) -> None:
+    """Rows that begin at (byte of x, byte of y), side by side: steps of one wait for each other. float16 has no room
+    for powers until they are divided: they are computed twice."""
     y, count, lanes, dtype, size = b.pointer("y"), b.param("count"), SUM_BYTES // 4, spec.dtype, BITS[spec.dtype] // 8
     keeps = not spec.log and dtype == "float32"
-    largest = b.let(_maximum(b, dtype, lanes, x_row))
+    largest = [b.let(_maximum(b, dtype, lanes, x_row)) for x_row, _ in rows]
     whole = b.let(tirx.truncdiv(count, i64(lanes)))
-    sums = {n: Register("float32", n, const(0.0, "float32", n)) for n in (lanes, 1)}
+    sums = [{n: Register("float32", n, const(0.0, "float32", n)) for n in (lanes, 1)} for _ in rows]
     spans = ((lanes, i64(0), whole), (1, whole * lanes, count))
 
-    def shifted(n: int, at: Value) -> Value:
-        return load(b.pointer("x"), x_row + at, dtype, n) - splat(largest, n)
+    def shifted(n: int, row: int, at: Value) -> Value:
+        return load(b.pointer("x"), rows[row][0] + at, dtype, n) - splat(largest[row], n)
 
     for n, begin, end in spans:
         with b.range(begin, end) as i:
-            e = b.let(fenced(n, exp(vectors_of(n), shifted(n, i * (size * n)))))
-            sums[n].set(sums[n].get() + e)
-            if keeps:
-                y.store(y_row + i * (size * n), e, "float32", n)
-    total = b.let(horizontal(b, lambda _: operator.add, sums[lanes].get(), lanes, sums[1].get()))
-    last = b.let(log(vectors_of(1), total) if spec.log else const(1.0, "float32") / total)
+            for row, (total, (_, y_row)) in enumerate(zip(sums, rows, strict=True)):
+                e = b.let(fenced(n, exp(vectors_of(n), shifted(n, row, i * (size * n)))))
+                total[n].set(total[n].get() + e)
+                if keeps:
+                    y.store(y_row + i * (size * n), e, "float32", n)
+    totals = [b.let(horizontal(b, lambda _: operator.add, s[lanes].get(), lanes, s[1].get())) for s in sums]
+    last = [b.let(log(vectors_of(1), t) if spec.log else const(1.0, "float32") / t) for t in totals]
     for n, begin, end in spans:
         with b.range(begin, end) as i:
             at = i * (size * n)
-            if spec.log:
-                value = shifted(n, at) - splat(last, n)
-            else:
-                power = y.load(y_row + at, "float32", n) if keeps else exp(vectors_of(n), shifted(n, at))
-                value = power * splat(last, n)
-            store(y, y_row + at, value, dtype, n)
+            for row, (_, y_row) in enumerate(rows):
+                if spec.log:
+                    value = shifted(n, row, at) - splat(last[row], n)
+                else:
+                    power = y.load(y_row + at, "float32", n) if keeps else exp(vectors_of(n), shifted(n, row, at))
+                    value = power * splat(last[row], n)
+                store(y, y_row + at, value, dtype, n)
