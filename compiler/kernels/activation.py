@@ -1,6 +1,6 @@
 """Activations of floats: expressions of a vector of sums, %0, and of numbers that are parameters of the kernel."""
 
-from ..ir.expr import Call, Const, Expr, In, clamp_bounds, peel_clamp, walk
+from ..ir.expr import Call, Const, Expr, In, clamp_bounds, infer_dtype, peel_clamp, walk
 from ..ir.types import LARGEST_HALF, SMALLEST_HALF
 from .builder import Builder, Value, cast, splat
 from .floating import element_type, lanes_of
@@ -22,11 +22,12 @@ def _activated(b: Builder, isa: Isa, role: str, expr: Expr | None, value: Value,
     values = [value, *(splat(cast(b.param_float(name), dtype, 1), lanes) for name in constants(role, expr))]
 
     def without_clamps(part: Expr) -> Expr:
-        """Clamps become values of their own where zeros have no sign that matters."""
+        """Clamps of floats become values of their own where zeros have no sign that matters."""
         if not isinstance(part, Call):
             return part
         core, low, high = peel_clamp(part)
-        if core is not part and (0.0 not in (low, high) or _is_unsigned(core) or (core == In(0) and not signed)):
+        unsigned = 0.0 not in (low, high) or _is_unsigned(core) or (core == In(0) and not signed)
+        if core is not part and unsigned and infer_dtype(core, [element_type(v) for v in values]) == dtype:
             values.append(isa.clamp(emit(without_clamps(core), values, dtype, lanes), low, high))
             return In(len(values) - 1)
         return Call(part.fn, tuple(map(without_clamps, part.args)), part.dtype)

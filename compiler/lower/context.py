@@ -70,7 +70,8 @@ class Refusal:
 @dataclass
 class Context:
     """Everything that lowerings of nodes share. `name` is what steps are called: the node's name, and what a helping
-    step does after a slash. `refused` gets the nodes that cannot be lowered; without it, the first ends it all."""
+    step does after a slash. `refused` gets the nodes that cannot be lowered; without it, the first ends it all. Steps
+    called as in `without_scratch` are to be computed without scratch memory of their own."""
 
     target: Target
     layout: Layout
@@ -85,6 +86,7 @@ class Context:
     phase: int = 0
     name: str = ""
     refused: list[Refusal] | None = None
+    without_scratch: frozenset[str] = frozenset()
     _joined: bool = False
     """Whether the next step is reached on several ways, or after a control step: it waits for all before it."""
 

@@ -49,7 +49,7 @@ def _groups(
         beside = residual.channels(part.start, outputs) if residual else None
         taps = w.part(range(part.start, part.stop), *rest)
         own, waits = epilogue.channels(part), barrier and g == 0
-        side = winograd_side(target, taps, window, own)
+        side = None if c.name in c.without_scratch else winograd_side(target, taps, window, own)
         if side is not None and isinstance(taps, ConstantKernel):
             winograd_conv(c, source, target, taps, side, window, own, beside, barrier=waits)
         else:

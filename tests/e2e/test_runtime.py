@@ -101,7 +101,7 @@ def test_sessions_at_once_are_clean_and_right(
 
 @pytest.mark.parametrize("platform", ["posix", "raw"])
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_session_allocates_nothing_and_asks_the_system_only_to_wait(
+def test_a_session_allocates_nothing_and_asks_the_system_only_to_wait_and_where_threads_run(
     built: Callable[[str, str], Built], platform: str, threads: int
 ) -> None:
     """malloc is counted; and with a filter on system calls, one that maps memory is the last of its process."""

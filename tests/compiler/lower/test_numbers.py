@@ -35,3 +35,19 @@ def test_one_kernel_for_all_numbers(device: str, tmp_path: Path) -> None:
         "dwconv", "f32", "gemm",
     ]  # fmt: skip
     check(graph, {"x": rng.normal(size=(1, 5, 7, 16)).astype(np.float32)}, tmp_path, device)
+
+
+INTEGERS = """
+graph @g(%x: float32[1, 5, 7, 16]) -> (%y) {
+  const %w: float32[24, 16, 1, 1] = @w
+  %y: float32[1, 5, 7, 24] = conv2d(%x, %w) {
+      layout="NHWC", activation=cast<float32>(min(max(cast<int32>(mul(%0, 3.0)), -2), 5))}
+}
+"""
+
+
+@pytest.mark.parametrize("device", [HOST, BASE])
+def test_clamps_of_integers_in_an_activation(device: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    graph = parse_graph(INTEGERS, {"w": rng.normal(size=(24, 16, 1, 1)).astype(np.float32)})
+    check(graph, {"x": rng.normal(size=(1, 5, 7, 16)).astype(np.float32)}, tmp_path, device)

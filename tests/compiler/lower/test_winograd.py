@@ -156,9 +156,16 @@ def plain(x: Sequence[int], outputs: int, **attrs: Attr) -> Case:
         (replace(plain((1, 60, 60, 64), 64), w=(64, 64, 3, 5)), 0),
     ],
 )  # fmt: skip
-def test_choice(of: Case, want: int) -> None:
+def test_choice(of: Case, want: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgec.compiler.lower.lower.SMALL", 1 << 30)
     graph = graph_of([of], int8=False)[0]
     assert sides(graph) == sides(graph, "arm64-neon") == {want}
+
+
+def test_a_plan_does_not_grow_by_scratch_memory() -> None:
+    alone, among_larger = case((1, 56, 56, 64), 192), case((1, 160, 160, 96), 16)
+    assert sides(graph_of([alone], int8=False)[0], "arm64-neon") == {0}
+    assert 4 in sides(graph_of([alone, among_larger], int8=False)[0], "arm64-neon")
 
 
 def test_int8_is_computed_exactly() -> None:
