@@ -317,7 +317,6 @@ def test_workers_run_where_they_are_told(model: Model, toy_inputs: dict[str, np.
     assert not workers & set(os.listdir("/proc/self/task"))
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU is all there is")
 def test_workers_keep_clear_of_their_callers_cpu(model: Model, toy_inputs: dict[str, np.ndarray]) -> None:
     cpus = os.sched_getaffinity(0)
     before = {task for task in os.listdir("/proc/self/task")}
@@ -327,7 +326,7 @@ def test_workers_keep_clear_of_their_callers_cpu(model: Model, toy_inputs: dict[
             for cpu in cpus:
                 os.sched_setaffinity(0, {cpu})
                 session.run(toy_inputs)
-                assert os.sched_getaffinity(int(worker)) == cpus - {cpu}
+                assert os.sched_getaffinity(int(worker)) == (cpus - {cpu} or cpus)  # where there is one, all share it
         finally:
             os.sched_setaffinity(0, cpus)
 
