@@ -1,6 +1,7 @@
 """arm64 with NEON: Armv8.0, dotprod (in two orders) and i8mm code in one bundle, with one weight packing."""
 
 from .neon import Neon
+from .neon_matrix import MATRIX_ROWS
 from .target import Target, Variant
 
 
@@ -73,6 +74,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         small_sums=True,
         slow_division=True,
         has_fixed_point=True,
+        gathers=MATRIX_ROWS,
     )
 
 

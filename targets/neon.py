@@ -10,7 +10,7 @@ from ..compiler.kernels.tir import tirx
 from .neon_inorder import InOrderFloatColumnsTile, InOrderFloatTile
 from .neon_inorder_half import InOrderHalfTile
 from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile, InOrderWideningTile
-from .neon_matrix import MatrixTile
+from .neon_matrix import MATRIX_ROWS, MatrixTile
 from .neon_tiles import ARM, DotTile, FloatTile, HalfTile, WideningTile
 
 
@@ -79,7 +79,7 @@ class Neon(Isa):
         """smmla, sdot by lane, or smull, smlal and sadalp. Single blocks and rows are rare enough for code that suits
         all."""
         if self._has_matrix and even:
-            return MatrixTile(10)
+            return MatrixTile(MATRIX_ROWS)
         if self.has_dot and paired:
             return InOrderDotTile(5) if self._in_order else DotTile(5, 2)
         if self.has_dot:

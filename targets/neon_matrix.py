@@ -6,6 +6,9 @@ from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64, s
 from ..compiler.kernels.isa import Tile
 from ..compiler.kernels.tir import tirx
 
+MATRIX_ROWS = 10
+"""Of the register tile: there is room for its sums, and for the operands that are multiplied next."""
+
 
 class MatrixTile(Tile):
     """smmla multiplies two rows by two columns, eight elements deep: two groups of the weights that sdot takes are

@@ -37,7 +37,8 @@ class Target:
     `rows`: output pixels of a scheduling tile, by dtype. `tiles`: those of the largest register tile of one block and
     of two, where a variant takes two at once. `small_sums`: there is code for sums that surely are small, which are
     converted to floats and back without instructions for that. `slow_division`: of floats, next to multiplication.
-    `second_bias`, `has_fixed_point`: of every variant's ISA. `halves`: the variants of bundles that compute in float16.
+    `second_bias`, `has_fixed_point`: of every variant's ISA. `gathers`: rows of the register tile of the variant that
+    multiplies copies of int8 (`Tile.gathers`); 0: none does. `halves`: the variants of bundles that compute in float16.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Target:
     slow_division: bool = False
     second_bias: bool = False
     has_fixed_point: bool = False
+    gathers: int = 0
     halves: tuple[Variant, ...] = ()
 
     def for_halves(self) -> "Target":

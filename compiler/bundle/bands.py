@@ -1,4 +1,5 @@
-"""What a plan says of steps that are computed band by band: its checks, and its table for the runtime (`bands.c`)."""
+"""What a plan says of scratch memory and of steps that are computed band by band: its checks, and the table of the
+latter for the runtime (`bands.c`)."""
 
 from ..lower.plan import MAX_OPERANDS, Bands, Operand, Plan, Scratch, Space, Stage
 from .c_text import array
@@ -11,13 +12,15 @@ X, Y = 0, 3
 
 
 def check_bands(plan: Plan) -> None:
-    """ValueError where bands would touch memory that is not theirs: a fault of lowering."""
-    inside: set[tuple[int, int]] = set()
+    """ValueError where bands, or steps with scratch memory, would touch memory that is not theirs: a fault of
+    lowering."""
+    inside = {(number, MAX_OPERANDS - 1) for number, step in enumerate(plan.steps) if step.scratch}
+    rooms = [(plan.arena_size, plan.scratch_size)] * len(plan.steps)
     end = 0
     for bands in plan.bands:
         where = f"the steps from {bands.first} on, computed by bands,"
-        begin, ranged = bands.first, plan.symbols and not bands.local
-        if ranged or not end <= begin < (end := begin + len(bands.stages)) <= len(plan.steps):
+        begin = bands.first
+        if plan.symbols or not end <= begin < (end := begin + len(bands.stages)) <= len(plan.steps):
             raise ValueError(f"{where} are not steps of the plan, or others too")
         if plan.steps[bands.first].tiles != bands.count:
             raise ValueError(f"{where} have {bands.count} bands, but {plan.steps[bands.first].tiles} tiles")
@@ -25,22 +28,22 @@ def check_bands(plan: Plan) -> None:
             _check_stage(plan, bands, i, stage, where)
             inside |= {(bands.first + i, Y)} if stage.scratch else set()
             inside |= {(bands.first + i, X)} if i else set()
-        if bands.local:
-            _check_local(plan, bands, where)
-            inside.add((bands.first, MAX_OPERANDS - 1))
+            rooms[bands.first + i] = (_room(plan, bands),) * 2
     operands = {(n, i) for n, step in enumerate(plan.steps) for i, o in enumerate(step.operands) if _is_scratch(o)}
     if operands != inside:
-        raise ValueError(f"scratch memory is used beside bands: operands {sorted(operands ^ inside)}")
+        raise ValueError(f"scratch memory is used that nobody has: operands {sorted(operands ^ inside)}")
+    for step, (whole, own) in zip(plan.steps, rooms, strict=True):
+        if step.scratch and not 0 < step.scratch <= min(own, whole - step.operands[-1].offset):
+            raise ValueError(f"step {step.name!r} has {step.scratch} bytes of scratch memory, which are not there")
 
 
 def _is_scratch(operand: Operand) -> bool:
     return operand.space == Space.SCRATCH
 
 
-def _check_local(plan: Plan, bands: Bands, where: str) -> None:
-    room = min(plan.scratch_size, plan.arena_size - bands.arena)
-    if len(bands.stages) > 1 or bands.arena < 0 or not 0 < bands.local <= room:
-        raise ValueError(f"{where} need more scratch memory than {room} bytes, or are several: {bands.local}")
+def _room(plan: Plan, bands: Bands) -> int:
+    """Bytes of scratch memory for a chain."""
+    return min(plan.scratch_size, plan.arena_size - bands.arena)
 
 
 def _check_stage(plan: Plan, bands: Bands, number: int, stage: Stage, where: str) -> None:
@@ -50,7 +53,7 @@ def _check_stage(plan: Plan, bands: Bands, number: int, stage: Stage, where: str
     if (stage.scratch is None) != last:
         raise ValueError(f"{where} hand over something that is not in scratch memory, or keep something there")
     if stage.scratch is not None:
-        at, room = stage.scratch, min(plan.scratch_size, plan.arena_size - bands.arena)
+        at, room = stage.scratch, _room(plan, bands)
         if min(at.offset, bands.arena) < 0 or at.row <= 0 or at.offset + stage.rows * at.row + at.tail > room:
             raise ValueError(f"{where} need more scratch memory than {room} bytes: {at}")
 

@@ -69,7 +69,7 @@ def _ports_in(plan: Plan, space: Space) -> Sequence[Port]:
 def space_size(plan: Plan, operand: Operand) -> int:
     """Bytes of the memory that the operand lies in, of ports the largest."""
     sizes = {Space.NONE: 0, Space.ARENA: plan.arena_size, Space.WEIGHTS: len(plan.weights)}
-    sizes[Space.SCRATCH] = plan.scratch_size
+    sizes[Space.SCRATCH] = plan.arena_size  # where the first thread has it
     if operand.space in sizes:
         return sizes[operand.space]
     return int(_ports_in(plan, operand.space)[operand.index].type.nbytes)

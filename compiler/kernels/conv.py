@@ -25,13 +25,14 @@ from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64
 from .contraction import OPERANDS as SHARED_OPERANDS
 from .contraction import ContractionSpec, dense_header_bytes, header_bytes
 from .isa import Isa, Tile
-from .places import BASES, batch, pixel_offsets
+from .places import bases, batch, pixel_offsets
 from .rescale import general
 from .results import Results
 from .tir import tirx
 from .walk import Walk
 
-OPERANDS = (*SHARED_OPERANDS, "rows")
+OPERANDS = (*SHARED_OPERANDS, "beside")
+"""`beside`: the thread's memory for copies, or what `rows` have; never both."""
 
 PARAMS = (
     "m_begin", "m_end", "m_tiles", "out_width",  # output pixels [m_begin, m_end) of this step, in tiles of rows
@@ -44,7 +45,7 @@ PARAMS = (
 BATCH = ("parts", "batch_1", "x_0", "x_1", "w_0", "w_1", "y_0", "y_1", "r_0", "r_1")
 """Of a batch of products: ranges of blocks in each, inner extent, bytes from one to the next (outer, inner)."""
 
-ROWS = ("rows_0", "rows_1", "rows_row", "rows_pixel")
+ROWS = ("rows_at", "rows_0", "rows_1", "rows_row", "rows_pixel")
 """Where the number of a pixel that is added to all its sums lies."""
 
 
@@ -56,8 +57,8 @@ class ConvSpec(ContractionSpec):
     are whole steps of `STEPS` groups. `even`: all of a row of int8 can be `gathered`, runs are multiples of two groups.
     `short`: the groups of a run that is a kernel's row, where they are few, else 0.
     `batched`: tiles of several products, of which each has its own data and weights.
-    `rows`: each pixel has an int32 (operand "rows") that is added to all its sums, or, where they are `scaled`, a
-    float32 that multiplies them."""
+    `rows`: each pixel has an int32 (operand "beside") that is added to all its sums, or, where they are `scaled`, a
+    float32 that multiplies them, in the same memory as the data."""
 
     tile_rows: int
     paired: bool = False
@@ -107,10 +108,11 @@ class ConvSpec(ContractionSpec):
         """Whether a tile may take all runs at once."""
         return self.parts == 1 and bool(self.whole or self.short or self.even)
 
-    @property
-    def row_dtype(self) -> str:
-        """Of what a pixel has beside its data."""
-        return "float32" if self.scaled else "int32"
+    def row_term(self, b: Builder, isa: Isa, offset: Value) -> Value:
+        """What a pixel has beside its data, for a vector of sums."""
+        x, beside = b.pointer("x"), b.pointer("beside")
+        value = x.load(offset, "float32") if self.scaled else beside.load(offset, "int32")
+        return b.let(splat(value, isa.lanes))
 
     @property
     def general(self) -> "ConvSpec":
@@ -142,14 +144,14 @@ def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
     with b.tiles() as t:
         pixels = b.let(tirx.truncmod(t, b.param("m_tiles")) * spec.tile_rows + b.param("m_begin"))
         part = b.let(tirx.truncdiv(t, b.param("m_tiles")))
-        bases = dict.fromkeys(BASES, i64(0))
+        begins = bases(b, spec.params)
         if spec.batched:
-            bases = batch(b, spec.params, b.let(tirx.truncdiv(part, b.param("parts"))))
+            begins = batch(b, spec.params, b.let(tirx.truncdiv(part, b.param("parts"))))
             part = b.let(tirx.truncmod(part, b.param("parts")))
         first_block = b.let(part * b.param("blocks_per_tile"))
         last_block = b.let(tirx.min(first_block + b.param("blocks_per_tile"), b.param("blocks")))
         if tile.rows == spec.tile_rows:
-            _rows(b, spec, isa, bases, pixels, first_block, last_block)
+            _rows(b, spec, isa, begins, pixels, first_block, last_block)
             return
         passes = tirx.truncdiv(last_block - first_block + (per_pass - 1), per_pass)
         with b.range(0, passes) as number:
@@ -158,25 +160,25 @@ def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
             with b.range(0, spec.tile_rows // tile.rows) as run:
                 first = b.let(pixels + run * tile.rows)
                 with b.when(first < b.param("m_end")):
-                    _rows(b, spec, isa, bases, first, begin, end)
+                    _rows(b, spec, isa, begins, first, begin, end)
 
 
 def _rows(
-    b: Builder, spec: ConvSpec, isa: Isa, bases: Mapping[str, Value], first: Value, first_block: Value,
+    b: Builder, spec: ConvSpec, isa: Isa, begins: Mapping[str, Value], first: Value, first_block: Value,
     last_block: Value,
 ) -> None:  # fmt: skip
     """`tile.rows` output pixels from `first` on, over a range of channel blocks."""
     tile = spec.tile(isa)
-    x, w, residual, y, rows = (b.pointer(name) for name in OPERANDS)
+    x, w, residual, y = (b.pointer(name) for name in SHARED_OPERANDS)
     places = ["x", "y", *["r"] * spec.residual, *["rows"] * spec.rows]
-    strides = [(bases[p], f"{p}_row", f"{p}_pixel") for p in places]
+    strides = [(begins[p], f"{p}_row", f"{p}_pixel") for p in places]
     table = pixel_offsets(b, first, tile.rows, strides, looped=tile.rows > isa.addresses)
     offsets = dict(zip(places, table, strict=True))
-    terms = [b.let(splat(rows.load(o, spec.row_dtype), isa.lanes)) for o in offsets.get("rows", [])]
+    terms = [spec.row_term(b, isa, o) for o in offsets.get("rows", [])]
     epilogue = spec.epilogue(b, isa)
     element = BITS[spec.y_dtype] // 8
     columns = i64(tile.columns)
-    w_at = Register("int64", 1, bases["w"] + first_block * b.param("block_bytes"))
+    w_at = Register("int64", 1, begins["w"] + first_block * b.param("block_bytes"))
     with b.range(0, tirx.truncdiv(last_block - first_block, i64(tile.blocks))) as number:
         block = b.let(first_block + number * tile.blocks)
         w_blocks = [b.let(w_at.get() + i * b.param("block_bytes")) for i in range(tile.blocks)]

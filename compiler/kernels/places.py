@@ -9,17 +9,22 @@ BASES = ("x", "y", "r", "rows", "w")
 """What operands are called in the names of their strides."""
 
 
+def bases(b: Builder, params: Sequence[str]) -> dict[str, Value]:
+    """Where the operands of the first product begin."""
+    return {name: b.param(f"{name}_at") if f"{name}_at" in params else i64(0) for name in BASES}
+
+
 def batch(b: Builder, params: Sequence[str], number: Value) -> dict[str, Value]:
     """Where the operands of product `number` begin."""
     outer = b.let(tirx.truncdiv(number, b.param("batch_1")))
     inner = b.let(tirx.truncmod(number, b.param("batch_1")))
 
-    def base(name: str) -> Value:
+    def base(name: str, first: Value) -> Value:
         if f"{name}_0" not in params:
-            return i64(0)
-        return b.let(outer * b.param(f"{name}_0") + inner * b.param(f"{name}_1"))
+            return first
+        return b.let(first + outer * b.param(f"{name}_0") + inner * b.param(f"{name}_1"))
 
-    return {name: base(name) for name in BASES}
+    return {name: base(name, first) for name, first in bases(b, params).items()}
 
 
 def pixel_offsets(

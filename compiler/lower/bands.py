@@ -7,7 +7,7 @@ that the first has computed are kept for the second. What is fused depends on si
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ..ir.extent import ceil_div, largest
+from ..ir.extent import ceil_div
 from ..kernels.contraction import OPERANDS
 from .buffers import ALIGNMENT, Storage
 from .chains import Chain, Chains, Member
@@ -25,29 +25,33 @@ FEW_BANDS = 8
 
 @dataclass(frozen=True)
 class Fused:
-    """What a plan says of fused steps, and the bytes of scratch memory that a thread needs for them. The first thread's
-    is in the arena: a storage for each chain, whose offset is known in the end."""
+    """What a plan says of fused steps. The first thread's scratch memory is in the arena: a storage for each chain, of
+    which the offset is known in the end."""
 
-    scratch_size: int
     pending: list[tuple[Bands, Storage]] = field(default_factory=list)
 
     def bands(self) -> list[Bands]:
         """What the plan says, once storages have their places."""
         return [replace(bands, arena=storage.offset) for bands, storage in self.pending]
 
+    @property
+    def scratch_size(self) -> int:
+        """Bytes of scratch memory that a thread needs for them."""
+        return max((storage.size for _, storage in self.pending), default=0)
+
 
 def fuse(c: Context) -> Fused:
     """Fuse what is worth it among the steps of a whole model. In `c` they are in their new order then, and what they
     hand each other is scratch memory. Models with control steps or ranges of shapes stay as they are."""
     if c.symbols or any(step.control for step in c.steps):
-        return _with_single(c, Fused(0))
+        return Fused()
     found = [(chain, band_height(chain, c.target.cache)) for chain in Chains(c).find()]
     chains = [(chain, height) for chain, height in found if height is not None]
     chain_at = {
         n: which for which in chains for n in range(which[0].members[0].number, which[0].members[-1].number + 1)
     }
     unused = {n for chain, _ in chains for handed in chain.handed for n in handed.fills}
-    fused, steps = Fused(max((scratch_size(chain, height) for chain, height in chains), default=0)), []
+    fused, steps = Fused(), []
     for number, step in enumerate(c.steps):
         if number in unused:
             continue
@@ -62,18 +66,7 @@ def fuse(c: Context) -> Fused:
     c.steps = steps
     used = {step.kernel for step in steps}
     c.kernels = {symbol: kernel for symbol, kernel in c.kernels.items() if symbol in used}
-    return _with_single(c, fused)
-
-
-def _with_single(c: Context, fused: Fused) -> Fused:
-    """Steps by themselves that need scratch memory for a tile, each tile a band."""
-    single = [
-        (Bands(number, step.tiles, (Stage(1, 0, 1, largest(step.tiles)),), local=step.scratch.size), step.scratch)
-        for number, step in enumerate(c.steps)
-        if step.scratch is not None
-    ]
-    pending = sorted([*fused.pending, *single], key=lambda entry: entry[0].first)
-    return Fused(max(fused.scratch_size, *(storage.size for _, storage in pending)) if pending else 0, pending)
+    return fused
 
 
 def band_height(chain: Chain, cache: int) -> int | None:
@@ -164,14 +157,19 @@ def _params(c: Context, member: Member, height: int, count: int) -> tuple[int, .
 
 
 def _placed(c: Context, chain: Chain, height: int, halos: Sequence[PendingStep]) -> Storage:
-    """What members hand over lies in scratch memory from now on, that of the first thread in the storage that this
-    returns. All else that they use is in use as long as the chain is."""
+    """What members hand over lies in scratch memory from now on, with their own behind, that of the first thread in the
+    storage that this returns. All else that they use is in use as long as the chain is."""
     places, size = _scratch(chain, height)
     for handed, place in zip(chain.handed, places, strict=True):
         storage = handed.view.storage
         storage.space, storage.offset = Space.SCRATCH, place.offset
         del c.storages[storage]
-    steps, own = [member.step for member in chain.members], Storage(size)
+    steps = [member.step for member in chain.members]
+    for step in steps:
+        if step.scratch is not None:  # behind that, one step's after the other's
+            step.scratch.offset = size
+            del c.storages[step.scratch]
+    own = Storage(size + max(step.scratch.size if step.scratch else 0 for step in steps))
     c.storages[own] = None
     for storage in (own, *(ref.storage for step in (*halos, *steps) for ref in step.operands if ref is not None)):
         if storage.space == Space.ARENA:

@@ -33,7 +33,7 @@ class Label:
 @dataclass(frozen=True)
 class PendingStep:
     """A step whose storages have no offsets yet; of a control step `target` says where it leads. `rows`: how it
-    computes some rows only, if it can. `scratch`: that of a session's first thread, if its tiles need any."""
+    computes some rows only, if it can. `scratch`: its own scratch memory, if its tiles need any."""
 
     kernel: str
     operands: tuple[Ref | None, ...]
@@ -54,7 +54,7 @@ class PendingStep:
         padding = (Operand(Space.NONE),) * (MAX_OPERANDS - len(operands))
         return Step(
             self.kernel, operands + padding, self.params, self.tiles, self.barrier, self.name, self.macs, self.control,
-            max(self.target.step, 0),
+            max(self.target.step, 0), self.scratch.size if self.scratch else 0,
         )  # fmt: skip
 
 
@@ -70,8 +70,9 @@ class Refusal:
 @dataclass
 class Context:
     """Everything that lowerings of nodes share. `name` is what steps are called: the node's name, and what a helping
-    step does after a slash. `refused` gets the nodes that cannot be lowered; without it, the first ends it all. Steps
-    called as in `without_scratch` are to be computed without scratch memory of their own."""
+    step does after a slash. `refused` gets the nodes that cannot be lowered; without it, the first ends it all. `room`:
+    bytes of scratch memory that steps of the node under way may have, or beside all nodes of a graph to come
+    (`room.py`)."""
 
     target: Target
     layout: Layout
@@ -86,7 +87,7 @@ class Context:
     phase: int = 0
     name: str = ""
     refused: list[Refusal] | None = None
-    without_scratch: frozenset[str] = frozenset()
+    room: int = 0
     _joined: bool = False
     """Whether the next step is reached on several ways, or after a control step: it waits for all before it."""
 
@@ -106,8 +107,8 @@ class Context:
         """Append a step: `family`'s kernel `spec` over `tiles` tiles.
 
         Operands by the family's names for them, params by name, exactly those of the spec. Without `barrier` the step
-        may overlap with the one before. `scratch`: bytes that each thread has for itself while it computes a tile, the
-        operand of that name. A halo is filled before its buffer's first use. EdgeError where a number does not fit.
+        may overlap with the one before. `scratch`: bytes that each thread has for itself while it computes tiles, the
+        family's last operand. A halo is filled before its buffer's first use. EdgeError where a number does not fit.
         """
         if set(params) != set(spec.params) or not set(operands) <= set(family.OPERANDS):
             raise AssertionError(
@@ -117,9 +118,10 @@ class Context:
         for storage in fresh:
             self.fill(self.layout.fills.pop(storage))
             barrier = False  # the first step of the filling has waited, and what follows writes elsewhere
-        if scratch:
-            operands = {**operands, "scratch": Ref(Storage(scratch, Space.SCRATCH), 0)}
-        self._append(family, spec, operands, params, tiles, barrier, macs, rows, scratch)
+        own = Storage(scratch, Space.SCRATCH) if scratch else None
+        if own is not None:
+            operands = {**operands, family.OPERANDS[-1]: Ref(own, 0)}
+        self._append(family, spec, operands, params, tiles, barrier, macs, rows, own)
 
     def fill(self, what: Fill) -> None:
         """Steps that fill a halo; the step after them may overlap with them."""
@@ -129,7 +131,7 @@ class Context:
 
     def _append(
         self, family: ModuleType, spec: KernelSpec, operands: Mapping[str, Ref], params: Mapping[str, int], tiles: int,
-        barrier: bool, macs: int, rows: Rowwise | None = None, scratch: int = 0,
+        barrier: bool, macs: int, rows: Rowwise | None = None, scratch: Storage | None = None,
     ) -> None:  # fmt: skip
         for name, value in (*params.items(), ("number of tiles", tiles)):
             low, high = bounds_of(value)
@@ -142,16 +144,13 @@ class Context:
         self.phase += barrier
         for ref in operands.values():
             self._touch(ref.storage)
-        own = Storage(scratch) if scratch else None
-        if own is not None:
-            self._touch(own)
         self.kernels.setdefault(spec.symbol, Kernel(family.__name__, spec))
         placed = tuple(operands.get(name) for name in family.OPERANDS)
         values = tuple(params[name] for name in spec.params)
         self._add(
             PendingStep(
                 spec.symbol, placed, values, tiles, barrier, self.name, largest(macs), phase=self.phase, rows=rows,
-                scratch=own,
+                scratch=scratch,
             )
         )  # fmt: skip
 
@@ -184,7 +183,7 @@ class Context:
             self._touch(view.storage)
 
     def _touch(self, storage: Storage) -> None:
-        if storage.space == Space.ARENA:
+        if storage.space in (Space.ARENA, Space.SCRATCH):
             storage.touch(self.phase)
             self.storages[storage] = None
 

@@ -11,7 +11,7 @@ from .epilogue import Epilogue, epilogue_of
 from .gemm import dense
 from .packing import ConstantKernel, Kernel, kernel_of
 from .windows import Window, bands, pair, transposed_phases
-from .winograd import winograd_conv, winograd_side
+from .winograd import tiling, winograd_conv, winograd_side
 
 
 @lowering("conv2d")
@@ -49,9 +49,10 @@ def _groups(
         beside = residual.channels(part.start, outputs) if residual else None
         taps = w.part(range(part.start, part.stop), *rest)
         own, waits = epilogue.channels(part), barrier and g == 0
-        side = None if c.name in c.without_scratch else winograd_side(target, taps, window, own)
-        if side is not None and isinstance(taps, ConstantKernel):
-            winograd_conv(c, source, target, taps, side, window, own, beside, barrier=waits)
+        side = winograd_side(target, taps, window, own)
+        by = None if side is None else tiling(c, side, target, depth)
+        if by is not None and by.scratch <= c.room and isinstance(taps, ConstantKernel):
+            winograd_conv(c, source, target, taps, by, window, own, beside, barrier=waits)
         else:
             dense(c, source, target, taps, window, own, beside, barrier=waits)
 

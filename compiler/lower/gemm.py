@@ -6,7 +6,7 @@ from math import prod
 
 from ..ir.extent import always_less, ceil_div, is_symbolic, largest, least, less, most
 from ..kernels import conv
-from ..kernels.gathered import DEEPEST
+from ..kernels.gathered import DEEPEST, scratch_bytes
 from .buffers import View
 from .context import Context
 from .epilogue import Epilogue
@@ -52,12 +52,12 @@ def dense(
     rows, paired = tile_of(c, epilogue.dtype, pixels, outputs)
     short = rows > 1 and runs.y > 1 and runs.x == packed.parts == 1 and packed.groups <= conv.SHORT
     short &= epilogue.dtype == "int8"  # tiles of floats have loops that are faster on cores in order
+    even, scratch = copies_of(c, packed, epilogue.dtype, runs.y * runs.x, rows, pixels)
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
         pointwise=runs.y * runs.x == 1, batched=batched,
         whole=rows > 1 and not short and are_steps(packed, conv.STEPS[epilogue.dtype]),
-        even=rows > 1 and can_be_gathered(packed, epilogue.dtype, runs.y * runs.x),
-        short=packed.groups if short else 0, clamped=epilogue.clamped,
+        even=even, short=packed.groups if short else 0, clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range,
         scaling=packed.scaling, sums=epilogue.sums,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
@@ -84,7 +84,9 @@ def dense(
         operands["residual"] = residual.at()
     waits, macs = barrier or packed.fresh, images * pixels * prod(w.shape)
     by_rows = Rowwise(x, y, window, rows, packed.matrix_bytes)
-    c.emit(conv, spec, operands, params, m_tiles * parts * images, barrier=waits, macs=macs, rows=by_rows)
+    c.emit(
+        conv, spec, operands, params, m_tiles * parts * images, barrier=waits, macs=macs, rows=by_rows, scratch=scratch
+    )
 
 
 def _runs(x: View, shape: Sequence[int], window: Window) -> _Runs:
@@ -107,10 +109,16 @@ def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> tuple[int, boo
     return rows, is_symbolic(pixels) or PAIR_COST * pair <= single
 
 
-def can_be_gathered(packed: Packed, dtype: str, taps: int) -> bool:
-    """Whether a pixel's runs can be copied before they are multiplied."""
-    size = taps * packed.parts * packed.groups * group_of(dtype)
-    return dtype == "int8" and are_steps(packed, 2) and largest(size) <= DEEPEST
+def copies_of(c: Context, packed: Packed, dtype: str, taps: int, rows: int, pixels: int) -> tuple[bool, int]:
+    """Whether the runs of `pixels` pixels, `rows` in a tile, can be copied before they are multiplied, and the bytes of
+    scratch memory for these copies if a variant of the target makes some."""
+    size = largest(taps * packed.parts * packed.groups * group_of(dtype))
+    if dtype != "int8" or rows == 1 or size > DEEPEST or not are_steps(packed, 2):
+        return False, 0
+    scratch = 0
+    if c.target.gathers:
+        scratch = scratch_bytes(min(largest(pixels), rows), size, c.target.gathers, c.target.columns)
+    return (True, scratch) if scratch <= max(c.room, 0) else (False, 0)
 
 
 def are_steps(packed: Packed, groups: int) -> bool:

@@ -24,26 +24,21 @@ from . import (  # noqa: F401  (they register the lowerings)
     regions,
     sampling,
 )
-from .bands import Fused, fuse
-from .buffers import Storage
+from .bands import fuse
+from .buffers import ALIGNMENT
 from .context import LOWERINGS, Context, Refusal
 from .interface import Interface, plan_interface
 from .layout import Layout, plan_layout
 from .memory import lower_bound, plan_arena
 from .plan import Plan
 from .probe import require_same_steps
+from .room import allowed, live_bytes
 from .sharing import plan_sharing
 from .states import replaceable
 from .walk import copied, walk
 
 MAX_ARENA = 2**34
 """Bytes: more than any device has that edgec compiles for."""
-
-CROWDED = 1.02
-"""Of the memory that a plan needs without scratch memory: what it may need with it."""
-
-SMALL = 2 << 20
-"""Bytes that a plan may always need."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +68,13 @@ def lower(
     kernel are noted there and left out."""
     _check(graph)
     interface = plan_interface(graph, states or {})
-    context, fused = _fused(graph, target, interface, refused, states or {}, frozenset())
-    if crowded := _crowded(context):
-        context, fused = _fused(graph, target, interface, refused, states or {}, crowded)
+    context = _emitted(graph, target, interface, refused)
+    if is_ranged(graph) and not refused:
+        with probing():
+            other = revalued(graph)
+            again = _emitted(other, target, plan_interface(other, states or {}), None)
+            require_same_steps(context, again)
+    fused = fuse(context)
     storages = list(context.storages)
     arena = plan_arena(storages)
     if arena > MAX_ARENA:
@@ -83,50 +82,24 @@ def lower(
             f"the model needs {arena >> 20} MiB of memory; at most {MAX_ARENA >> 20} are supported: use smaller inputs"
         )
     steps = [step.resolve() for step in context.steps]
+    scratch = max([fused.scratch_size, *(step.scratch for step in steps)])
     plan = Plan(
         graph.name, *interface.ports(), steps, arena, bytes(context.weights.data), context.symbols,
-        interface.kept(), fused.scratch_size, fused.bands(),
+        interface.kept(), scratch + -scratch % ALIGNMENT, fused.bands(),
     )  # fmt: skip
     return Lowered(plan, context.kernels, lower_bound(storages))
 
 
-def _fused(
-    graph: Graph, target: Target, interface: Interface, refused: list[Refusal] | None, states: Mapping[str, str],
-    without_scratch: frozenset[str],
-) -> tuple[Context, Fused]:  # fmt: skip
-    context = _emitted(graph, target, interface, refused, without_scratch)
-    if is_ranged(graph) and not refused:
-        with probing():
-            other = revalued(graph)
-            again = _emitted(other, target, plan_interface(other, states), None, without_scratch)
-            require_same_steps(context, again)
-    return context, fuse(context)
-
-
-def _crowded(context: Context) -> frozenset[str]:
-    """The names of steps whose scratch memory makes a plan that is not small need more than `CROWDED` allows."""
-    own = {step.scratch: step.name for step in context.steps if step.scratch is not None}
-    others = [s for s in context.storages if s not in own]
-    most = max(int(CROWDED * lower_bound(others)), SMALL)
-
-    def needed(scratch: Storage) -> int:
-        return scratch.size + sum(s.size for s in others if s.first <= scratch.first <= s.last)
-
-    return frozenset(name for scratch, name in own.items() if needed(scratch) > most)
-
-
-def _emitted(
-    graph: Graph, target: Target, interface: Interface, refused: list[Refusal] | None, without_scratch: frozenset[str]
-) -> Context:
+def _emitted(graph: Graph, target: Target, interface: Interface, refused: list[Refusal] | None) -> Context:
     """The steps of all nodes, and copies of what is not computed in its place."""
-    context = Context(target, Layout(), symbols=input_symbols(graph), without_scratch=without_scratch)
-    context.refused = refused
+    context = Context(target, Layout(), symbols=input_symbols(graph), refused=refused)
     try:
         sharing = plan_sharing(graph, target.lanes, {new for _, new in interface.states})
         in_place = replaceable(graph, sharing, target.lanes, interface.states)
         replaced = {new for _, new in interface.states} - in_place
         placed = {v: place for v, place in interface.outputs[::-1] if v not in replaced}
         context.layout = plan_layout(graph, sharing, placed | dict(interface.inputs))
+        context.room = allowed(live_bytes(graph, context.layout))
         context.keep(interface.inputs.values())
         walk(context, graph)
         for value, place in interface.outputs:

@@ -17,7 +17,7 @@ from .buffers import Ref, View
 from .context import Context, lowering, require
 from .copies import permuted
 from .epilogue import Epilogue, constant_weights, epilogue_of
-from .gemm import are_steps, blocks_per_tile, can_be_gathered, tile_of
+from .gemm import are_steps, blocks_per_tile, copies_of, tile_of
 from .iteration import collapse, dense_strides, each, strides
 from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
 from .row_codes import row_codes
@@ -149,12 +149,14 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
     count = height.extent * width.extent
     single = meets_single_rows(node.output.type.shape[:-1], _second_shape(node))
     rows, paired = (1, False) if single else tile_of(c, epilogue.dtype, count, outputs)
+    even, scratch = copies_of(c, packed, epilogue.dtype, 1, rows, count)
+    if "rows" in operands and not epilogue.scaled:  # in the place of scratch memory
+        even, scratch = False, 0
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
         small_add=epilogue.small_add, pointwise=True,
         whole=rows > 1 and are_steps(packed, conv.STEPS[epilogue.dtype]),
-        even=rows > 1 and can_be_gathered(packed, epilogue.dtype, 1), batched=bool(dims), rows="rows" in operands,
-        clamped=epilogue.clamped,
+        even=even, batched=bool(dims), rows="rows" in operands, clamped=epilogue.clamped,
         narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
         scaling=packed.scaling, sums=epilogue.sums,
         scaled=epilogue.scaled, activation=epilogue.activation, residual_activation=epilogue.residual_activation,
@@ -166,21 +168,23 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
         "m_begin": 0, "m_end": count, "m_tiles": m_tiles, "out_width": width.extent,
         "taps_y": 1, "tap_y": 0, "taps_x": 1, "tap_x": 0, "groups": packed.groups,
         "channels": outputs, "blocks": packed.blocks, "blocks_per_tile": per_tile, "block_bytes": packed.block_bytes,
-        "parts": parts, "batch_1": batch[1].extent, **epilogue.params,
+        "parts": parts, "batch_1": batch[1].extent, "rows_at": 0, **epilogue.params,
     }  # fmt: skip
     for name in ("x", "w", "y", "r", "rows"):
         params |= {f"{name}_{i}": batch[i].strides.get(name, 0) for i in range(MAX_BATCH)}
         params |= {f"{name}_row": height.strides.get(name, 0), f"{name}_pixel": width.strides.get(name, 0)}
-    chosen = {name: params[name] for name in spec.params}
     for number, index in enumerate(product(*(each(d.extent) for d in loops))):
         places = [i for i, _ in index]
         at = {
             _NAMES.get(name, name): o.where.plus(sum(i * d.strides[name] for i, d in zip(places, loops, strict=True)))
             for name, o in operands.items()
         }
+        if epilogue.scaled:
+            params["rows_at"] = at.pop("beside").offset - at["x"].offset
+        chosen = {name: params[name] for name in spec.params}
         c.emit(
             conv, spec, at, chosen, m_tiles * parts * products * prod(p for _, p in index), barrier=number == 0,
-            macs=count * products * depth * outputs,
+            macs=count * products * depth * outputs, scratch=scratch,
         )  # fmt: skip
 
 
@@ -193,5 +197,5 @@ class _Dim(NamedTuple):
 
 _ONE = _Dim(1, {})
 
-_NAMES = {"r": "residual"}
+_NAMES = {"r": "residual", "rows": "beside"}
 """What the kernel's operands are called where that differs from their parameters."""

@@ -27,7 +27,8 @@ class Space(IntEnum):
     INPUT = 3
     OUTPUT = 4
     SCRATCH = 5
-    """Memory of each thread for itself, for steps that are `Bands`."""
+    """Memory of each thread for itself: of `Bands`, from their place on; of other steps, of which it is the last
+    operand, the offset is that in the arena, where the first thread has it. The other threads have theirs behind."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Step:
     """One kernel call over tiles [0, tiles), or what `control` says.
 
     `params` are the kernel's int32 parameters (extents, strides, clamps ...), in the order its
-    template defines. `barrier` means: start only when all earlier steps have finished.
+    template defines. `barrier` means: start only when all earlier steps have finished. `scratch`: bytes that each
+    thread has for itself while it computes tiles.
     """
 
     kernel: str
@@ -71,6 +73,7 @@ class Step:
     macs: int = 0
     control: Control = Control.NONE
     target: int = 0
+    scratch: int = 0
 
     @property
     def action(self) -> str:
@@ -109,15 +112,13 @@ class Stage:
 @dataclass(frozen=True)
 class Bands:
     """Steps from number `first` on, each of which reads (operand 0) what the one before writes (operand 3), computed
-    together, band by band of the last one's rows: `count` bands, which are the tiles of the first step. Or a single
-    step, whose tiles are the bands, that has `local` bytes of scratch memory for each (its last operand). The scratch
+    together, band by band of the last one's rows: `count` bands, which are the tiles of the first step. The scratch
     memory of a session's first thread is at offset `arena` of the arena."""
 
     first: int
     count: int
     stages: tuple[Stage, ...]
     arena: int = 0
-    local: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """float32 rows -> the int8 codes and scales that products with int8 weights take in their place."""
 
+from dataclasses import replace
+from math import prod
+
 from ..ir.extent import ceil_div, most
 from ..ir.graph import Node
 from ..ir.types import TensorType
 from ..kernels import row_codes as kernels
 from ..ops import epilogue as op
-from .buffers import View
+from .buffers import ALIGNMENT, View
 from .context import Context
 from .copies import permuted
 from .iteration import collapse, strides
@@ -24,7 +27,7 @@ def row_codes(c: Context, node: Node) -> tuple[View, View]:
 
 def _emit(c: Context, x: View) -> tuple[View, View]:
     shape = x.type.shape
-    codes, scales = c.scratch(TensorType(shape, "int8")), c.scratch(TensorType(shape[:-1], "float32"))
+    codes, scales = _allocated(c, shape)
     with c.part("codes"):
         space = collapse(shape[:-1], [strides(x)[:-1]])
         if len(space.extents) > 1:
@@ -36,3 +39,11 @@ def _emit(c: Context, x: View) -> tuple[View, View]:
         operands = {"x": x.at(), "y": codes.at(), "scales": scales.at()}
         c.emit(kernels, kernels.RowCodesSpec(), operands, params, ceil_div(rows, tile_rows))
     return codes, scales
+
+
+def _allocated(c: Context, shape: tuple[int, ...]) -> tuple[View, View]:
+    """Memory for codes of `shape`, and for scales behind them: one storage, so that kernels take it as one operand."""
+    size, count = ceil_div(prod(shape), ALIGNMENT) * ALIGNMENT, prod(shape[:-1])
+    both = c.scratch(TensorType((size + 4 * count,), "int8"))
+    scales = both.reshaped(TensorType(shape[:-1], "float32"))
+    return both.reshaped(TensorType(shape, "int8")), replace(scales, offset=scales.offset + size)

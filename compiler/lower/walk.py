@@ -6,6 +6,7 @@ from .buffers import Storage, View
 from .context import LOWERINGS, Context, Refusal
 from .copies import copy
 from .pictures import find_pictures, lower_picture
+from .room import live_bytes
 
 
 def walk(context: Context, graph: Graph) -> None:
@@ -27,9 +28,9 @@ class _Walk:
         self.copied: set[Storage] = set()
 
     def run(self) -> None:
-        merged = set(self.pictures.values())
-        for node in self.graph.nodes:
-            self.context.name = node.name or node.op
+        merged, room = set(self.pictures.values()), self.context.room
+        for node, live in zip(self.graph.nodes, live_bytes(self.graph, self.context.layout), strict=True):
+            self.context.name, self.context.room = node.name or node.op, room - live
             if node in merged:
                 continue
             quantize = self.pictures.get(node)
@@ -38,6 +39,7 @@ class _Walk:
             elif not lower_picture(self.context, quantize, node):
                 self._node(quantize)
                 self._node(node)
+        self.context.room = room
 
     def _node(self, node: Node) -> None:
         for index, value in enumerate(node.inputs):

@@ -1,5 +1,6 @@
 """Dense 3 x 3 convolutions of float32 by Winograd's algorithm, where it saves enough (`kernels/winograd.py`)."""
 
+from dataclasses import dataclass
 from math import prod
 
 from ..ir.extent import always_less, ceil_div, largest
@@ -51,33 +52,61 @@ def winograd_side(y: View, w: Kernel, window: Window, epilogue: Epilogue) -> int
     return best if best and (direct - costs[best]) * outputs * depth >= LEAST_SAVED else None
 
 
+@dataclass(frozen=True)
+class Tiling:
+    """How a plane is computed by tiles of `side` x `side` results, of which each row has `tiles_x`, `together` at a
+    time: by register tiles of `rows` or, if `paired`, of two blocks of channels; `data` and `sums` bytes apart are the
+    positions of a tile's data and sums in scratch memory."""
+
+    side: int
+    tiles: int
+    tiles_x: int
+    rows: int
+    paired: bool
+    together: int
+    data: int
+    sums: int
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of scratch memory."""
+        return self.together * (self.side + 2) ** 2 * (self.data + self.sums)
+
+
+def tiling(c: Context, side: int, y: View, depth: int) -> Tiling:
+    """Of results y [n, oh, ow, O] from `depth` channels."""
+    _, height, width, outputs = y.dims
+    tiles_x, columns = ceil_div(width, side), c.target.columns
+    tiles = ceil_div(height, side) * tiles_x
+    rows, paired = tile_of(c, "float32", tiles, outputs)
+    single, pair = c.target.tiles["float32"] if c.target.tiles else (rows, 0)
+    together = _together(largest(tiles), pair if paired else single, depth * 4)
+    data, sums = _apart(depth * 4), _apart(ceil_div(outputs, columns) * columns * 4)
+    return Tiling(side, tiles, tiles_x, rows, paired, together, data, sums)
+
+
 def winograd_conv(
-    c: Context, x: View, y: View, w: ConstantKernel, side: int, window: Window, epilogue: Epilogue,
+    c: Context, x: View, y: View, w: ConstantKernel, by: Tiling, window: Window, epilogue: Epilogue,
     residual: View | None, *, barrier: bool,
 ) -> None:  # fmt: skip
     """Every pixel of x [n, h, w, C] under the window times w [O, C, 3, 3] -> y [n, oh, ow, O], in one step."""
     images, height, width, outputs = y.dims
-    depth, positions = w.shape[1], (side + 2) ** 2
-    tiles_x, columns = ceil_div(width, side), c.target.columns
-    tiles = ceil_div(height, side) * tiles_x
-    rows, paired = tile_of(c, "float32", tiles, outputs)
+    depth, columns = w.shape[1], c.target.columns
     spec = winograd.WinogradSpec(
-        dtype="float32", side=side, tile_rows=rows, paired=paired, whole=winograd.is_whole(depth),
+        dtype="float32", side=by.side, tile_rows=by.rows, paired=by.paired, whole=winograd.is_whole(depth),
         residual=residual is not None, activation=epilogue.activation,
         residual_activation=epilogue.residual_activation,
     )  # fmt: skip
-    blocks = ceil_div(outputs, columns)
-    data, sums = _apart(depth * 4), _apart(blocks * columns * 4)
-    single, pair = c.target.tiles["float32"] if c.target.tiles else (rows, 0)
-    together = _together(largest(tiles), pair if paired else single, depth * 4)
-    parts = ceil_div(tiles, together)
-    packed = pack_dense(weight_transform(side, w.data), columns, 1, epilogue.dense_header(w.data, "medium"))
+    blocks, parts = ceil_div(outputs, columns), ceil_div(by.tiles, by.together)
+    packed = pack_dense(weight_transform(by.side, w.data), columns, 1, epilogue.dense_header(w.data, "medium"))
     params = {
-        "parts": parts, "together": together, "tiles": tiles, "tiles_x": tiles_x, "height": height, "width": width,
+        "parts": parts, "together": by.together, "tiles": by.tiles, "tiles_x": by.tiles_x,
+        "height": height, "width": width,
         "x_image": x.image, "x_row": x.row, "x_pixel": x.pixel, "y_image": y.image, "y_row": y.row, "y_pixel": y.pixel,
         "r_image": residual.image if residual else 0, "r_row": residual.row if residual else 0,
         "r_pixel": residual.pixel if residual else 0,
-        "groups": depth, "data_position": data, "sum_position": sums, "sums": together * positions * data,
+        "groups": depth, "data_position": by.data, "sum_position": by.sums,
+        "sums": by.together * spec.positions * by.data,
         "channels": outputs, "blocks": blocks, "block_bytes": len(packed) // blocks,
         **epilogue.params,
     }  # fmt: skip
@@ -85,8 +114,7 @@ def winograd_conv(
     if residual is not None:
         operands["residual"] = residual.at()
     macs = images * height * width * prod(w.shape)
-    scratch = together * positions * (data + sums)
-    c.emit(winograd, spec, operands, params, images * parts, barrier=barrier, macs=macs, scratch=scratch)
+    c.emit(winograd, spec, operands, params, images * parts, barrier=barrier, macs=macs, scratch=by.scratch)
 
 
 def _apart(size: int) -> int:

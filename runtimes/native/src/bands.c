@@ -57,11 +57,9 @@ static void call(const edge_session *session, const edge_stage *at, const rows *
 }
 
 static void compute(edge_session *session, uint32_t step, int32_t begin, int32_t end, uint32_t thread, bool follows) {
-    const edge_program *program = session->model->program;
-    const edge_stage *head = program->bands->stages;
+    const edge_stage *head = session->model->program->bands->stages;
     while (head->step != step) head++;
-    uint64_t at = thread == 0 ? head->arena : program->arena_size + (thread - 1) * program->scratch_size;
-    uint8_t *scratch = session->arena + at;
+    uint8_t *scratch = thread == 0 ? session->arena + head->arena : edge_session_scratch(session, thread);
     for (int32_t band = begin; band < end; band++, follows = true) {
         ptrdiff_t shift = 0;
         for (const edge_stage *stage = head; stage < head + head->count; stage++) {

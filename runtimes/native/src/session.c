@@ -39,7 +39,7 @@ static void build(edge_session *session, uint8_t *block, const layout *at, edge_
     session->spaces[EDGE_NONE] = &session->null_base;
     session->spaces[EDGE_ARENA] = &session->arena_base;
     session->spaces[EDGE_WEIGHTS] = &session->weights_base;
-    session->spaces[EDGE_SCRATCH] = &session->null_base; /* each thread has its own: bands.c */
+    session->spaces[EDGE_SCRATCH] = &session->arena_base; /* that of the first thread */
     session->spaces[EDGE_INPUT] = session->inputs;
     session->spaces[EDGE_OUTPUT] = session->outputs;
     session->step_ns = flags & EDGE_SESSION_PROFILE ? (_Atomic uint64_t *)(void *)(block + at->step_ns) : NULL;
@@ -157,9 +157,13 @@ edge_status edge_session_bind_output_name(edge_session *session, const char *nam
     return session == NULL ? EDGE_ERR_ARGUMENT : bind_name(session, true, name, (uintptr_t)data, nbytes);
 }
 
-static inline void call(const edge_session *session, const edge_step *step, int32_t begin, int32_t end) {
+static inline void call(const edge_session *session, const edge_step *step, int32_t begin, int32_t end,
+                        uint32_t thread) {
     void *at[EDGE_OPERANDS];
     for (uint32_t i = 0; i < EDGE_OPERANDS; i++) at[i] = edge_session_resolve(session, step->operands[i]);
+    if (thread != 0 && EDGE_AT_SPACE(step->operands[EDGE_OPERANDS - 1]) == EDGE_SCRATCH) {
+        at[EDGE_OPERANDS - 1] = edge_session_scratch(session, thread);
+    }
     edge_session_kernel(session, step)(at[0], at[1], at[2], at[3], at[4], session->params + step->params, begin, end);
 }
 
@@ -171,7 +175,7 @@ void edge_session_compute(edge_session *session, uint32_t step, int32_t begin, i
         return;
     }
     uint64_t start = edge_session_clock(session);
-    call(session, at, begin, end);
+    call(session, at, begin, end, thread);
     edge_session_spent(session, step, start);
 }
 

@@ -44,6 +44,12 @@ static inline void *edge_session_resolve(const edge_session *session, edge_opera
     return (void *)(session->spaces[EDGE_AT_SPACE(at)][EDGE_AT_INDEX(at)] + EDGE_AT_OFFSET(at));
 }
 
+/* The scratch memory of a thread but the first, which has its own in the arena, where operands say. */
+static inline uint8_t *edge_session_scratch(const edge_session *session, uint32_t thread) {
+    const edge_program *program = session->model->program;
+    return session->arena + program->arena_size + (thread - 1) * program->scratch_size;
+}
+
 static inline edge_kernel edge_session_kernel(const edge_session *session, const edge_step *step) {
     const int32_t *entry = &session->model->variant->kernels[step->kernel];
     return (edge_kernel)((uintptr_t)entry + (uintptr_t)(intptr_t)*entry);

@@ -1,6 +1,7 @@
 """The generated C: compiles without a warning, survives hostile names, refuses plans that touch foreign memory."""
 
 import subprocess
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,7 +223,7 @@ def test_tables_of_bands(tmp_path: Path) -> None:
         ({"stages": (Stage(2, 0, 2, 8, 8, 16, Scratch(0, 32, 1, None)), Stage(2, 0, 2, 8))}, "than 64 bytes"),
         ({"stages": (Stage(2, 0, 2, 8, 8, 0, Scratch(0, 32, 0, None)), Stage(2, 0, 2, 8))}, "cannot be"),
         ({"stages": (Stage(2, 0, 2, 8, 8, 16), Stage(2, 0, 2, 8))}, "not in scratch memory"),
-        ({"stages": (Stage(2, 0, 2, 8, 8, 16),)}, "used beside bands"),
+        ({"stages": (Stage(2, 0, 2, 8, 8, 16),)}, "that nobody has"),
     ],
 )
 def test_bands_that_would_touch_foreign_memory_are_refused(change: dict[str, object], message: str) -> None:
@@ -235,38 +236,44 @@ def test_bands_that_would_touch_foreign_memory_are_refused(change: dict[str, obj
 def local_plan() -> Plan:
     """A step with scratch memory of its own."""
     none = Operand(Space.NONE)
-    plan = plan_of(step(Operand(Space.INPUT), none, none, Operand(Space.OUTPUT), Operand(Space.SCRATCH)))
-    plan.scratch_size, plan.bands = 64, [Bands(0, 4, (Stage(1, 0, 1, 4),), 128, local=48)]
+    plan = plan_of(step(Operand(Space.INPUT), none, none, Operand(Space.OUTPUT), Operand(Space.SCRATCH, 128)))
+    plan.scratch_size, plan.steps[0] = 64, replace(plan.steps[0], scratch=48)
     return plan
 
 
 def test_tables_of_a_step_with_scratch_memory(tmp_path: Path) -> None:
-    source = program_source(local_plan(), [variant()])
-    assert "{0, 1, 3, 1, 0, 1, 4, 0, 0, 128, 0, 0, 0, -1}" in source
-    compiles(source, tmp_path / "program.c", "-std=c11", "-pedantic")
+    compiles(program_source(local_plan(), [variant()]), tmp_path / "program.c", "-std=c11", "-pedantic")
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("offset", "scratch", "message"),
     [
-        ({"local": 65}, "more scratch memory than 64 bytes"),
-        ({"local": -1}, "more scratch memory"),
-        ({"arena": 209}, "more scratch memory than 47 bytes"),
-        ({"arena": -1}, "more scratch memory"),
-        ({"local": 0}, "used beside bands"),
-        ({"stages": (Stage(1, 0, 1, 4), Stage(1, 0, 1, 4))}, "not steps of the plan"),
-        ({"count": 3}, "3 bands, but 4 tiles"),
+        (128, 65, "65 bytes of scratch memory, which are not there"),
+        (128, -1, "which are not there"),
+        (209, 48, "which are not there"),
+        (-1, 48, "outside of its space"),
+        (128, 0, "that nobody has"),
     ],
 )
-def test_a_step_that_would_take_foreign_scratch_memory_is_refused(change: dict[str, object], message: str) -> None:
+def test_a_step_that_would_take_foreign_scratch_memory_is_refused(offset: int, scratch: int, message: str) -> None:
     plan = local_plan()
-    plan.bands = [replace(plan.bands[0], **change)]  # type: ignore[arg-type]
+    operands = (*plan.steps[0].operands[:-1], Operand(Space.SCRATCH, offset))
+    plan.steps[0] = replace(plan.steps[0], operands=operands, scratch=scratch)
     with pytest.raises(ValueError, match=message):
+        program_source(plan, [variant()])
+
+
+@pytest.mark.parametrize(("scratch", "fits"), [(32, True), (33, False)])
+def test_a_step_in_bands_has_scratch_memory_behind_theirs(scratch: int, fits: bool) -> None:
+    plan = banded_plan()
+    operands = (*plan.steps[0].operands[:4], Operand(Space.SCRATCH, 32))
+    plan.steps[0] = replace(plan.steps[0], operands=operands, scratch=scratch)
+    with nullcontext() if fits else pytest.raises(ValueError, match="which are not there"):
         program_source(plan, [variant()])
 
 
 def test_scratch_memory_without_bands_is_refused() -> None:
     plan = banded_plan()
     plan.bands = []
-    with pytest.raises(ValueError, match="used beside bands"):
+    with pytest.raises(ValueError, match="that nobody has"):
         program_source(plan, [variant()])

@@ -14,7 +14,7 @@ from edgec.compiler.driver import build_graph
 from edgec.compiler.ir.extent import symbol
 from edgec.compiler.ir.graph import Array, Attr, Graph
 from edgec.compiler.ir.text import parse_graph
-from edgec.compiler.lower import conv
+from edgec.compiler.lower import conv, room
 from edgec.compiler.lower.lower import lower
 from edgec.compiler.ops.reference import run_graph
 from edgec.targets.registry import find
@@ -157,7 +157,7 @@ def plain(x: Sequence[int], outputs: int, **attrs: Attr) -> Case:
     ],
 )  # fmt: skip
 def test_choice(of: Case, want: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgec.compiler.lower.lower.SMALL", 1 << 30)
+    monkeypatch.setattr(room, "SMALL", 1 << 30)
     graph = graph_of([of], int8=False)[0]
     assert sides(graph) == sides(graph, "arm64-neon") == {want}
 
