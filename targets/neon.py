@@ -4,7 +4,7 @@ serves all."""
 import math
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle
+from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
 from ..compiler.kernels.isa import Isa, Tile
 from ..compiler.kernels.tir import tirx
 from .neon_inorder import InOrderFloatColumnsTile, InOrderFloatTile
@@ -151,6 +151,10 @@ class Neon(Isa):
     def widen32(self, value: Value) -> tuple[Value, Value]:
         """sshll, sshll2."""
         return cast(shuffle([value], range(4)), "int32", 4), cast(shuffle([value], range(4, 8)), "int32", 4)
+
+    def below(self, zero: Value, codes: Value) -> tuple[Value, Value]:
+        """ssubw, sshll, sshll2."""
+        return self.widen32(splat(cast(zero, "int16", 1), 8) - self.widen16(codes))
 
     def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:
         """Sixteen registers of 16 entries."""

@@ -6,12 +6,15 @@ as functions in LLVM's language that the kernels call and LLVM inlines. The next
 soon as these have been used for the last time, so up to 16 bytes behind weights and rows are read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 
 from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
 from ..compiler.kernels.tir import tirx
 from .neon_tiles import FloatTile
+
+Action = Callable[[], None]
 
 
 def _load(name: str, text: str, lanes: int, *operands: str) -> str:
@@ -75,6 +78,7 @@ INSTRUCTIONS = "".join([
         )
         for lane in range(4)
     ),
+    _pure("edge_here", "", "<4 x i32>", "<4 x i32>", tie=True),
     _pure("edge_copy", "mov $0.16b, $1.16b", "<4 x i32>", "<4 x i32>"),
     _pure("edge_smull", "smull $0.8h, $1.8b, $2.8b", "<8 x i16>", "<8 x i8>", "<8 x i8>"),
     _pure("edge_smlal", "smlal $0.8h, $2.8b, $3.8b", "<8 x i16>", "<8 x i16>", "<8 x i8>", "<8 x i8>", tie=True),
@@ -92,49 +96,68 @@ def address(p: Pointer, offset: Value) -> Register:
     return Register("int64", 1, tirx.reinterpret("int64", tirx.address_of(p.buffer[offset])))
 
 
+class PairOperands:
+    """The operands of a pair of blocks, in registers: a pair of words of each row, `at` bytes from its start, and four
+    columns of weights, which are loaded by halves. At first there are the weights of a group, and no words."""
+
+    def __init__(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value]) -> None:
+        self._rows = [address(x, o) for o in row_offsets]
+        self._places = [[address(w, o + half) for half in (0, 8)] for o in w_offsets]
+        self.at, self._step = Register("int64", 1, i64(0)), Register("int64", 1, i64(16))
+        self._words = [Register("int8", 16) for _ in row_offsets]
+        self._weights = [Register("int8", 16) for _ in range(4)]
+
+    @property
+    def first_loads(self) -> list[Action]:
+        """What loads the weights of the first group."""
+        return [partial(self._load_half, j, half) for half, j in product(range(2), range(2))]
+
+    @property
+    def word_loads(self) -> list[Action]:
+        """What loads the words of each row."""
+        return [partial(self._load_word, r) for r in range(len(self._rows))]
+
+    def multiply(self, multiply: str, sums: Sequence[Sequence[Register]], group: int, advance: Value | None) -> None:
+        """`multiply` adds a word of each row times the four of a column to `sums`, four registers a row. With an
+        `advance` the next words of the rows follow, so many bytes behind these.
+
+        It goes column after column, whose registers are free behind the last row. The first block's are loaded for the
+        next group then, the second one's for the same group, while the first column is multiplied."""
+        for j in range(4):
+            loads = self.word_loads if j == 3 and advance is not None else []
+            if loads:
+                self.at.set(self.at.get() + advance)
+            for r, row in enumerate(sums):
+                operands = row[j].get(), self._weights[j].get(), self._words[r].get()
+                row[j].set(call(f"{row[j].dtype}x4", f"{multiply}{group % 2}", *operands))
+                for column, half in _PAIR_LOADS.get((j, r), ()):
+                    self._load_half(column, half)
+                if loads:
+                    loads[r]()
+
+    def _load_half(self, j: int, half: int) -> None:
+        register, place = self._weights[j], self._places[j // 2][half].address
+        more = (register.get(), self._step.get()) if half else ()
+        register.set(call("int8x16", "high" if half else "low", *more, place))
+
+    def _load_word(self, r: int) -> None:
+        self._words[r].set(call("int8x16", "pair", self._rows[r].get(), self.at.get()))
+
+
 def run_pair(
     b: Builder, multiply: str, sums: Sequence[Sequence[Register]], x: Pointer, row_offsets: Sequence[Value],
     w: Pointer, w_offsets: Sequence[Value], steps: Value,
 ) -> None:  # fmt: skip
-    """Steps of four words of a row by a pair of blocks. `multiply` adds a word times the four of a column to `sums`,
-    four registers a row.
-
-    It goes column after column of a group, whose registers are free behind the last row. The first block's are loaded
-    for the next group then, the second one's for the same group, while the first column is multiplied. The words of a
-    row are loaded in pairs."""
-    rows = [address(x, o) for o in row_offsets]
-    places = [[address(w, o + half) for half in (0, 8)] for o in w_offsets]
-    at, step = Register("int64", 1, i64(0)), Register("int64", 1, i64(16))
-    words = [Register("int8", 16) for _ in rows]
-    weights = [Register("int8", 16) for _ in range(4)]
-
-    def load_half(j: int, half: int) -> None:
-        place = places[j // 2][half].address
-        more = (weights[j].get(), step.get()) if half else ()
-        weights[j].set(call("int8x16", "high" if half else "low", *more, place))
-
-    def load_word(r: int) -> None:
-        words[r].set(call("int8x16", "pair", rows[r].get(), at.get()))
-
-    for half, j in product(range(2), range(2)):
-        load_half(j, half)
-    for r in range(len(rows)):
-        load_word(r)
-    at.set(at.get() + 8)
+    """Steps of four words of a row by a pair of blocks. `multiply` as in `PairOperands`."""
+    operands = PairOperands(x, row_offsets, w, w_offsets)
+    for load in (*operands.first_loads, *operands.word_loads):
+        load()
     with b.range(0, steps):
-        for g, j in product(range(4), range(4)):
-            for r, row in enumerate(sums):
-                operands = row[j].get(), weights[j].get(), words[r].get()
-                row[j].set(call(f"{row[j].dtype}x4", f"{multiply}{g % 2}", *operands))
-                for column, half in LOADS.get((j, r), ()):
-                    load_half(column, half)
-                if g % 2 and j == 3:
-                    load_word(r)
-            if g % 2 and j == 3:
-                at.set(at.get() + 8)
+        for g in range(4):
+            operands.multiply(multiply, sums, g, i64(8) if g % 2 else None)
 
 
-LOADS = {
+_PAIR_LOADS = {
     (0, 0): [(2, 0)], (0, 1): [(3, 0)], (0, 3): [(2, 1)], (0, 4): [(3, 1)],
     (1, 0): [(0, 0)], (1, 3): [(0, 1)],
     (2, 0): [(1, 0)], (2, 3): [(1, 1)],

@@ -4,16 +4,14 @@ They walk over all taps at once: the weights of the next tap are loaded with the
 while vector units copy the bias.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import product, zip_longest
 
 from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
 from ..compiler.kernels.walk import Walk
-from .neon_inorder import INSTRUCTIONS, LOADS, address, call, run_columns, run_pair
+from .neon_inorder import INSTRUCTIONS, Action, PairOperands, address, call, run_columns, run_pair
 from .neon_tiles import DotTile, WideningTile
-
-Action = Callable[[], None]
 
 
 def _in_turns(*sequences: Sequence[Action]) -> None:
@@ -50,56 +48,37 @@ class InOrderDotTile(DotTile):
     def walk(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], walk: Walk
     ) -> None:
-        """Weights are loaded as in `run_pair`, the words of a row by pairs of groups, at `at` from its start."""
-        rows = [address(x, o) for o in row_offsets]
-        places = [[address(w, o + half) for half in (0, 8)] for o in w_offsets]
-        at, step = Register("int64", 1, i64(0)), Register("int64", 1, i64(16))
-        words = [Register("int8", 16) for _ in rows]
-        weights = [Register("int8", 16) for _ in range(4)]
-
-        def load_half(j: int, half: int) -> None:
-            place = places[j // 2][half].address
-            more = (weights[j].get(), step.get()) if half else ()
-            weights[j].set(call("int8x16", "high" if half else "low", *more, place))
-
-        def load_word(r: int) -> None:
-            words[r].set(call("int8x16", "pair", rows[r].get(), at.get()))
+        """Words of a row are loaded by pairs of groups."""
+        operands = PairOperands(x, row_offsets, w, w_offsets)
 
         def multiply(groups: int, advance: Value) -> None:
             """Behind the last group the next words of a row lie `advance` from those before."""
-            for g, j in product(range(groups), range(4)):
-                last = j == 3 and (g % 2 == 1 or g == groups - 1)
-                if last:
-                    at.set(at.get() + (advance if g == groups - 1 else 8))
-                for r, row in enumerate(self._sums):
-                    operands = row[j].get(), weights[j].get(), words[r].get()
-                    row[j].set(call("int32x4", f"sdot{g % 2}", *operands))
-                    for column, half in LOADS.get((j, r), ()):
-                        load_half(column, half)
-                    if last:
-                        load_word(r)
+            for g in range(groups):
+                last = g == groups - 1
+                operands.multiply("sdot", self._sums, g, advance if last else i64(8) if g % 2 else None)
 
-        every = range(len(rows))
-        loads: list[Action] = [partial(load_half, j, h) for h, j in product(range(2), range(2))]
-        if not walk.looped or walk.short:
-            loads += [partial(load_word, r) for r in every]
         copies: list[Action] = [
-            partial(_copy, self._sums[r][j], self._sums[0][j]) for j, r in product(range(4), every[1:])
+            partial(_copy, self._sums[r][j], self._sums[0][j]) for j, r in product(range(4), range(1, self.rows))
         ]
-        _in_turns(loads, copies)
+        by_tap = walk.looped and not walk.short
+        _in_turns([*operands.first_loads, *(operands.word_loads if not by_tap else [])], copies)
         if walk.short:
             with walk.short_runs(b) as (start, following):
                 multiply(walk.short, following - start - (walk.short - 1) // 2 * 8)
-        elif walk.looped:
+        elif by_tap:
             with walk.runs(b) as start:
-                at.set(start)
-                for r in every:
-                    load_word(r)
+                operands.at.set(start)
+                for load in operands.word_loads:
+                    load()
                 with walk.steps(b):
                     multiply(walk.step, i64(8))
         else:
             with walk.steps(b):
                 multiply(walk.step, i64(8))
+
+    def in_turn(self, sums: Sequence[Value]) -> Sequence[Value]:
+        """Behind no instruction, of those whose order LLVM keeps."""
+        return [Register("int32", 4, call("int32x4", "here", v)).get() for v in sums]
 
 
 class InOrderDotColumnsTile(DotTile):

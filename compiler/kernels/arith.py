@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..ir.extent import always_less
-from .builder import Builder, Value, define, shuffle
+from .builder import Builder, Value, define, shuffle, splat
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .epilogue import RESIDUAL_EPILOGUE
 from .isa import Isa
-from .quantization import fixed_point_add, requantize, requantize_product, splat16, splat_float
+from .quantization import fixed_point_sum, requantize, requantize_product, splat16, splat_float
 from .tir import tirx
 
 OPERANDS = ("a", "b", "y")
 
+SUM = ("zero_point_a", *RESIDUAL_EPILOGUE)
 PRODUCT = ("a_zero_point", "b_zero_point", "multiplier", "zero_point", "low", "high")
 
 
@@ -44,7 +45,7 @@ class ArithSpec:
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        return params([*_inputs(self), _Y]) + (RESIDUAL_EPILOGUE if self.kind == "add" else PRODUCT)
+        return params([*_inputs(self), _Y]) + (SUM if self.kind == "add" else PRODUCT)
 
 
 _Y = Stream("y", "int8")
@@ -87,8 +88,7 @@ def _body(b: Builder, spec: ArithSpec, isa: Isa) -> None:
 def _result(b: Builder, spec: ArithSpec, isa: Isa, x: Value, y: Value) -> Value:
     """The sum, or saturate(rne(float32((a - za) * (b - zb)) * m) + zero_point), clamped: int16 x 2*lanes codes."""
     if spec.kind == "add":
-        left, right, offset = isa.widen32(x), isa.widen32(y), b.param32("offset")
-        return fixed_point_add(b, isa, left, right, offset, small=spec.small, clamped=spec.clamped)
+        return fixed_point_sum(b, isa, _totals(b, isa, x, y), small=spec.small, clamped=spec.clamped)
     products = isa.multiply16(b.let(x - splat16(b, isa, "a_zero_point")), b.let(y - splat16(b, isa, "b_zero_point")))
     multiplier, zero_point = splat_float(b, isa, "multiplier"), splat16(b, isa, "zero_point")
     if spec.small:
@@ -96,3 +96,13 @@ def _result(b: Builder, spec: ArithSpec, isa: Isa, x: Value, y: Value) -> Value:
     else:
         total = requantize(isa, products, [multiplier] * 2, zero_point)
     return tirx.max(tirx.min(total, splat16(b, isa, "high")), splat16(b, isa, "low")) if spec.clamped else total
+
+
+def _totals(b: Builder, isa: Isa, x: Value, y: Value) -> list[Value]:
+    """The sum in steps, int32: a zero point makes no work where the products have been added."""
+    multipliers = [b.param32(f"multiplier_{name}") for name in "ab"]
+    offset = b.let(-sum(b.param32(f"zero_point_{name}") * m for name, m in zip("ab", multipliers, strict=True)))
+    left, right = (splat(m, isa.lanes) for m in multipliers)
+    return [
+        cx * left + cy * right + splat(offset, isa.lanes) for cx, cy in zip(isa.widen32(x), isa.widen32(y), strict=True)
+    ]

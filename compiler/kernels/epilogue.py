@@ -7,10 +7,10 @@ from ..ir.expr import Expr, In, clamp_bounds
 from ..ir.types import LARGEST_HALF
 from . import halves
 from .activation import finished, is_simple
-from .builder import Builder, Pointer, Register, Value, bitcast, cast, const, shuffle
+from .builder import Builder, Pointer, Register, Value, bitcast, cast, const, shuffle, splat
 from .floating import element_type, fenced, keep, llvm_float
 from .isa import Isa
-from .quantization import fixed_point_add, splat16
+from .quantization import fixed_point_sum, splat16
 from .rescale import Scaling, rescaling
 from .tir import tirx
 
@@ -19,9 +19,8 @@ Store = Callable[[Pointer, Value], None]
 INT8_EPILOGUE = ("zero_point", "low", "high")
 """Output zero point and clamp, of the convolution itself."""
 
-RESIDUAL_EPILOGUE = ("multiplier_a", "multiplier_b", "offset", "step", "sum_zero_point", "sum_low", "sum_high")
-"""The fixed-point add of convolution (a) and residual (b): see `map add` in ARCHITECTURE.md. `offset` is
--za * multiplier_a - zb * multiplier_b; `step` is a float."""
+RESIDUAL_EPILOGUE = ("multiplier_a", "multiplier_b", "zero_point_b", "step", "sum_zero_point", "sum_low", "sum_high")
+"""The fixed-point add of convolution (a) and residual (b): see `map add` in ARCHITECTURE.md. `step` is a float."""
 
 
 class Int8Epilogue:
@@ -35,8 +34,6 @@ class Int8Epilogue:
         self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, scaling: Scaling, small_add: bool
     ) -> None:
         self._b, self._isa, self._residual, self._small_add = b, isa, residual, small_add
-        if residual:
-            self._offset = b.let(b.param32("offset") + b.param32("zero_point") * b.param32("multiplier_a"))
         self._rescaling = rescaling(b, isa, scaling)
         self._bounds = [splat16(b, isa, name) for name in ("low", "high")] if clamped else None
 
@@ -49,24 +46,38 @@ class Int8Epilogue:
 
     def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's int8 channels, ready to be stored."""
-        blocks, columns, vectors = len(self._multipliers), self._isa.columns, self._isa.vectors
-        others: list[Value | None] = [None] * blocks
         if self._residual:
-            codes = self._b.let(residual.load(r_offset, "int8", blocks * columns))
-            others = [shuffle([codes], range(i * columns, (i + 1) * columns)) for i in range(blocks)]
-        results = [
-            self._block(sums[vectors * i : vectors * (i + 1)], multipliers, other)
-            for i, (multipliers, other) in enumerate(zip(self._multipliers, others, strict=True))
-        ]
-        value = self._b.let(results[0] if blocks == 1 else shuffle(results, range(blocks * columns)))
-        return lambda p, offset: p.store(offset, value, "int8", blocks * columns)
+            return self.add(self.differences(sums), residual, r_offset)
+        return self._stored([self._saturated(*block) for block in self._blocks(sums)])
+
+    def differences(self, sums: Sequence[Value]) -> list[Value]:
+        """The row's codes, to which a residual is added, without their zero point: int32."""
+        return [d for block in self._blocks(sums) for d in self._rescaling.differences(*block)]
+
+    def add(self, differences: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
+        """The row's `differences` and its residual, ready to be stored."""
+        blocks, columns, vectors = len(self._multipliers), self._isa.columns, self._isa.vectors
+        codes = self._b.let(residual.load(r_offset, "int8", blocks * columns))
+        others = [shuffle([codes], range(i * columns, (i + 1) * columns)) for i in range(blocks)]
+        return self._stored(
+            [self._added(differences[vectors * i :][:vectors], other) for i, other in enumerate(others)]
+        )
+
+    def _blocks(self, sums: Sequence[Value]) -> list[tuple[Sequence[Value], Sequence[Value]]]:
+        """The sums and the multipliers of each block."""
+        vectors = self._isa.vectors
+        return [(sums[vectors * i :][:vectors], multipliers) for i, multipliers in enumerate(self._multipliers)]
+
+    def _stored(self, blocks: Sequence[Value]) -> Store:
+        columns = len(blocks) * self._isa.columns
+        value = self._b.let(blocks[0] if len(blocks) == 1 else shuffle(blocks, range(columns)))
+        return lambda p, offset: p.store(offset, value, "int8", columns)
 
     def finish_mixed(
         self, sums: Sequence[Value], residual: Pointer, r_offsets: Sequence[Value | None]
     ) -> tuple[Store, Store]:
         """The int8 channels of two rows whose sums are mixed, ready to be stored. Codes are mixed in pairs of bytes."""
         columns = self._isa.columns
-        others: list[Value | None] = [None] * 2
         if self._residual:
             rows = [self._b.let(residual.load(offset, "int16", columns // 2)) for offset in r_offsets]
             pairs = [lane for i in range(columns // 2) for lane in (i, i + columns // 2)]
@@ -74,8 +85,12 @@ class Int8Epilogue:
             others = [shuffle([codes], range(i * columns, (i + 1) * columns)) for i in range(2)]
         halves = [[0, 1] * 2, [2, 3] * 2]
         multipliers = [[shuffle([m], half) for half in halves] for m in self._multipliers[0]]
-        blocks = zip((sums[:2], sums[2:]), multipliers, others, strict=True)
-        results = [self._block(*block) for block in blocks]
+        blocks = list(zip((sums[:2], sums[2:]), multipliers, strict=True))
+        if self._residual:
+            differences = [self._rescaling.differences(*block) for block in blocks]
+            results = [self._added(*each) for each in zip(differences, others, strict=True)]
+        else:
+            results = [self._saturated(*block) for block in blocks]
         value = self._b.let(bitcast(shuffle(results, range(2 * columns)), "int16", columns))
 
         def store(row: int) -> Store:
@@ -83,21 +98,21 @@ class Int8Epilogue:
 
         return store(0), store(1)
 
-    def _block(self, sums: Sequence[Value], multipliers: Sequence[Value], other: Value | None) -> Value:
-        """int8 x columns of a block's sums and the residual."""
-        if other is not None:
-            return self._isa.narrow8(self._added(sums, multipliers, other))
+    def _saturated(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> Value:
+        """int8 x columns of a block's sums."""
         if self._bounds is None:
             return self._rescaling.saturated(sums, multipliers)
         low, high = self._bounds
         return self._isa.narrow8(tirx.max(tirx.min(self._rescaling.codes(sums, multipliers), high), low))
 
-    def _added(self, sums: Sequence[Value], multipliers: Sequence[Value], other: Value) -> Value:
-        """int16 x columns of a block's sums and the residual."""
+    def _added(self, differences: Sequence[Value], other: Value) -> Value:
+        """int8 x columns of a block's differences and the residual."""
         b, isa, small = self._b, self._isa, self._small_add
-        differences = self._rescaling.differences(sums, multipliers)
-        codes = isa.widen32(b.let(isa.widen16(other)))
-        return fixed_point_add(b, isa, differences, codes, self._offset, small=small, clamped=not small)
+        left, right = b.param32("multiplier_a"), -b.param32("multiplier_b")
+        others = isa.below(b.param32("zero_point_b"), other)
+        pairs = zip(differences, others, strict=True)
+        totals = [x * splat(left, isa.lanes) + y * splat(right, isa.lanes) for x, y in pairs]
+        return isa.narrow8(fixed_point_sum(b, isa, totals, small=small, clamped=not small))
 
 
 class FloatEpilogue:

@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from .builder import BITS, Builder, Pointer, Register, Value, const, i64
+from .builder import BITS, Builder, Pointer, Register, Value, const, i64, splat
 from .floating import keep
 from .tir import tirx
 from .walk import Walk
@@ -94,6 +94,11 @@ class Tile(ABC):
     def row_pair(self, r: int) -> Sequence[Value]:
         """The sums of the rows r and r + 1, `mixed`: channels in order."""
         raise AssertionError("rows have registers of their own")
+
+    def in_turn(self, sums: Sequence[Value]) -> Sequence[Value]:
+        """A row's sums. Where the order of instructions matters, loads and stores that follow, and what is computed of
+        these sums, come behind the loads and stores before."""
+        return sums
 
     @abstractmethod
     def row(self, r: int) -> Sequence[Value]:
@@ -207,6 +212,10 @@ class Isa(ABC):
     @abstractmethod
     def narrow8(self, value: Value) -> Value:
         """int16 x columns -> int8 x columns, saturating."""
+
+    def below(self, zero: Value, codes: Value) -> Sequence[Value]:
+        """zero - code: an int32 and int8 x columns -> int32, in `vectors`."""
+        return [splat(zero, self.lanes) - code for code in self.widen32(self.widen16(codes))]
 
     def narrow32(self, *values: Value) -> Value:
         """`vectors` of int32 x lanes -> int8 x columns, saturating."""

@@ -94,17 +94,13 @@ def offset_value(b: Builder, isa: Isa, name: str) -> Value:
     return b.let(bitcast(splat(bits, isa.lanes), "float32", isa.lanes))
 
 
-def fixed_point_add(
-    b: Builder, isa: Isa, x: Sequence[Value], y: Sequence[Value], offset: Value, *, small: bool, clamped: bool
-) -> Value:
-    """`map add` of the contract with the parameters RESIDUAL_EPILOGUE: int32 -> int16 x columns codes.
-    `offset` makes up for what x and y are more than codes without their zero points.
+def fixed_point_sum(b: Builder, isa: Isa, totals: Sequence[Value], *, small: bool, clamped: bool) -> Value:
+    """The codes of `map add` in the contract with the parameters RESIDUAL_EPILOGUE: int32 sums of products -> int16 x
+    columns.
 
     `small`: the sum is less than 2^15 - 1 steps, and `step` stands for the float32 1.5 * 2^23 steps, whose last bit is
     a step: adding it rounds the sum to steps, half to even. `clamped`: the bounds are tighter than int8.
     """
-    left, right = (splat(b.param32(name), isa.lanes) for name in ("multiplier_a", "multiplier_b"))
-    totals = [cx * left + cy * right + splat(offset, isa.lanes) for cx, cy in zip(x, y, strict=True)]
     step, zero_point = splat_float(b, isa, "step"), splat16(b, isa, "sum_zero_point")
     if small:
         steps = [cast(total, "float32", isa.lanes) + step for total in totals]

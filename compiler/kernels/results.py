@@ -1,6 +1,7 @@
 """From the sums of a register tile of a dense convolution to its results in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from .builder import BITS, Builder, Pointer, Value, cast, i64
 from .contraction import ContractionSpec, store_partial
@@ -37,6 +38,9 @@ class Results:
             if spec.calls and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
                 _finish_in_loop(b, self._isa, epilogue, rows, residual, y)
                 return
+            if spec.residual and isinstance(epilogue, Int8Epilogue) and not spec.narrow:
+                self._add(epilogue, rows, residual, y)
+                return
             stores = [epilogue.finish(row, residual[0], at) for row, at in zip(rows, residual[1], strict=True)]
         if spec.narrow:
             element = BITS[spec.y_dtype] // 8
@@ -44,6 +48,22 @@ class Results:
         else:
             for at, store in zip(y[1], stores, strict=True):
                 store(y[0], at)
+
+    def _add(
+        self, epilogue: Int8Epilogue, rows: Sequence[Sequence[Value]],
+        residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]],
+    ) -> None:  # fmt: skip
+        """Step by step, as registers do not hold what all rows need for all steps: first the codes of all rows, then a
+        row is stored when the next one has begun, so that neither waits for its own results."""
+        rows = [self._tile.in_turn(epilogue.differences(row)) for row in rows]
+        begun: list[Callable[[], None]] = []
+        for row, r_at, y_at in zip(rows, residual[1], y[1], strict=True):
+            store = epilogue.add(self._tile.in_turn(row), residual[0], r_at)
+            for finish in begun:
+                finish()
+            begun = [partial(store, y[0], y_at)]
+        for finish in begun:
+            finish()
 
 
 def _with_term(spec: ContractionSpec, isa: Isa, sums: Sequence[Value], term: Value) -> list[Value]:

@@ -74,7 +74,8 @@ def _integer(c: Context, node: Node, form: IntegerForm) -> None:
         a = whole
     if form.kind == "add":
         small = c.target.small_sums and is_small_sum(qa, qb, qy)
-        params = residual_params(qa, qb, qy, form.lo, form.hi, small=small)
+        params = {"zero_point_a": quantized.scalar(qa)[1]}
+        params |= residual_params(qa, qb, qy, form.lo, form.hi, small=small)
     else:
         small = c.target.small_sums and is_small_product(qa, qb, qy)
         (za, zb, zy) = (quantized.scalar(q)[1] for q in (qa, qb, qy))

@@ -182,9 +182,9 @@ def _column_scales(node: Node, channels: int) -> Array:
 def residual_params(a: Quant, b: Quant, y: Quant, low: int, high: int, *, small: bool) -> dict[str, int]:
     """`kernels.epilogue.RESIDUAL_EPILOGUE` for a + b; `small` as in `kernels.quantization.fixed_point_add`."""
     p = quantized.add_parameters(a, b, y)
-    (za, zb, zy) = (quantized.scalar(q)[1] for q in (a, b, y))
+    (zb, zy) = (quantized.scalar(q)[1] for q in (b, y))
     return {
-        "multiplier_a": p.left, "multiplier_b": p.right, "offset": -za * p.left - zb * p.right,
+        "multiplier_a": p.left, "multiplier_b": p.right, "zero_point_b": zb,
         "step": float_bits(1.5 * 2**23 * float(p.step**-1) if small else float(p.step)),
         "sum_zero_point": zy, "sum_low": low, "sum_high": high,
     }  # fmt: skip

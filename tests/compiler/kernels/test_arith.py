@@ -56,7 +56,7 @@ def test_bytes(
         params |= {f"{name}_0": 0, f"{name}_1": own[0], f"{name}_2": own[1]}
     zeros = [q.zero_point[0] for q in types]
     if kind == "add":
-        params |= residual_params(*types, *bounds, small=small)
+        params |= {"zero_point_a": zeros[0], **residual_params(*types, *bounds, small=small)}
     else:
         params |= {"a_zero_point": zeros[0], "b_zero_point": zeros[1], "zero_point": zeros[2]}
         params |= {"multiplier": float(quantized.mul_multiplier(*types)), "low": bounds[0], "high": bounds[1]}
