@@ -15,7 +15,6 @@ FEATURES = {
     "avx2": "EDGE_CPU_AVX2",
     "fma": "EDGE_CPU_FMA",
     "f16c": "EDGE_CPU_F16C",
-    "avxvnni": "EDGE_CPU_AVXVNNI",
     "avx512": "EDGE_CPU_AVX512",
     "avx512vnni": "EDGE_CPU_AVX512VNNI",
     "avx512vbmi": "EDGE_CPU_AVX512VBMI",

@@ -74,11 +74,10 @@ static uint32_t saved_state(void) {
 uint64_t edge_cpu_features(void) {
     const uint32_t avx_state = 0x06, avx512_state = 0xe6;
     const uint32_t avx512_f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
-    uint32_t leaf0[4], leaf1[4], leaf7[4] = {0}, leaf7b[4] = {0};
+    uint32_t leaf0[4], leaf1[4], leaf7[4] = {0}; /* in virtual machines each takes microseconds */
     cpuid(0, 0, leaf0);
     cpuid(1, 0, leaf1);
     if (leaf0[EAX] >= 7) cpuid(7, 0, leaf7);
-    if (leaf7[EAX] >= 1) cpuid(7, 1, leaf7b);
     uint32_t state = leaf1[ECX] >> 27 & 1 ? saved_state() : 0;
 
     uint64_t features = 0;
@@ -86,7 +85,6 @@ uint64_t edge_cpu_features(void) {
         if (leaf7[EBX] >> 5 & 1) features |= EDGE_CPU_AVX2;
         if (leaf1[ECX] >> 12 & 1) features |= EDGE_CPU_FMA;
         if (leaf1[ECX] >> 29 & 1) features |= EDGE_CPU_F16C;
-        if (leaf7b[EAX] >> 4 & 1) features |= EDGE_CPU_AVXVNNI;
         if ((state & avx512_state) == avx512_state && (leaf7[EBX] & avx512_f_dq_bw_vl) == avx512_f_dq_bw_vl) {
             features |= EDGE_CPU_AVX512;
             if (leaf7[ECX] >> 11 & 1) features |= EDGE_CPU_AVX512VNNI;

@@ -16,9 +16,11 @@ static void *map(size_t nbytes, int protection, int flags, int file) {
     return failed(result) ? NULL : (void *)result;
 }
 
-void *edge_os_alloc(size_t nbytes) {
-    return map(nbytes, PROT_READ_ | PROT_WRITE_, MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_POPULATE_, -1);
+static void *map_memory(size_t nbytes, int flags) {
+    return map(nbytes, PROT_READ_ | PROT_WRITE_, MAP_PRIVATE_ | MAP_ANONYMOUS_ | flags, -1);
 }
+
+void *edge_os_alloc(size_t nbytes) { return map_memory(nbytes, MAP_POPULATE_); }
 
 void edge_os_free(void *memory, size_t nbytes) { linux_call2(SYS_MUNMAP, memory, nbytes); }
 
@@ -87,7 +89,7 @@ static void release_stack(edge_thread *thread) { edge_os_free(thread->stack, EDG
 
 bool edge_os_thread_start(edge_thread *thread, void (*main)(void *), void *argument) {
     thread->process = linux_call0(SYS_GETPID);
-    thread->stack = edge_os_alloc(EDGE_THREAD_GUARD + EDGE_THREAD_STACK);
+    thread->stack = map_memory(EDGE_THREAD_GUARD + EDGE_THREAD_STACK, 0); /* few of its pages will be touched */
     if (thread->stack == NULL) return false;
     linux_call3(SYS_MPROTECT, thread->stack, EDGE_THREAD_GUARD, PROT_NONE_);
     uintptr_t *top = (uintptr_t *)(void *)(thread->stack + EDGE_THREAD_GUARD + EDGE_THREAD_STACK) - 2;

@@ -46,7 +46,6 @@ enum {
     EDGE_CPU_AVX2 = 1 << 16,
     EDGE_CPU_FMA = 1 << 17,
     EDGE_CPU_F16C = 1 << 18,
-    EDGE_CPU_AVXVNNI = 1 << 19,
     EDGE_CPU_AVX512 = 1 << 20,
     EDGE_CPU_AVX512VNNI = 1 << 21,
     EDGE_CPU_AVX512VBMI = 1 << 22
