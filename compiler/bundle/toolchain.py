@@ -36,6 +36,7 @@ _COMMON = (
     "bands",
     "cpu",
     "introspect",
+    "memory",
     "model",
     "pool",
     "ports",
@@ -54,7 +55,7 @@ _CFLAGS = (
     *("-fno-sanitize=undefined", "-fno-stack-protector", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
 )
 _BIONIC = (
-    *("clock_gettime", "close", "getauxval", "getpid", "lseek", "mmap", "munmap", "open", "read", "syscall"),
+    *("clock_gettime", "close", "getauxval", "getpid", "lseek", "madvise", "mmap", "munmap", "open", "read", "syscall"),
     *("pthread_create", "pthread_join", "pthread_sigmask", "sched_getaffinity", "sched_getcpu"),
     "sched_setaffinity",
     *("memcmp", "memcpy", "memmove", "memset"),

@@ -14,6 +14,7 @@ enum {
     SYS_MPROTECT = 10,
     SYS_MUNMAP = 11,
     SYS_SIGPROCMASK = 14,
+    SYS_MADVISE = 28,
     SYS_GETPID = 39,
     SYS_CLONE = 56,
     SYS_EXIT = 60,
@@ -46,7 +47,8 @@ enum {
     SYS_MUNMAP = 215,
     SYS_CLONE = 220,
     SYS_MMAP = 222,
-    SYS_MPROTECT = 226
+    SYS_MPROTECT = 226,
+    SYS_MADVISE = 233
 };
 #else
 #error "linux_raw.h knows x86-64, AArch64 and RISC-V"

@@ -29,7 +29,13 @@ typedef struct edge_thread {
 /* Zeroed, page-aligned memory, or NULL. All its pages exist from the start: a fault for each, in the first inference,
  * would take longer than all of them at once. */
 void *edge_os_alloc(size_t nbytes);
-void edge_os_free(void *memory, size_t nbytes);
+void edge_os_free(void *memory, size_t nbytes); /* or a file's mapping */
+
+/* What these two (memory.c) are made of. Zeroed memory, at `wish` if there is room, or NULL; its pages `exist` from the
+ * start, or come as they are touched. Advice (MADV_...) is taken where the system knows it. */
+void *edge_os_map(void *wish, size_t nbytes, bool exist);
+void edge_os_unmap(void *memory, size_t nbytes);
+void edge_os_advise(void *memory, size_t nbytes, int advice);
 
 /* Maps a whole file read-only. Returns false if that fails; an empty file gives NULL and 0. */
 bool edge_os_map_file(const char *path, const uint8_t **data, size_t *nbytes);

@@ -7,6 +7,7 @@
 #include "platform.h"
 
 extern void *mmap(void *address, size_t nbytes, int protection, int flags, int file, long offset);
+extern int madvise(void *memory, size_t nbytes, int advice);
 extern int munmap(void *address, size_t nbytes);
 extern int open(const char *path, int flags, ...);
 extern long lseek(int file, long offset, int whence);
@@ -31,23 +32,26 @@ enum { SYS_FUTEX = 98, SYS_GETTID = 178 };
 #error "platform_posix.c needs this architecture's numbers of futex and gettid"
 #endif
 
-static void *map(size_t nbytes, int protection, int flags, int file) {
-    void *memory = mmap(NULL, nbytes, protection, flags, file, 0);
+static void *map(void *wish, size_t nbytes, int protection, int flags, int file) {
+    void *memory = mmap(wish, nbytes, protection, flags, file, 0);
     return (intptr_t)memory == -1 ? NULL : memory;
 }
 
-void *edge_os_alloc(size_t nbytes) {
-    return map(nbytes, PROT_READ_ | PROT_WRITE_, MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_POPULATE_, -1);
+void *edge_os_map(void *wish, size_t nbytes, bool exist) {
+    int flags = MAP_PRIVATE_ | MAP_ANONYMOUS_ | (exist ? MAP_POPULATE_ : 0);
+    return map(wish, nbytes, PROT_READ_ | PROT_WRITE_, flags, -1);
 }
 
-void edge_os_free(void *memory, size_t nbytes) { munmap(memory, nbytes); }
+void edge_os_advise(void *memory, size_t nbytes, int advice) { madvise(memory, nbytes, advice); }
+
+void edge_os_unmap(void *memory, size_t nbytes) { munmap(memory, nbytes); }
 
 bool edge_os_map_file(const char *path, const uint8_t **data, size_t *nbytes) {
     int file = open(path, O_RDONLY_ | O_CLOEXEC_);
     if (file < 0) return false;
     long size = lseek(file, 0, SEEK_END_);
     *nbytes = size > 0 ? (size_t)size : 0;
-    *data = size > 0 ? map(*nbytes, PROT_READ_, MAP_PRIVATE_, file) : NULL;
+    *data = size > 0 ? map(NULL, *nbytes, PROT_READ_, MAP_PRIVATE_, file) : NULL;
     close(file);
     return size == 0 || *data != NULL;
 }

@@ -11,18 +11,19 @@
 
 static bool failed(long result) { return result < 0 && result >= -4095; }
 
-static void *map(size_t nbytes, int protection, int flags, int file) {
-    long result = linux_call(SYS_MMAP, 0, (long)nbytes, protection, flags, file, 0);
+static void *map(void *wish, size_t nbytes, int protection, int flags, int file) {
+    long result = linux_call(SYS_MMAP, (long)wish, (long)nbytes, protection, flags, file, 0);
     return failed(result) ? NULL : (void *)result;
 }
 
-static void *map_memory(size_t nbytes, int flags) {
-    return map(nbytes, PROT_READ_ | PROT_WRITE_, MAP_PRIVATE_ | MAP_ANONYMOUS_ | flags, -1);
+void *edge_os_map(void *wish, size_t nbytes, bool exist) {
+    int flags = MAP_PRIVATE_ | MAP_ANONYMOUS_ | (exist ? MAP_POPULATE_ : 0);
+    return map(wish, nbytes, PROT_READ_ | PROT_WRITE_, flags, -1);
 }
 
-void *edge_os_alloc(size_t nbytes) { return map_memory(nbytes, MAP_POPULATE_); }
+void edge_os_advise(void *memory, size_t nbytes, int advice) { linux_call3(SYS_MADVISE, memory, nbytes, advice); }
 
-void edge_os_free(void *memory, size_t nbytes) { linux_call2(SYS_MUNMAP, memory, nbytes); }
+void edge_os_unmap(void *memory, size_t nbytes) { linux_call2(SYS_MUNMAP, memory, nbytes); }
 
 static long open_file(const char *path) {
     return linux_call4(SYS_OPENAT, AT_FDCWD_, path, O_RDONLY_ | O_CLOEXEC_, 0);
@@ -33,7 +34,7 @@ bool edge_os_map_file(const char *path, const uint8_t **data, size_t *nbytes) {
     if (failed(file)) return false;
     long size = linux_call3(SYS_LSEEK, file, 0, SEEK_END_);
     *nbytes = size > 0 ? (size_t)size : 0;
-    *data = size > 0 ? map(*nbytes, PROT_READ_, MAP_PRIVATE_, (int)file) : NULL;
+    *data = size > 0 ? map(NULL, *nbytes, PROT_READ_, MAP_PRIVATE_, (int)file) : NULL;
     linux_call1(SYS_CLOSE, file);
     return !failed(size) && (size == 0 || *data != NULL);
 }
@@ -85,11 +86,11 @@ void edge_os_wake_all(_Atomic uint32_t *word) {
     linux_call3(SYS_FUTEX, word, FUTEX_WAKE_ | FUTEX_PRIVATE_, INT32_MAX);
 }
 
-static void release_stack(edge_thread *thread) { edge_os_free(thread->stack, EDGE_THREAD_GUARD + EDGE_THREAD_STACK); }
+static void release_stack(edge_thread *thread) { edge_os_unmap(thread->stack, EDGE_THREAD_GUARD + EDGE_THREAD_STACK); }
 
 bool edge_os_thread_start(edge_thread *thread, void (*main)(void *), void *argument) {
     thread->process = linux_call0(SYS_GETPID);
-    thread->stack = map_memory(EDGE_THREAD_GUARD + EDGE_THREAD_STACK, 0); /* few of its pages will be touched */
+    thread->stack = edge_os_map(NULL, EDGE_THREAD_GUARD + EDGE_THREAD_STACK, false); /* few of its pages will be touched */
     if (thread->stack == NULL) return false;
     linux_call3(SYS_MPROTECT, thread->stack, EDGE_THREAD_GUARD, PROT_NONE_);
     uintptr_t *top = (uintptr_t *)(void *)(thread->stack + EDGE_THREAD_GUARD + EDGE_THREAD_STACK) - 2;

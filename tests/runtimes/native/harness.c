@@ -3,11 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "edge.h"
 #include "platform.h"
 
 #define N 4096
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #define CHECK(condition)                                                             \
     do {                                                                             \
         if (!(condition)) {                                                          \
@@ -460,6 +464,38 @@ static void test_allocations(const char *weights) {
 }
 #endif
 
+/* Bytes of this process that are in memory, to the page. */
+static size_t resident(void) {
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    char line[256];
+    unsigned long kib = 0;
+    CHECK(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL && sscanf(line, "Rss: %lu", &kib) != 1) {
+    }
+    CHECK(kib > 0 && fclose(file) == 0);
+    return kib << 10;
+}
+
+/* Pages exist from the start, and no more of them than it takes, whatever their size. */
+static void test_memory(void) {
+    const size_t sizes[] = {1, 5000, 1 << 20, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, (9 << 20) + 5000};
+    const size_t other = 512 << 10; /* code and stack that are touched meanwhile: a quarter of a large page */
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t before = resident();
+        uint8_t *memory = edge_os_alloc(sizes[i]);
+        size_t taken = resident() - before;
+        CHECK(memory != NULL && (uintptr_t)memory % 4096 == 0);
+        CHECK(taken <= sizes[i] + other);
+        bool populates = madvise(memory, 1, MADV_POPULATE_WRITE) == 0; /* Linux 5.14 */
+        CHECK(taken + other >= sizes[i] || (sizes[i] >= 2 << 20 && !populates));
+        for (size_t k = 0; k < sizes[i]; k++) CHECK(memory[k] == 0);
+        memset(memory, 0xff, sizes[i]);
+        edge_os_free(memory, sizes[i]);
+        CHECK(madvise(memory, 1, MADV_POPULATE_WRITE) != 0); /* nothing is left there */
+    }
+    CHECK(held == 0);
+}
+
 int main(int argc, char **argv) {
     CHECK(argc >= 3);
     const char *test = argv[1], *weights = argv[2];
@@ -475,6 +511,8 @@ int main(int argc, char **argv) {
         test_cancel(weights, atoi(argv[3]));
     } else if (strcmp(test, "faults") == 0) {
         test_faults(weights);
+    } else if (strcmp(test, "memory") == 0) {
+        test_memory();
     } else if (strcmp(test, "arguments") == 0) {
         test_arguments(weights);
 #ifdef COUNT_ALLOCATIONS

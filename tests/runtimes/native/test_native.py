@@ -86,5 +86,9 @@ def test_failing_system_calls_give_an_error_and_leak_nothing(
     assert "no memory" in messages and "threads could be started" in messages and "weights file" in messages
 
 
+def test_memory_exists_from_the_start_and_is_no_more_than_asked_for(gcc_harness: Callable[..., Path]) -> None:
+    run(gcc_harness(), "memory")
+
+
 def test_nothing_is_allocated_while_a_session_lives(gcc_harness: Callable[..., Path]) -> None:
     run(gcc_harness("-DCOUNT_ALLOCATIONS"), "allocations")
