@@ -54,6 +54,7 @@ _CFLAGS = (
     *("-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-fno-ident", "-g0"),
     *("-fno-sanitize=undefined", "-fno-stack-protector", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
 )
+_FREESTANDING = ("-O2", "-fno-builtin", "-fno-vectorize", "-fno-unroll-loops")
 _BIONIC = (
     *("clock_gettime", "close", "getauxval", "getpid", "lseek", "madvise", "mmap", "munmap", "open", "read", "syscall"),
     *("pthread_create", "pthread_join", "pthread_sigmask", "sched_getaffinity", "sched_getcpu"),
@@ -158,7 +159,7 @@ def _compile(source: Path, triple: Triple, position_independent: bool = True, in
     maps = [f"-ffile-prefix-map={source.parent}=.", f"-ffile-prefix-map={NATIVE}=."]
     flags = [*_CFLAGS, *triple._cflags, "-fPIC" if position_independent else "-fno-pic"]
     if source.stem == "freestanding":
-        flags += ["-fno-builtin", "-O2"]  # kernels call it
+        flags += _FREESTANDING  # kernels call it
     run_zig(["cc", *flags, *includes, *maps, "-c", str(source), "-o", str(output)], output.parent)
     return output
 
@@ -203,7 +204,7 @@ def _sources(triple: Triple, form: str) -> list[Path]:
 
 
 def _key(triple: Triple, form: str) -> str:
-    digest = hashlib.sha256(repr((toolchain_version(), _CFLAGS, triple._cflags, _BIONIC, form)).encode())
+    digest = hashlib.sha256(repr((toolchain_version(), _CFLAGS, _FREESTANDING, triple._cflags, _BIONIC, form)).encode())
     for path in sorted(NATIVE.rglob("*.[ch]")):
         digest.update(path.relative_to(NATIVE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -90,5 +90,12 @@ def test_memory_exists_from_the_start_and_is_no_more_than_asked_for(gcc_harness:
     run(gcc_harness(), "memory")
 
 
+def test_own_memory_functions_do_what_those_of_libc_do(tmp_path: Path) -> None:
+    source = Path(__file__).with_name("freestanding_test.c")
+    program = native_build.build(tmp_path / "freestanding", [source], [*ADDRESS, "-fno-builtin"])
+    done = native_build.run(program)
+    assert done.returncode == 0, done.stderr
+
+
 def test_nothing_is_allocated_while_a_session_lives(gcc_harness: Callable[..., Path]) -> None:
     run(gcc_harness("-DCOUNT_ALLOCATIONS"), "allocations")
