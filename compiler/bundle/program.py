@@ -47,7 +47,7 @@ def runtime_memory(plan: Plan, threads: int = 1) -> int:
 
     It follows the layout in `model.c`, `session.c`, `shapes.c` and `pool.c` (LP64); a test compares the two.
     """
-    model, session, pool, ticket, thread, stack, slack = 72, 440, 320, 64, 48, 128 << 10, 64 + 128
+    model, session, pool, ticket, thread, stack, slack = 72, 440, 320, 64, 48, 16 << 10, 64 + 128
     ports, tables = len(plan.inputs) + len(plan.outputs), _Tables(plan)
     block = _align(session) + 8 * ports
     if plan.symbols:

@@ -22,7 +22,7 @@
  *    returns EDGE_ERR_BUSY; the other session calls must not overlap with each other or with a run, but for
  *    edge_session_cancel.
  *  - Worker threads take no signals. After fork() the child may go on using a session; it then computes alone.
- *  - edge_session_run takes up to 96 KB of the stack of the thread that calls it.
+ *  - edge_session_run takes up to 12 KB of the stack of the thread that calls it.
  */
 #ifndef EDGE_H
 #define EDGE_H

@@ -56,7 +56,7 @@ void edge_os_wait(_Atomic uint32_t *word, uint32_t expected);
 void edge_os_wake_all(_Atomic uint32_t *word);
 
 /* Threads take no signals. `thread` must stay in place until joined. */
-#define EDGE_THREAD_STACK ((size_t)128 << 10)
+#define EDGE_THREAD_STACK ((size_t)16 << 10) /* a run (edge.h), and the worker */
 #define EDGE_THREAD_GUARD ((size_t)64 << 10)
 bool edge_os_thread_start(edge_thread *thread, void (*main)(void *), void *argument);
 /* Waits for the thread's end, except in a process that has only inherited its memory. */
