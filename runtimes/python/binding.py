@@ -2,6 +2,7 @@
 
 import ctypes as c
 import itertools
+import math
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -204,17 +205,19 @@ class Session:
     def run(self, inputs: Mapping[str, Array], timeout: float | None = None) -> dict[str, Array]:
         """One inference. The arrays are read in place (a copy is made only where one is not contiguous). EdgeError
         after `timeout` seconds."""
-        arrays = _check_inputs(self._model, inputs)
+        checked = _check_inputs(self._model, inputs)
         ports = self._model.outputs
         with self._lock:
             self._check_open()
-            for i, (port, array) in enumerate(zip(self._model.inputs, arrays, strict=True)):
+            for i, (port, (array, address)) in enumerate(zip(self._model.inputs, checked, strict=True)):
                 if not self._fixed or array.shape != port.shape:
                     self._call("edge_session_set_input_shape", i, (c.c_int64 * array.ndim)(*array.shape), array.ndim)
-                self._call("edge_session_bind_input", i, array.ctypes.data, array.nbytes)
-            results = [_empty(self._room(i), port.dtype, port.alignment) for i, port in enumerate(ports)]
-            for i, result in enumerate(results):
-                self._call("edge_session_bind_output", i, result.ctypes.data, result.nbytes)
+                self._call("edge_session_bind_input", i, address, array.nbytes)
+            results = []
+            for i, port in enumerate(ports):
+                result, address = _empty(self._room(i), port.dtype, port.alignment)
+                self._call("edge_session_bind_output", i, address, result.nbytes)
+                results.append(result)
             with self._stopped_after(timeout):
                 self._call("edge_session_run")
             if not self._fixed:
@@ -356,45 +359,49 @@ def _check(status: int, error: abi.Error) -> None:
         raise EdgeError(error.message.decode(errors="replace"))
 
 
-def _check_inputs(model: Model, inputs: Mapping[str, Array]) -> list[Array]:
-    """The arrays in the order of the ports, all found to be right."""
-    known = ", ".join(map(str, model.inputs)) or "none"
+def _check_inputs(model: Model, inputs: Mapping[str, Array]) -> list[tuple[Array, int]]:
+    """The arrays in the order of the ports, all found to be right, and their addresses."""
+    if len(inputs) != len(model.inputs) or any(port.name not in inputs for port in model.inputs):
+        raise _wrong_names(model, inputs)
+    return [_check_input(port, np.asarray(inputs[port.name])) for port in model.inputs]
+
+
+def _wrong_names(model: Model, inputs: Mapping[str, Array]) -> EdgeError:
+    names = [port.name for port in model.inputs]
     for name in inputs:
-        if all(port.name != name for port in model.inputs):
-            raise EdgeError(f"model '{model.name}' has no input '{name}'; its inputs are {known}")
-    arrays = []
-    for port in model.inputs:
-        if port.name not in inputs:
-            raise EdgeError(f"input {port} of model '{model.name}' is missing")
-        arrays.append(_check_input(port, np.asarray(inputs[port.name])))
-    return arrays
+        if name not in names:
+            known = ", ".join(map(str, model.inputs)) or "none"
+            return EdgeError(f"model '{model.name}' has no input '{name}'; its inputs are {known}")
+    missing = next(port for port in model.inputs if port.name not in inputs)
+    return EdgeError(f"input {missing} of model '{model.name}' is missing")
 
 
-def _check_input(port: Port, array: Array) -> Array:
-    if array.dtype != np.dtype(port.dtype):
+def _check_input(port: Port, array: Array) -> tuple[Array, int]:
+    if array.dtype != port.dtype:
         raise EdgeError(
             f"input '{port.name}' has dtype {array.dtype}, but {port.dtype} is accepted; use .astype('{port.dtype}')"
         )
-    if array.flags.c_contiguous and array.ctypes.data % port.alignment == 0:
-        return array
-    copy = _empty(array.shape, port.dtype, port.alignment)
+    address = array.ctypes.data
+    if array.flags.c_contiguous and address % port.alignment == 0:
+        return array, address
+    copy, address = _empty(array.shape, port.dtype, port.alignment)
     copy[...] = array
-    return copy
+    return copy, address
 
 
-def _empty(shape: tuple[int, ...], dtype: str, alignment: int) -> Array:
-    """An uninitialised array whose memory is aligned."""
-    nbytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    memory = np.empty(nbytes + alignment, np.uint8)
-    start = -memory.ctypes.data % alignment
-    return memory[start : start + nbytes].view(dtype).reshape(shape)
+def _empty(shape: tuple[int, ...], dtype: str, alignment: int) -> tuple[Array, int]:
+    """An uninitialised array whose memory is aligned, and its address."""
+    memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + alignment, np.uint8)
+    address = memory.ctypes.data
+    start = -address % alignment
+    return np.ndarray(shape, dtype, memory, start), address + start
 
 
 def _cut(array: Array, shape: tuple[int, ...]) -> Array:
     """The array of `shape` at the start of the memory of one that may be larger."""
     if array.shape == shape:
         return array
-    return array.reshape(-1)[: int(np.prod(shape, dtype=np.int64))].reshape(shape).copy()
+    return array.reshape(-1)[: math.prod(shape)].reshape(shape).copy()
 
 
 def _extent_text(extent: int | range) -> str:
