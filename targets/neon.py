@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
 from ..compiler.kernels.isa import Isa, Tile
 from ..compiler.kernels.tir import tirx
+from .neon_half import HalfTile
 from .neon_inorder import InOrderFloatColumnsTile, InOrderFloatTile
 from .neon_inorder_half import InOrderHalfTile
 from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile, InOrderWideningTile
 from .neon_matrix import MATRIX_ROWS, MatrixTile
-from .neon_tiles import ARM, DotTile, FloatTile, HalfTile, WideningTile
+from .neon_tiles import ARM, DotTile, FloatTile, WideningTile
 
 
 def _zip_low(a: Value, b: Value) -> Value:

@@ -225,6 +225,8 @@ class InOrderFloatTile(FloatTile):
         """Accumulate steps."""
         run_pair(b, "fmla", [chain for (chain,) in self._sums], x, row_offsets, w, w_offsets, steps)
 
+    begin = run  # loads are between multiplications, and zeros cost as little
+
 
 class InOrderFloatColumnsTile(FloatTile):
     """fmla by lane for a block."""
@@ -240,3 +242,5 @@ class InOrderFloatColumnsTile(FloatTile):
         """Accumulate steps."""
         sums = [chain for (chain,) in self._sums]
         run_columns(b, "fmla", self.groups_per_step, sums, x, row_offsets, w, w_offsets, steps)
+
+    begin = run

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from ..compiler.kernels.builder import Builder, Pointer, Value
+from .neon_half import HalfTile
 from .neon_inorder import INSTRUCTIONS, run_columns
-from .neon_tiles import HalfTile
 
 
 class InOrderHalfTile(HalfTile):
@@ -21,3 +21,5 @@ class InOrderHalfTile(HalfTile):
         """Accumulate steps that are all of one block."""
         sums = [chain for (chain,) in self._sums]
         run_columns(b, "half_fmla", self.groups_per_step, sums, x, row_offsets, w, w_offsets, steps)
+
+    begin = HalfTile.run  # loads are between multiplications, and zeros cost as little

@@ -1,4 +1,4 @@
-"""Register tiles of NEON: Armv8.0 and, with dotprod, the sdot instruction."""
+"""Register tiles of NEON: Armv8.0 and, with dotprod, the sdot instruction; float32."""
 
 from collections.abc import Sequence
 
@@ -9,28 +9,26 @@ from ..compiler.kernels.builder import (
     Register,
     Value,
     bitcast,
-    cast,
     const,
-    i64,
     intrinsic,
     shuffle,
     splat,
 )
-from ..compiler.kernels.floating import fma
+from ..compiler.kernels.floating import fenced, fma
 from ..compiler.kernels.halves import load
 from ..compiler.kernels.isa import Tile, added
-from ..compiler.kernels.tir import tirx
 
 ARM = "llvm.aarch64.neon."
 
 
-def _words(x: Pointer, row_offsets: Sequence[Value], dtype: str, count: int) -> list[Register]:
+def row_words(x: Pointer, row_offsets: Sequence[Value], dtype: str, count: int) -> list[Register]:
     """`count` words of 32 bits of every row, for three of them four."""
     loaded = 4 if count == 3 else count
     return [Register(dtype, loaded, x.load(o, dtype, loaded)) for o in row_offsets]
 
 
-def _word(words: Register, number: int) -> Value:
+def word(words: Register, number: int) -> Value:
+    """One of them, 32 bits or a float16."""
     return words.get() if words.lanes == 1 else shuffle([words.get()], [number])
 
 
@@ -52,13 +50,13 @@ class DotTile(Tile):
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
     ) -> None:
         """Accumulate some groups."""
-        quads = _words(x, row_offsets, "int32", groups)
+        quads = row_words(x, row_offsets, "int32", groups)
         for g in range(groups):
             weights = [
                 Register("int8", 16, w.load(o + (g * 2 + j) * 16, "int8", 16)) for o in w_offsets for j in range(2)
             ]
             for quad, sums in zip(quads, self._sums, strict=True):
-                elements = bitcast(splat(_word(quad, g), 4), "int8", 16)
+                elements = bitcast(splat(word(quad, g), 4), "int8", 16)
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic(ARM + "sdot.v4i32.v16i8", "int32", 4, acc.get(), weight.get(), elements))
 
@@ -93,7 +91,7 @@ class WideningTile(Tile):
     ) -> None:
         """Accumulate some groups."""
         (w_offset,) = w_offsets
-        quads = _words(x, row_offsets, "int32", groups)
+        quads = row_words(x, row_offsets, "int32", groups)
         for first in range(0, groups, self._pair):
             pair = range(first, min(first + self._pair, groups))
             for j in range(4):  # two channels each: 8 bytes of weights a group
@@ -101,7 +99,7 @@ class WideningTile(Tile):
                 for quad, sums in zip(quads, self._sums, strict=True):
                     products = None
                     for g, weight in zip(pair, weights, strict=True):
-                        elements = bitcast(splat(_word(quad, g), 2), "int8", 8)
+                        elements = bitcast(splat(word(quad, g), 2), "int8", 8)
                         product = intrinsic(ARM + "smull.v8i16", "int16", 8, weight.get(), elements)
                         products = product if products is None else products + product
                     widened = intrinsic(ARM + "saddlp.v4i32.v8i16", "int32", 4, products)
@@ -121,6 +119,7 @@ class FloatTile(Tile):
     """
 
     columns, group = 8, 1
+    resumes = True
 
     def __init__(self, rows: int, blocks: int, dtype: str = "float32") -> None:
         self.dtype, self._size = dtype, BITS[dtype] // 8
@@ -135,112 +134,50 @@ class FloatTile(Tile):
         self._bias = bias
         self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
 
+    def begin(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """The first products are what sums begin with."""
+        self._step(x, row_offsets, w, w_offsets, self.groups_per_step, begins=True)
+        self._run_from(1, b, x, row_offsets, w, w_offsets, steps)
+
     def step(
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
     ) -> None:
         """Accumulate some groups."""
+        self._step(x, row_offsets, w, w_offsets, groups, begins=False)
+
+    def _step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int, *,
+        begins: bool,
+    ) -> None:  # fmt: skip
         quads = [Register("float32", groups, load(x, o, self.dtype, groups)) for o in row_offsets]
         used = self._chains if groups == self.groups_per_step else 1  # what is left joins the first chain
         for g in range(groups):
             places = [o + (g * 2 + j) * 4 * self._size for o in w_offsets for j in range(2)]
             weights = [Register("float32", 4, load(w, place, self.dtype, 4)) for place in places]
             for quad, sums in zip(quads, (chains[g % used] for chains in self._sums), strict=True):
-                element = splat(_word(quad, g), 4)
+                element = splat(word(quad, g), 4)
                 for acc, weight in zip(sums, weights, strict=True):
-                    acc.set(intrinsic("llvm.fma.v4f32", "float32", 4, weight.get(), element, acc.get()))
+                    if begins and g < used:
+                        acc.set(fenced(4, weight.get() * element))
+                    else:
+                        acc.set(fma(4, weight.get(), element, acc.get()))
+
+    def keep(self, p: Pointer, offset: Value) -> None:
+        """Row after row."""
+        for i, acc in enumerate(self._all_sums()):
+            p.store(offset + 16 * i, acc.get(), "float32", 4)
+
+    def resume(self, p: Pointer, offset: Value) -> None:
+        """Likewise."""
+        for i, acc in enumerate(self._all_sums()):
+            acc.set(p.load(offset + 16 * i, "float32", 4))
+
+    def _all_sums(self) -> list[Register]:
+        return [acc for chains in self._sums for chain in chains for acc in chain]
 
     def row(self, r: int) -> Sequence[Value]:
         """Row r's sums."""
         sums = (added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True))
         return [total + bias for total, bias in zip(sums, self._bias, strict=True)]
-
-
-class HalfTile(Tile):
-    """fmla of float16 by lane, eight sums an instruction; eight elements of a row a step. A single row has several
-    chains of sums, as in `FloatTile`.
-
-    Long sums in float16 would lose what is small next to them: after `BLOCK` groups or a step more, they are added to
-    totals in memory, and start again from zero. So a product passes through as many roundings as a block has groups,
-    and then as there are blocks.
-    """
-
-    dtype, columns, group = "float16", 8, 1
-    groups_per_step = 8
-    BLOCK = 32
-
-    def __init__(self, rows: int, blocks: int) -> None:
-        self.rows, self.blocks, self._chains = rows, blocks, 4 if rows == 1 else 1
-
-    def start(self, bias: Sequence[Value]) -> None:
-        """Sums := bias, which is added last."""
-        pairs = [shuffle(bias[i : i + 2], range(8)) for i in range(0, len(bias), 2)]
-        self._bias = [Register("float16", 8, cast(pair, "float16", 8)) for pair in pairs]
-
-        def zeros() -> list[Register]:
-            return [Register("float16", 8, _no_sum()) for _ in pairs]
-
-        self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
-        self._summed, self._added = Register("int64", 1, i64(0)), Register("int64", 1, i64(0))
-
-    def run(
-        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
-    ) -> None:
-        """Accumulate steps, as many together as a block still takes."""
-        self._totals, self._first_total = b.stack(16 * len(self._all_sums())), b.opaque(i64(0))  # LLVM has no registers
-        step, done = self.groups_per_step, Register("int64", 1, i64(0))
-        with b.loop(done.get() < tirx.max(steps, 1)):  # steps that are not whole may fill a block too
-            with b.when(self._summed.get() > self.BLOCK - step):
-                self._add_totals(b)
-                for i, total in enumerate(self._all_sums()):
-                    self._totals.store(self._first_total + 16 * i, total.get(), "float16", 8)
-                    total.set(_no_sum())
-                self._added.set(i64(1))
-                self._summed.set(i64(0))
-            count = b.let(tirx.min(steps - done.get(), tirx.truncdiv(self.BLOCK - self._summed.get(), i64(step))))
-            x_at, w_at = b.let(done.get() * (2 * step)), b.let(done.get() * (2 * step * self.columns))
-            self._run_block(
-                b, x, [b.let(o + x_at) for o in row_offsets], w, [b.let(o + w_at) for o in w_offsets], count
-            )
-            self._summed.set(self._summed.get() + count * step)
-            done.set(done.get() + tirx.max(count, 1))
-
-    def _run_block(
-        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
-    ) -> None:
-        """Accumulate steps that are all of one block."""
-        super().run(b, x, row_offsets, w, w_offsets, steps)
-
-    def step(
-        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
-    ) -> None:
-        """Accumulate some groups."""
-        octets = _words(x, row_offsets, "float16", groups)
-        for g in range(groups):
-            weights = [Register("float16", 8, w.load(o + g * 16, "float16", 8)) for o in w_offsets]
-            for octet, chains in zip(octets, self._sums, strict=True):
-                element = splat(_word(octet, g), 8)
-                for acc, weight in zip(chains[g % self._chains], weights, strict=True):
-                    acc.set(fma(8, weight.get(), element, acc.get()))
-        if groups < self.groups_per_step:
-            self._summed.set(self._summed.get() + groups)
-
-    def end(self, b: Builder) -> None:
-        """Add what earlier blocks have left."""
-        self._add_totals(b)
-
-    def _add_totals(self, b: Builder) -> None:
-        with b.when(self._added.get() > 0):
-            for i, total in enumerate(self._all_sums()):
-                total.set(total.get() + self._totals.load(self._first_total + 16 * i, "float16", 8))
-
-    def _all_sums(self) -> list[Register]:
-        return [total for chains in self._sums for chain in chains for total in chain]
-
-    def row(self, r: int) -> Sequence[Value]:
-        """Row r's sums."""
-        sums = (added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True))
-        return [total + bias.get() for total, bias in zip(sums, self._bias, strict=True)]
-
-
-def _no_sum() -> Value:
-    return const(0.0, "float16", 8)

@@ -18,12 +18,14 @@ columns, copy their results element by element.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from . import gathered
 from .builder import BITS, Builder, Pointer, Register, Value, const, define, i64, splat
 from .contraction import OPERANDS as SHARED_OPERANDS
 from .contraction import ContractionSpec, dense_header_bytes, header_bytes
+from .deep import Part, parts
 from .isa import Isa, Tile
 from .places import bases, batch, pixel_offsets
 from .rescale import general
@@ -56,6 +58,7 @@ class ConvSpec(ContractionSpec):
     blocks, so the register tile may take two at once. `pointwise`: a single tap, so no loops over taps. `whole`: runs
     are whole steps of `STEPS` groups. `even`: all of a row of int8 can be `gathered`, runs are multiples of two groups.
     `short`: the groups of a run that is a kernel's row, where they are few, else 0.
+    `deep`: a matrix product of float32 whose runs are long, `whole` and `paired`, and taken in parts (`deep.py`).
     `batched`: tiles of several products, of which each has its own data and weights.
     `rows`: each pixel has an int32 (operand "beside") that is added to all its sums, or, where they are `scaled`, a
     float32 that multiplies them, in the same memory as the data."""
@@ -66,6 +69,7 @@ class ConvSpec(ContractionSpec):
     whole: bool = False
     even: bool = False
     short: int = 0
+    deep: bool = False
     batched: bool = False
     rows: bool = False
 
@@ -74,7 +78,7 @@ class ConvSpec(ContractionSpec):
         """The kernel's name in plans, symbols and profiles."""
         shape = ["gemm" if self.pointwise else "conv", f"m{self.tile_rows}", *["pair"] * self.paired]
         shape += [f"runs{self.short}"] * (self.short > 0)
-        shape += ["whole"] * self.whole + ["even"] * self.even
+        shape += ["whole"] * self.whole + ["even"] * self.even + ["deep"] * self.deep
         return self.name(*shape, *["batch"] * self.batched, *["rows"] * self.rows)
 
     @property
@@ -100,8 +104,9 @@ class ConvSpec(ContractionSpec):
         if tile.gathers:
             return replace(self, paired=False, whole=False, short=0)
         if tile.blocks == 2:
-            return replace(self, even=False)
-        return replace(self, paired=False, whole=False, even=False, short=0, scaling=general(self.scaling))
+            return replace(self, even=False, deep=self.deep and tile.resumes)
+        scaling = general(self.scaling)
+        return replace(self, paired=False, whole=False, even=False, short=0, deep=False, scaling=scaling)
 
     @property
     def walkable(self) -> bool:
@@ -118,7 +123,7 @@ class ConvSpec(ContractionSpec):
     def general(self) -> "ConvSpec":
         """The member that serves this one too: any number of groups, but for short runs, of which loops take twice as
         long."""
-        return replace(self, whole=False, even=False, scaling=general(self.scaling))
+        return replace(self, whole=False, even=False, deep=False, scaling=general(self.scaling))
 
 
 SHORT = 12
@@ -157,17 +162,19 @@ def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
         with b.range(0, passes) as number:
             begin = b.let(first_block + number * per_pass)
             end = b.let(tirx.min(begin + per_pass, last_block))
-            with b.range(0, spec.tile_rows // tile.rows) as run:
+            runs = parts(b, tile, spec.tile_rows) if spec.deep else nullcontext()
+            with runs as part, b.range(0, spec.tile_rows // tile.rows) as run:
                 first = b.let(pixels + run * tile.rows)
                 with b.when(first < b.param("m_end")):
-                    _rows(b, spec, isa, begins, first, begin, end)
+                    _rows(b, spec, isa, begins, first, begin, end, None if part is None else (part, run))
 
 
 def _rows(
     b: Builder, spec: ConvSpec, isa: Isa, begins: Mapping[str, Value], first: Value, first_block: Value,
-    last_block: Value,
+    last_block: Value, run_part: tuple[Part, Value] | None = None,
 ) -> None:  # fmt: skip
-    """`tile.rows` output pixels from `first` on, over a range of channel blocks."""
+    """`tile.rows` output pixels from `first` on, over a range of channel blocks; or a part of their runs, for one block
+    or pair of blocks and the register tile of this number."""
     tile = spec.tile(isa)
     x, w, residual, y = (b.pointer(name) for name in SHARED_OPERANDS)
     places = ["x", "y", *["r"] * spec.residual, *["rows"] * spec.rows]
@@ -188,12 +195,17 @@ def _rows(
         channel = b.let(channel)
         tile.start(_bias(spec, isa, tile, w, w_blocks))
         head = dense_header_bytes(spec.dtype, isa)
-        _accumulate(b, spec, tile, x, offsets["x"], w, [b.let(o + head) for o in w_blocks])
+        w_firsts = [b.let(o + head) for o in w_blocks]
+        if run_part is None:
+            _accumulate(b, spec, tile, x, offsets["x"], w, w_firsts)
+        else:
+            run_part[0].accumulate(b, tile, run_part[1], x, offsets["x"], w, w_firsts)
         tile.end(b)
-        results = Results(b, spec, isa, tile, epilogue, w_blocks)
-        y_offsets = [b.let(o + channel * element) for o in offsets["y"]]
-        r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
-        results.store(terms, (residual, r_offsets), (y, y_offsets))
+        with nullcontext() if run_part is None else b.when(run_part[0].last):
+            results = Results(b, spec, isa, tile, epilogue, w_blocks)
+            y_offsets = [b.let(o + channel * element) for o in offsets["y"]]
+            r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
+            results.store(terms, (residual, r_offsets), (y, y_offsets))
         w_at.set(b.opaque(w_at.get() + tile.blocks * b.param("block_bytes")))  # no product with its number
 
 
@@ -219,7 +231,7 @@ def _accumulate(
         tile.walk(b, x, rows, w, w_firsts, walk)
         return
     if spec.pointwise and spec.parts == 1:
-        accumulate_run(b, tile, x, rows, w, w_firsts, whole=spec.whole)
+        accumulate_run(b, tile, x, rows, w, w_firsts, whole=spec.whole, begins=spec.whole)
         return
     if spec.short:
         _short_runs(b, spec, tile, x, rows, w, w_firsts)
@@ -253,12 +265,14 @@ def _short_runs(
 
 
 def accumulate_run(
-    b: Builder, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_starts: Sequence[Value], *, whole: bool
-) -> None:
+    b: Builder, tile: Tile, x: Pointer, starts: Sequence[Value], w: Pointer, w_starts: Sequence[Value], *, whole: bool,
+    begins: bool = False,
+) -> None:  # fmt: skip
     """Add up one run of `groups` groups: whole steps, then, unless they are all, what is left by the bits of its
-    number."""
+    number. `begins`: it is the only one, and not empty."""
     group_bytes, step, groups = tile.group * BITS[tile.dtype] // 8, tile.groups_per_step, b.param("groups")
-    tile.run(b, x, starts, w, w_starts, b.let(tirx.shift_right(groups, i64(step.bit_length() - 1))))
+    run = tile.begin if begins else tile.run
+    run(b, x, starts, w, w_starts, b.let(tirx.shift_right(groups, i64(step.bit_length() - 1))))
     part = 0 if whole else step // 2
     while part:
         with b.when((groups & part) != 0):

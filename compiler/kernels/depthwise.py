@@ -27,7 +27,8 @@ STREAMED = 32
 """Where there are fewer registers, streamed columns would go to the stack."""
 
 PIXELS = 4
-"""Output pixels computed together are so many vectors of sums: fewer would wait for each other."""
+"""Output pixels computed together are so many vectors of sums, or, of floats where there are registers enough, so many
+pixels: fewer would wait for each other."""
 
 PARAMS = (
     "out_height", "out_width", "tile_rows", "row_tiles", "tile_blocks",
@@ -131,7 +132,8 @@ class _Depthwise:
             return
         with b.range(first, first + count) as row:
             origins = {k: b.let(row * b.param(f"{k}_row") + start) for k, start in starts.items()}
-            step = 1 if spec.kernel is None else PIXELS // isa.vectors
+            many = spec.dtype != "int8" and isa.registers >= STREAMED
+            step = 1 if spec.kernel is None else PIXELS if many else PIXELS // isa.vectors
             self.columns_of_pixels(step, lambda px, n: self.pixels(px, n, origins, w_block), jumps=step > 2)
 
     def streamed_rows(
@@ -154,7 +156,7 @@ class _Depthwise:
         """The next `count` output pixels, each of all rows; `at` says how far they are from a row's first."""
         b = self.b
         for _ in range(count):
-            sums = [self.accumulator(start()) for _ in rows]
+            sums = [self.accumulator(start(), looped=False) for _ in rows]
             taps.add(sums, at["x"].get())
             for total, row in zip(sums, rows, strict=True):
                 self.store([total.result()], [{k: row[k] + offset.get() for k, offset in at.items()}])
@@ -178,7 +180,8 @@ class _Depthwise:
     def pixels(self, first: Value, count: int, rows: dict[str, Value], w_block: Value) -> None:
         """`count` neighbouring output pixels of one channel block."""
         b = self.b
-        sums = [self.accumulator(self.bias(w_block)) for _ in range(count)]
+        looped = self.spec.kernel is None or self.by_rows
+        sums = [self.accumulator(self.bias(w_block), looped=looped) for _ in range(count)]
         origin = b.let(rows["x"] + first * b.param("x_pixel"))
         filters = b.let(w_block + header_bytes(self.spec.dtype, self.columns))
         if self.spec.kernel is None:
@@ -188,14 +191,14 @@ class _Depthwise:
         places = [{k: row + (first + i) * b.param(f"{k}_pixel") for k, row in rows.items()} for i in range(count)]
         self.store([total.result() for total in sums], places)
 
-    def accumulator(self, bias: Sequence[Value]) -> Int8Sums | FloatSums:
-        """The sums of one pixel, starting from the bias."""
+    def accumulator(self, bias: Sequence[Value], *, looped: bool) -> Int8Sums | FloatSums:
+        """The sums of one pixel, bias included. `looped`: taps are added in a loop."""
         lanes = self.isa.lanes
         if self.spec.dtype == "int8":
             return Int8Sums(self.isa, bias, paired=not self.spec.full_range)
         if not self.in_halves:
-            return FloatSums(lanes, bias)
-        return FloatSums(2 * lanes, [cast(shuffle(bias, range(2 * lanes)), "float16", 2 * lanes)])
+            return FloatSums(lanes, bias, looped=looped)
+        return FloatSums(2 * lanes, [cast(shuffle(bias, range(2 * lanes)), "float16", 2 * lanes)], looped=looped)
 
     def bias(self, w_block: Value) -> list[Value]:
         """The block's."""
@@ -233,14 +236,20 @@ class _Depthwise:
             size = self.columns * self.element
             sums.add([(x, self.load(self.w, filters + (tap + i) * size)) for i in range(self.spec.parts)])
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether the taps of a small kernel are added row by row in a loop: those that are many instructions, or of
+        many pixels, for registers do not hold more anyway."""
+        assert self.spec.kernel is not None
+        many = self.spec.dtype == "int8" and self.isa.registers < STREAMED
+        return many or (self.spec.kernel[0] != 3 and self.isa.vectors == 1)
+
     def unrolled_taps(self, sums: Sequence[Int8Sums | FloatSums], origin: Value, filters: Value) -> None:
-        """All taps of a small kernel. Those that are many instructions, or of many pixels, are row by row: registers do
-        not hold more anyway."""
+        """All taps of a small kernel."""
         b = self.b
         assert self.spec.kernel is not None
         height, width, _ = self.spec.kernel
-        many = self.spec.dtype == "int8" and self.isa.registers < STREAMED
-        if not many and (height == 3 or self.isa.vectors > 1):
+        if not self.by_rows:
             self.unrolled_rows(height, sums, origin, filters)
             return
         with b.range(0, b.param("taps_y")) as ty:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .builder import Register, Value, const
-from .floating import element_type, fma
+from .floating import element_type, fenced, fma
 from .isa import Isa
 
 
@@ -35,17 +35,19 @@ class Int8Sums:
 
 class FloatSums:
     """Sums of one pixel in vectors of `lanes` floats of the type of `bias`, which is added last: a large one would cost
-    the sums their low bits."""
+    the sums their low bits. They begin with the first products, or with zeros where these are added in a loop."""
 
-    def __init__(self, lanes: int, bias: Sequence[Value]) -> None:
+    def __init__(self, lanes: int, bias: Sequence[Value], *, looped: bool) -> None:
         self._lanes, self._bias, dtype = lanes, bias, element_type(bias[0])
-        self._parts = [Register(dtype, lanes, const(0.0, dtype, lanes)) for _ in bias]
+        self._begun = looped
+        self._parts = [Register(dtype, lanes, const(0.0, dtype, lanes) if looped else None) for _ in bias]
 
     def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
         """Add the taps' products."""
         for x, w in taps:
             for part, a, f in zip(self._parts, x, w, strict=True):
-                part.set(fma(self._lanes, a, f, part.get()))
+                part.set(fma(self._lanes, a, f, part.get()) if self._begun else fenced(self._lanes, a * f))
+            self._begun = True
 
     def result(self) -> Sequence[Value]:
         """The sums, bias included."""

@@ -29,6 +29,7 @@ class Tile(ABC):
     block's second bias. `gathers`: it multiplies rows that `gather` has copied by weights that `arrange` has.
     `mixed`: registers of sums hold two channels of a row, then the same of the next row.
     `walks`: it takes all runs at once, where they have an even number of groups or few.
+    `resumes`: its sums can be kept in memory and go on from there.
     `instructions`: functions in LLVM's language that it calls.
     """
 
@@ -43,6 +44,7 @@ class Tile(ABC):
     gathers: bool = False
     mixed: bool = False
     walks: bool = False
+    resumes: bool = False
     instructions: str = ""
 
     def gather(
@@ -71,12 +73,33 @@ class Tile(ABC):
         """Accumulate `groups` groups: row r's elements start at byte row_offsets[r] of x, block i's weights at
         w_offsets[i]. Fewer than `groups_per_step` are the last of a run."""
 
+    def keep(self, p: Pointer, offset: Value) -> None:
+        """Write the sums to byte `offset` of p: 4 * rows * blocks * columns bytes."""
+        raise AssertionError("sums of this tile stay in registers")
+
+    def resume(self, p: Pointer, offset: Value) -> None:
+        """Go on with the sums that were kept there."""
+        raise AssertionError("sums of this tile stay in registers")
+
+    def begin(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """As `run`, of one step or more, before anything else is accumulated."""
+        self.run(b, x, row_offsets, w, w_offsets, steps)
+
     def run(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
         """Accumulate so many times `groups_per_step` groups."""
+        self._run_from(0, b, x, row_offsets, w, w_offsets, steps)
+
+    def _run_from(
+        self, first: int, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer,
+        w_offsets: Sequence[Value], steps: Value,
+    ) -> None:  # fmt: skip
+        """`run`, of the steps behind the `first`."""
         x_bytes = self.groups_per_step * self.group * BITS[self.dtype] // 8
-        at, end = Register("int64", 1, i64(0)), b.let(steps * x_bytes)
+        at, end = Register("int64", 1, i64(first * x_bytes)), b.let(steps * x_bytes)
         with b.loop(at.get() < end):
             x_at, w_at = at.get(), at.get() * self.columns
             self.step(x, [o + x_at for o in row_offsets], w, [o + w_at for o in w_offsets], self.groups_per_step)

@@ -6,6 +6,7 @@ from math import prod
 
 from ..ir.extent import always_less, ceil_div, is_symbolic, largest, least, less, most
 from ..kernels import conv
+from ..kernels.deep import part_groups
 from ..kernels.gathered import DEEPEST, scratch_bytes
 from .buffers import View
 from .context import Context
@@ -53,9 +54,10 @@ def dense(
     short = rows > 1 and runs.y > 1 and runs.x == packed.parts == 1 and packed.groups <= conv.SHORT
     short &= epilogue.dtype == "int8"  # tiles of floats have loops that are faster on cores in order
     even, scratch = copies_of(c, packed, epilogue.dtype, runs.y * runs.x, rows, pixels)
+    pointwise = runs.y * runs.x == 1
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
-        pointwise=runs.y * runs.x == 1, batched=batched,
+        pointwise=pointwise, deep=paired and pointwise and is_deep(c, packed, epilogue.dtype), batched=batched,
         whole=rows > 1 and not short and are_steps(packed, conv.STEPS[epilogue.dtype]),
         even=even, short=packed.groups if short else 0, clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range,
@@ -119,6 +121,13 @@ def copies_of(c: Context, packed: Packed, dtype: str, taps: int, rows: int, pixe
     if c.target.gathers:
         scratch = scratch_bytes(min(largest(pixels), rows), size, c.target.gathers, c.target.columns)
     return (True, scratch) if scratch <= max(c.room, 0) else (False, 0)
+
+
+def is_deep(c: Context, packed: Packed, dtype: str) -> bool:
+    """Whether the runs of a matrix product by pairs of blocks are long enough for three parts: of fewer, large cores
+    keep all weights in the first cache."""
+    long = always_less(3 * part_groups(2 * c.target.columns) - 1, packed.groups)
+    return dtype == "float32" and long and packed.parts == 1 and are_steps(packed, conv.STEPS[dtype])
 
 
 def are_steps(packed: Packed, groups: int) -> bool:

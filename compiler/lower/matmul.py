@@ -17,7 +17,7 @@ from .buffers import Ref, View
 from .context import Context, lowering, require
 from .copies import permuted
 from .epilogue import Epilogue, constant_weights, epilogue_of
-from .gemm import are_steps, blocks_per_tile, copies_of, tile_of
+from .gemm import are_steps, blocks_per_tile, copies_of, is_deep, tile_of
 from .iteration import collapse, dense_strides, each, strides
 from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
 from .row_codes import row_codes
@@ -156,7 +156,8 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
         small_add=epilogue.small_add, pointwise=True,
         whole=rows > 1 and are_steps(packed, conv.STEPS[epilogue.dtype]),
-        even=even, batched=bool(dims), rows="rows" in operands, clamped=epilogue.clamped,
+        deep=paired and is_deep(c, packed, epilogue.dtype), even=even, batched=bool(dims), rows="rows" in operands,
+        clamped=epilogue.clamped,
         narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
         scaling=packed.scaling, sums=epilogue.sums,
         scaled=epilogue.scaled, activation=epilogue.activation, residual_activation=epilogue.residual_activation,

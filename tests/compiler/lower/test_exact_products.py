@@ -1,12 +1,13 @@
 """Products of float32 matrices as programs: the reference's bytes on every machine, with what follows the sums."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
-from edgec.compiler.ir.graph import Graph, Node, Value
+from edgec.compiler.ir.graph import Array, Graph, Node, Value
 from edgec.compiler.ir.registry import lookup
 from edgec.compiler.ir.text import parse_graph
 from edgec.compiler.ir.types import TensorType
@@ -22,8 +23,10 @@ PRODUCTS = [
     ((5, 1, 31), (5, 31, 24)),
     ((3, 4, 1, 31), (4, 31, 24)),
     ((2, 3, 9, 32), (1, 3, 32, 17)),
+    ((43, 772), (772, 32)),
+    ((12, 1284), (1284, 48)),
 ]
-"""A row, rows, and batches of both: of one matrix for all, or of several."""
+"""A row, rows, and batches of both: of one matrix for all, or of several; long rows, which are multiplied in parts."""
 
 
 @pytest.mark.parametrize("device", [HOST, BASE, DOTPROD, RISCV])
@@ -51,6 +54,23 @@ graph @g(%x: float32[9, 33], %w: float32[33, 20], %r: float32[9, 20]) -> (%y) {
 
 
 @pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+def test_bytes_of_zeros(device: str, tmp_path: Path) -> None:
+    """A sum of zeros has no sign, whatever those of its products and of the bias are."""
+    text = """
+graph @g(%x: float32[9, 32], %w: float32[32, 16]) -> (%y, %z) {
+  const %b: float32[16] = @b
+  %y: float32[9, 16] = matmul(%x, %w, %b)
+  %z: float32[9, 16] = matmul(%x, %w)
+}
+"""
+    graph = parse_graph(text, {"b": np.array([0.0, -0.0] * 8, np.float32)})
+    x = np.where(np.random.default_rng(0).random((9, 32)) < 0.5, np.float32(0.0), np.float32(-0.0))
+    x[4] = 0.0
+    w = np.tile(np.array([-1.0, 1.0, -1.0, -1.0], np.float32), (32, 4))
+    same(run(graph, {"x": x, "w": w}, tmp_path, device), run_graph(graph, {"x": x, "w": w}))
+
+
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
 def test_bytes_of_rows_in_another_order(device: str, tmp_path: Path) -> None:
     text = """
 graph @g(%x: float32[2, 5, 4, 33], %w: float32[4, 33, 20], %v: float32[2, 4, 33, 1]) -> (%y, %z) {
@@ -64,6 +84,9 @@ graph @g(%x: float32[2, 5, 4, 33], %w: float32[4, 33, 20], %v: float32[2, 4, 33,
 def check(graph: Graph, device: str, folder: Path) -> None:
     rng = np.random.default_rng(0)
     feeds = {v.name: rng.normal(size=v.type.shape).astype(np.float32) for v in graph.inputs}
-    found = run(graph, feeds, folder, device)
-    for name, expected in run_graph(graph, feeds).items():
+    same(run(graph, feeds, folder, device), run_graph(graph, feeds))
+
+
+def same(found: Mapping[str, Array], want: Mapping[str, Array]) -> None:
+    for name, expected in want.items():
         np.testing.assert_array_equal(found[name].view(np.int32), expected.view(np.int32), err_msg=name)

@@ -1,0 +1,138 @@
+"""The register tile of NEON with arithmetic in float16."""
+
+from collections.abc import Sequence
+
+from ..compiler.kernels.builder import Builder, Pointer, Register, Value, cast, const, i64, shuffle, splat
+from ..compiler.kernels.floating import fenced, fma
+from ..compiler.kernels.isa import Tile, added
+from ..compiler.kernels.tir import tirx
+from .neon_tiles import row_words, word
+
+
+class HalfTile(Tile):
+    """fmla of float16 by lane, eight sums an instruction; eight elements of a row a step. A single row has several
+    chains of sums, as in `FloatTile`.
+
+    Long sums in float16 would lose what is small next to them: after `BLOCK` groups or a step more, they are added to
+    totals in memory, and start again from zero. So a product passes through as many roundings as a block has groups,
+    and then as there are blocks.
+    """
+
+    dtype, columns, group = "float16", 8, 1
+    groups_per_step = 8
+    BLOCK = 32
+
+    def __init__(self, rows: int, blocks: int) -> None:
+        self.rows, self.blocks, self._chains = rows, blocks, 4 if rows == 1 else 1
+
+    def start(self, bias: Sequence[Value]) -> None:
+        """Sums := bias, which is added last."""
+        pairs = [shuffle(bias[i : i + 2], range(8)) for i in range(0, len(bias), 2)]
+        self._bias = [Register("float16", 8, cast(pair, "float16", 8)) for pair in pairs]
+
+        def zeros() -> list[Register]:
+            return [Register("float16", 8, _no_sum()) for _ in pairs]
+
+        self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
+        self._summed, self._added = Register("int64", 1, i64(0)), Register("int64", 1, i64(0))
+
+    def begin(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """All steps that there are: the first products of each block are what its sums begin with."""
+        self._reserve(b)
+        step, done = self.groups_per_step, Register("int64", 1, i64(0))
+        with b.loop(done.get() < steps):
+            with b.when(done.get() > 0):
+                self._put_by(b)
+            count = b.let(tirx.min(steps - done.get(), i64(self.BLOCK // step)))
+            rows, weights = self._places(b, row_offsets, w_offsets, done.get())
+            self._step(x, rows, w, weights, step, begins=True)
+            self._run_from(1, b, x, rows, w, weights, count)
+            done.set(done.get() + count)
+
+    def run(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """Accumulate steps, as many together as a block still takes."""
+        self._reserve(b)
+        step, done = self.groups_per_step, Register("int64", 1, i64(0))
+        with b.loop(done.get() < tirx.max(steps, 1)):  # steps that are not whole may fill a block too
+            with b.when(self._summed.get() > self.BLOCK - step):
+                self._put_by(b)
+                for total in self._all_sums():
+                    total.set(_no_sum())
+                self._summed.set(i64(0))
+            count = b.let(tirx.min(steps - done.get(), tirx.truncdiv(self.BLOCK - self._summed.get(), i64(step))))
+            rows, weights = self._places(b, row_offsets, w_offsets, done.get())
+            self._run_block(b, x, rows, w, weights, count)
+            self._summed.set(self._summed.get() + count * step)
+            done.set(done.get() + tirx.max(count, 1))
+
+    def _reserve(self, b: Builder) -> None:
+        self._totals, self._first_total = b.stack(16 * len(self._all_sums())), b.opaque(i64(0))  # LLVM has no registers
+
+    def _put_by(self, b: Builder) -> None:
+        """Totals := totals + sums."""
+        self._add_totals(b)
+        for i, total in enumerate(self._all_sums()):
+            self._totals.store(self._first_total + 16 * i, total.get(), "float16", 8)
+        self._added.set(i64(1))
+
+    def _places(
+        self, b: Builder, row_offsets: Sequence[Value], w_offsets: Sequence[Value], done: Value
+    ) -> tuple[list[Value], list[Value]]:
+        """Where rows and weights are after so many steps."""
+        x_at = b.let(done * (2 * self.groups_per_step))
+        w_at = b.let(x_at * self.columns)
+        return [b.let(o + x_at) for o in row_offsets], [b.let(o + w_at) for o in w_offsets]
+
+    def _run_block(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """Accumulate steps that are all of one block."""
+        super().run(b, x, row_offsets, w, w_offsets, steps)
+
+    def step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
+    ) -> None:
+        """Accumulate some groups."""
+        self._step(x, row_offsets, w, w_offsets, groups, begins=False)
+        if groups < self.groups_per_step:
+            self._summed.set(self._summed.get() + groups)
+
+    def _step(
+        self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int, *,
+        begins: bool,
+    ) -> None:  # fmt: skip
+        octets = row_words(x, row_offsets, "float16", groups)
+        for g in range(groups):
+            weights = [Register("float16", 8, w.load(o + g * 16, "float16", 8)) for o in w_offsets]
+            for octet, chains in zip(octets, self._sums, strict=True):
+                element = splat(word(octet, g), 8)
+                for acc, weight in zip(chains[g % self._chains], weights, strict=True):
+                    if begins and g < self._chains:
+                        acc.set(fenced(8, weight.get() * element))
+                    else:
+                        acc.set(fma(8, weight.get(), element, acc.get()))
+
+    def end(self, b: Builder) -> None:
+        """Add what earlier blocks have left."""
+        self._add_totals(b)
+
+    def _add_totals(self, b: Builder) -> None:
+        with b.when(self._added.get() > 0):
+            for i, total in enumerate(self._all_sums()):
+                total.set(total.get() + self._totals.load(self._first_total + 16 * i, "float16", 8))
+
+    def _all_sums(self) -> list[Register]:
+        return [total for chains in self._sums for chain in chains for total in chain]
+
+    def row(self, r: int) -> Sequence[Value]:
+        """Row r's sums."""
+        sums = (added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True))
+        return [total + bias.get() for total, bias in zip(sums, self._bias, strict=True)]
+
+
+def _no_sum() -> Value:
+    return const(0.0, "float16", 8)
