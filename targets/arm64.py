@@ -73,6 +73,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         tiles={"int8": (8, 5), "float32": (8, 5), "float16": (7, 7)},
         small_sums=True,
         slow_division=True,
+        looks_up_results=True,
         has_fixed_point=True,
         gathers=MATRIX_ROWS,
     )

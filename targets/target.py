@@ -37,6 +37,7 @@ class Target:
     `rows`: output pixels of a scheduling tile, by dtype. `tiles`: those of the largest register tile of one block and
     of two, where a variant takes two at once. `small_sums`: there is code for sums that surely are small, which are
     converted to floats and back without instructions for that. `slow_division`: of floats, next to multiplication.
+    `looks_up_results`: convolutions have code that looks up their int8 results in a table.
     `second_bias`, `has_fixed_point`: of every variant's ISA. `gathers`: rows of the register tile of the variant that
     multiplies copies of int8 (`Tile.gathers`); 0: none does. `halves`: the variants of bundles that compute in float16.
     """
@@ -52,6 +53,7 @@ class Target:
     tiles: Mapping[str, tuple[int, int]] | None = None
     small_sums: bool = False
     slow_division: bool = False
+    looks_up_results: bool = False
     second_bias: bool = False
     has_fixed_point: bool = False
     gathers: int = 0

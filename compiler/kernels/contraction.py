@@ -36,6 +36,7 @@ class ContractionSpec:
     of its own. `clamped`: int8 results have bounds tighter than saturation. `full_range`: weights may
     be -128. `scaling`: of int8 sums. `narrow`: fewer output channels than a block has columns.
     `parts`: weights come as the sum of so many numbers, two or three where 8 bits do not hold them, run after run.
+    `table`: int8 results without a residual are looked up in 256 bytes, the operand "residual".
     `sums`: the result is the int32 sums of int8 as they are. `scaled`: int8 codes of float32 rows and columns, each
     with a scale, give float32. The activations are those of floats, of the sum (%0) and of numbers that are parameters
     (%1 ...)."""
@@ -48,6 +49,7 @@ class ContractionSpec:
     scaling: Scaling = "medium"
     narrow: bool = False
     parts: int = 1
+    table: bool = False
     sums: bool = False
     scaled: bool = False
     activation: Expr | None = None
@@ -58,6 +60,7 @@ class ContractionSpec:
         words = [DTYPE_LABELS[self.dtype], *shape]
         words += ["clamp"] * (self.clamped and self.y_dtype == "int8")
         words += ["addsmall" if self.small_add else "add"] * self.residual
+        words += ["lut"] * self.table
         words += ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range
         words += [self.scaling] * (self.scaling != "medium")
         words += ["narrow"] * self.narrow

@@ -8,7 +8,7 @@ from ..ir.types import LARGEST_HALF
 from . import halves
 from .activation import finished, is_simple
 from .builder import Builder, Pointer, Register, Value, bitcast, cast, const, shuffle, splat
-from .floating import element_type, fenced, keep, llvm_float
+from .floating import element_type, fenced, keep, lanes_of, llvm_float
 from .isa import Isa
 from .quantization import fixed_point_sum, splat16
 from .rescale import Scaling, rescaling
@@ -48,7 +48,11 @@ class Int8Epilogue:
         """The row's int8 channels, ready to be stored."""
         if self._residual:
             return self.add(self.differences(sums), residual, r_offset)
-        return self._stored([self._saturated(*block) for block in self._blocks(sums)])
+        return stored(self.codes(sums))
+
+    def codes(self, sums: Sequence[Value]) -> Value:
+        """The row's int8 channels without a residual."""
+        return self._joined([self._saturated(*block) for block in self._blocks(sums)])
 
     def differences(self, sums: Sequence[Value]) -> list[Value]:
         """The row's codes, to which a residual is added, without their zero point: int32."""
@@ -59,24 +63,19 @@ class Int8Epilogue:
         blocks, columns, vectors = len(self._multipliers), self._isa.columns, self._isa.vectors
         codes = self._b.let(residual.load(r_offset, "int8", blocks * columns))
         others = [shuffle([codes], range(i * columns, (i + 1) * columns)) for i in range(blocks)]
-        return self._stored(
-            [self._added(differences[vectors * i :][:vectors], other) for i, other in enumerate(others)]
-        )
+        parts = [self._added(differences[vectors * i :][:vectors], other) for i, other in enumerate(others)]
+        return stored(self._joined(parts))
 
     def _blocks(self, sums: Sequence[Value]) -> list[tuple[Sequence[Value], Sequence[Value]]]:
         """The sums and the multipliers of each block."""
         vectors = self._isa.vectors
         return [(sums[vectors * i :][:vectors], multipliers) for i, multipliers in enumerate(self._multipliers)]
 
-    def _stored(self, blocks: Sequence[Value]) -> Store:
-        columns = len(blocks) * self._isa.columns
-        value = self._b.let(blocks[0] if len(blocks) == 1 else shuffle(blocks, range(columns)))
-        return lambda p, offset: p.store(offset, value, "int8", columns)
+    def _joined(self, blocks: Sequence[Value]) -> Value:
+        return self._b.let(blocks[0] if len(blocks) == 1 else shuffle(blocks, range(len(blocks) * self._isa.columns)))
 
-    def finish_mixed(
-        self, sums: Sequence[Value], residual: Pointer, r_offsets: Sequence[Value | None]
-    ) -> tuple[Store, Store]:
-        """The int8 channels of two rows whose sums are mixed, ready to be stored. Codes are mixed in pairs of bytes."""
+    def mixed(self, sums: Sequence[Value], residual: Pointer, r_offsets: Sequence[Value | None]) -> Value:
+        """The int8 channels of two rows whose sums are mixed. Codes are mixed in pairs of bytes."""
         columns = self._isa.columns
         if self._residual:
             rows = [self._b.let(residual.load(offset, "int16", columns // 2)) for offset in r_offsets]
@@ -91,12 +90,7 @@ class Int8Epilogue:
             results = [self._added(*each) for each in zip(differences, others, strict=True)]
         else:
             results = [self._saturated(*block) for block in blocks]
-        value = self._b.let(bitcast(shuffle(results, range(2 * columns)), "int16", columns))
-
-        def store(row: int) -> Store:
-            return lambda p, offset: p.store(offset, shuffle([value], range(row, columns, 2)), "int16", columns // 2)
-
-        return store(0), store(1)
+        return self._joined(results)
 
     def _saturated(self, sums: Sequence[Value], multipliers: Sequence[Value]) -> Value:
         """int8 x columns of a block's sums."""
@@ -113,6 +107,22 @@ class Int8Epilogue:
         pairs = zip(differences, others, strict=True)
         totals = [x * splat(left, isa.lanes) + y * splat(right, isa.lanes) for x, y in pairs]
         return isa.narrow8(fixed_point_sum(b, isa, totals, small=small, clamped=not small))
+
+
+def stored(codes: Value) -> Store:
+    """Stores int8 vectors."""
+    return lambda p, offset: p.store(offset, codes, "int8", lanes_of(codes))
+
+
+def stored_rows(codes: Value) -> tuple[Store, Store]:
+    """Store the two rows that are `mixed`."""
+    columns = lanes_of(codes) // 2
+    pairs = bitcast(codes, "int16", columns)
+
+    def store(row: int) -> Store:
+        return lambda p, offset: p.store(offset, shuffle([pairs], range(row, columns, 2)), "int16", columns // 2)
+
+    return store(0), store(1)
 
 
 class FloatEpilogue:

@@ -271,3 +271,8 @@ class Isa(ABC):
     @abstractmethod
     def lookup(self, table: Sequence[Value], index: Value) -> Value:
         """int8 x 4*lanes -> table[index + 128] per lane."""
+
+    def look_up(self, table: Pointer, offset: Value, indices: Sequence[Value]) -> list[Value]:
+        """`lookup` of several vectors in the table at byte `offset`."""
+        loaded = self.load_table(table, offset)
+        return [self.lookup(loaded, index) for index in indices]

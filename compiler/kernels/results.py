@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from .builder import BITS, Builder, Pointer, Value, cast, i64
+from .builder import BITS, Builder, Pointer, Value, cast, i64, shuffle
 from .contraction import ContractionSpec, store_partial
-from .epilogue import Epilogue, FloatEpilogue, Int8Epilogue
+from .epilogue import Epilogue, FloatEpilogue, Int8Epilogue, stored, stored_rows
+from .floating import lanes_of
 from .isa import Isa, Tile
 
 IN_FLIGHT = 2
@@ -30,7 +31,10 @@ class Results:
         b, spec, tile, epilogue = self._b, self._spec, self._tile, self._epilogue
         if tile.mixed and isinstance(epilogue, Int8Epilogue) and not terms:
             pairs = [(tile.row_pair(r), residual[1][r : r + 2]) for r in range(0, tile.rows, 2)]
-            stores = [store for sums, at in pairs for store in epilogue.finish_mixed(sums, residual[0], at)]
+            codes = [epilogue.mixed(sums, residual[0], at) for sums, at in pairs]
+            if spec.table:
+                codes = _looked_up(b, self._isa, residual[0], codes)
+            stores = [store for pair in codes for store in stored_rows(pair)]
         else:
             rows = [tile.row(r) for r in range(tile.rows)]
             if terms:
@@ -41,7 +45,10 @@ class Results:
             if spec.residual and isinstance(epilogue, Int8Epilogue) and not spec.narrow:
                 self._add(epilogue, rows, residual, y)
                 return
-            stores = [epilogue.finish(row, residual[0], at) for row, at in zip(rows, residual[1], strict=True)]
+            if spec.table and isinstance(epilogue, Int8Epilogue):
+                stores = [*map(stored, _looked_up(b, self._isa, residual[0], [*map(epilogue.codes, rows)]))]
+            else:
+                stores = [epilogue.finish(row, residual[0], at) for row, at in zip(rows, residual[1], strict=True)]
         if spec.narrow:
             element = BITS[spec.y_dtype] // 8
             store_partial(b, y[0], y[1], stores, tile.columns * element, element)
@@ -64,6 +71,18 @@ class Results:
             begun = [partial(store, y[0], y_at)]
         for finish in begun:
             finish()
+
+
+def _looked_up(b: Builder, isa: Isa, table: Pointer, codes: Sequence[Value]) -> list[Value]:
+    """The entries of int8 vectors of one length, as many at a time as a register holds."""
+    lanes, width = lanes_of(codes[0]), 4 * isa.lanes
+    together = max(1, width // lanes)
+    parts = [codes[first : first + together] for first in range(0, len(codes), together)]
+    whole = [b.let(shuffle([*part, *[part[-1]] * (together - len(part))], range(width))) for part in parts]
+    found = [b.let(v) for v in isa.look_up(table, b.opaque(i64(0)), whole)]
+    return [b.let(shuffle([v], range(i * lanes, (i + 1) * lanes))) for v in found for i in range(together)][
+        : len(codes)
+    ]
 
 
 def _with_term(spec: ContractionSpec, isa: Isa, sums: Sequence[Value], term: Value) -> list[Value]:

@@ -82,6 +82,8 @@ class Context:
     storages: dict[Storage, None] = field(default_factory=dict)
     symbols: list[Symbol] = field(default_factory=list)
     """Those of the inputs' shapes, then those that are measured."""
+    tables: Mapping[Node, Node] = field(default_factory=dict)
+    """Convolutions that look up their results -> the maps that say where (`tables.py`)."""
     row_codes: dict[Value, tuple[View, View]] = field(default_factory=dict)
     """Values whose rows have int8 codes, and where these and their scales are (`row_codes.py`)."""
     phase: int = 0

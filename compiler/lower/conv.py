@@ -1,5 +1,7 @@
 """conv2d and conv_transpose2d -> the convolution kernels."""
 
+from dataclasses import replace
+
 from ..ir.attributes import int_attr
 from ..ir.extent import ceil_div
 from ..ir.graph import Node
@@ -10,6 +12,7 @@ from .depthwise import depthwise, has_depthwise_form
 from .epilogue import Epilogue, epilogue_of
 from .gemm import dense
 from .packing import ConstantKernel, Kernel, kernel_of
+from .tables import entries
 from .windows import Window, bands, pair, transposed_phases
 from .winograd import tiling, winograd_conv, winograd_side
 
@@ -18,8 +21,10 @@ from .winograd import tiling, winograd_conv, winograd_side
 def lower_conv2d(c: Context, node: Node) -> None:
     """Groups of one channel are depthwise, other groups are convolutions of their own."""
     require(node, "float32", "float16", "int8")
-    x, y, w = c.input(node, 0), c.output(node), kernel_of(c, node)
-    epilogue = epilogue_of(c, node, w.shape[0])
+    x, w, table = c.input(node, 0), kernel_of(c, node), c.tables.get(node)
+    y, epilogue = c.output(table or node), epilogue_of(c, node, w.shape[0])
+    if table is not None:
+        epilogue = replace(epilogue, table=c.weights.add(entries(table)))
     residual = c.input(node, op.RESIDUAL) if epilogue.residual else None
     strides, dilations = pair(node, "strides"), pair(node, "dilations")
     first = True

@@ -17,6 +17,7 @@ from ..kernels.quantization import OFFSET
 from ..kernels.rescale import Scaling, multiplies_steps, scaling_of
 from ..ops import epilogue as op
 from ..ops import quantized
+from .buffers import Ref
 from .context import Context
 from .pack import float_bits
 
@@ -34,8 +35,8 @@ class Epilogue:
     zero point of the data. `small_add`: as in `ContractionSpec`. `clamped`: int8 results lie in less than [-128, 127].
     `sums`: the result is the int32 sums of int8. `scaled`: as in `ContractionSpec`; the bias is float32 then, and the
     multipliers are the columns' scales. `fixed_point`: as in the op. `activation`, `residual_activation`: of floats.
-    `params`: the kernel's parameters. `small_sums`: they get code of their own. `second_bias`, `has_fixed_point`: of
-    the target, for int8.
+    `table`: what int8 results are looked up in, in place of a residual. `params`: the kernel's parameters.
+    `small_sums`: they get code of their own. `second_bias`, `has_fixed_point`: of the target, for int8.
     """
 
     dtype: str
@@ -50,6 +51,7 @@ class Epilogue:
     fixed_point: bool = False
     activation: Expr | None = None
     residual_activation: Expr | None = None
+    table: Ref | None = None
     params: Mapping[str, int] = field(default_factory=dict)
     small_sums: bool = False
     second_bias: bool = False

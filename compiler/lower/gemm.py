@@ -61,7 +61,7 @@ def dense(
         whole=rows > 1 and not short and are_steps(packed, conv.STEPS[epilogue.dtype]),
         even=even, short=packed.groups if short else 0, clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range,
-        scaling=packed.scaling, sums=epilogue.sums,
+        scaling=packed.scaling, sums=epilogue.sums, table=epilogue.table is not None,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles = ceil_div(pixels, rows)
@@ -84,6 +84,8 @@ def dense(
     operands = {"x": x.at(0, *window.origin), "w": packed.where, "y": y.at()}
     if residual is not None:
         operands["residual"] = residual.at()
+    if epilogue.table is not None:
+        operands["residual"] = epilogue.table
     waits, macs = barrier or packed.fresh, images * pixels * prod(w.shape)
     by_rows = Rowwise(x, y, window, rows, packed.matrix_bytes)
     c.emit(

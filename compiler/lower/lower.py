@@ -35,6 +35,7 @@ from .probe import require_same_steps
 from .room import allowed, live_bytes
 from .sharing import plan_sharing
 from .states import replaceable
+from .tables import find_tables
 from .walk import copied, walk
 
 MAX_ARENA = 2**34
@@ -94,9 +95,11 @@ def _emitted(graph: Graph, target: Target, interface: Interface, refused: list[R
     """The steps of all nodes, and copies of what is not computed in its place."""
     context = Context(target, Layout(), symbols=input_symbols(graph), refused=refused)
     try:
-        sharing = plan_sharing(graph, target.lanes, {new for _, new in interface.states})
+        states = {new for _, new in interface.states}
+        context.tables = find_tables(graph, target, states)
+        sharing = plan_sharing(graph, target.lanes, states, context.tables.values())
         in_place = replaceable(graph, sharing, target.lanes, interface.states)
-        replaced = {new for _, new in interface.states} - in_place
+        replaced = states - in_place
         placed = {v: place for v, place in interface.outputs[::-1] if v not in replaced}
         context.layout = plan_layout(graph, sharing, placed | dict(interface.inputs))
         context.room = allowed(live_bytes(graph, context.layout))

@@ -6,7 +6,7 @@
 - A map runs in place where it is the only reader of an operand of the same size and shape.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -51,11 +51,14 @@ class Sharing:
         return False
 
 
-def plan_sharing(graph: Graph, lanes: int, states: AbstractSet[Value] = frozenset()) -> Sharing:
+def plan_sharing(
+    graph: Graph, lanes: int, states: AbstractSet[Value] = frozenset(), tables: Collection[Node] = ()
+) -> Sharing:
     """Who shares memory in `graph`, for kernels with vectors of `lanes` 32-bit elements.
 
     Inputs and outputs of the graph are never placed inside others: their memory is the user's. Outputs among `states`
-    may be computed where an input lies that others still read: no map or reshape writes there early.
+    may be computed where an input lies that others still read: no map or reshape writes there early. `tables`: maps
+    that what computes their input computes too.
     """
     plan = _Plan(graph)
     for node in reversed(graph.nodes):
@@ -65,7 +68,7 @@ def plan_sharing(graph: Graph, lanes: int, states: AbstractSet[Value] = frozense
             plan.in_place(node, node.inputs[:1])
         elif not states.isdisjoint(node.outputs):
             continue
-        elif node.op == "map" and has_whole_vectors(node, lanes, plan.row_elements(node.output)):
+        elif node in tables or (node.op == "map" and has_whole_vectors(node, lanes, plan.row_elements(node.output))):
             plan.in_place(node, node.inputs)
         elif node.op in _SAME_BYTES and node.output in plan.outputs:
             plan.reshaped_output(node)

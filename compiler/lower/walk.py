@@ -28,7 +28,7 @@ class _Walk:
         self.copied: set[Storage] = set()
 
     def run(self) -> None:
-        merged, room = set(self.pictures.values()), self.context.room
+        merged, room = {*self.pictures.values(), *self.context.tables.values()}, self.context.room
         for node, live in zip(self.graph.nodes, live_bytes(self.graph, self.context.layout), strict=True):
             self.context.name, self.context.room = node.name or node.op, room - live
             if node in merged:
