@@ -74,6 +74,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         small_sums=True,
         slow_division=True,
         looks_up_results=True,
+        marks=True,
         has_fixed_point=True,
         gathers=MATRIX_ROWS,
     )

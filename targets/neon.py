@@ -10,7 +10,8 @@ from ..compiler.kernels.tir import tirx
 from .neon_half import HalfTile
 from .neon_inorder import InOrderFloatColumnsTile, InOrderFloatTile
 from .neon_inorder_half import InOrderHalfTile
-from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile, InOrderWideningTile
+from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile
+from .neon_inorder_marked import InOrderMarkedTile
 from .neon_matrix import MATRIX_ROWS, MatrixTile
 from .neon_tiles import ARM, DotTile, FloatTile, WideningTile
 
@@ -86,7 +87,7 @@ class Neon(Isa):
         if self.has_dot:
             return InOrderDotColumnsTile(8) if self._in_order and rows > 1 else DotTile(min(rows, 8), 1)
         in_order = self._in_order and rows > 1 and not full_range
-        return InOrderWideningTile(4) if in_order else WideningTile(min(rows, 4), full_range=full_range)
+        return InOrderMarkedTile(4) if in_order else WideningTile(min(rows, 4), full_range=full_range)
 
     def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """fmla by lane."""

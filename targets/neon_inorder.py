@@ -3,7 +3,8 @@
 There a load of 64 bits goes with a multiplication of 128 in one cycle, and a wider one with nothing. LLVM would pair
 the loads and gather them, so these loops are instructions whose order it keeps: `asm sideeffect`, one instruction each,
 as functions in LLVM's language that the kernels call and LLVM inlines. The next operands are loaded into registers as
-soon as these have been used for the last time, so up to 16 bytes behind weights and rows are read.
+soon as these have been used for the last time, so up to 16 bytes behind weights and rows are read
+(marked weights: `lower/packing.SLACK`).
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ INSTRUCTIONS = "".join([
     _load("edge_word", "ld1r {$0.2s}, [$1], #4", 8),
     _pure("edge_pair", "ldr ${0:d}, [$1, $2]", "<16 x i8>", "i64", "i64"),
     *(
-        _pure(f"edge_at{offset}", f"ldr ${{0:d}}, [$1, #{offset}]", "<8 x i8>", "i64") for offset in range(0, 72, 8)
+        _pure(f"edge_at{offset}", f"ldr ${{0:d}}, [$1, #{offset}]", "<8 x i8>", "i64") for offset in range(0, 136, 8)
     ),
     *(
         _pure(
@@ -84,6 +85,24 @@ INSTRUCTIONS = "".join([
     _pure("edge_smlal", "smlal $0.8h, $2.8b, $3.8b", "<8 x i16>", "<8 x i16>", "<8 x i8>", "<8 x i8>", tie=True),
     _pure("edge_sadalp", "sadalp $0.4s, $2.8h", "<4 x i32>", "<4 x i32>", "<8 x i16>", tie=True),
 ])  # fmt: skip
+
+STEP_INSTRUCTIONS = "".join([
+    _load("edge_step_spread", "ld1r {$0.2s}, [$1], #4", 16),
+    _load("edge_step_lane2", "ld1 {$0.s}[2], [$1]", 16, "<16 x i8>"),
+    _load("edge_step_lane3", "ld1 {$0.s}[3], [$1], #4", 16, "<16 x i8>"),
+    _load("edge_step_word_pair", "ldr ${0:d}, [$1], #8", 16),
+    _pure("edge_step_zip", "zip1 $0.4s, $1.4s, $1.4s", "<16 x i8>", "<16 x i8>"),
+    *(_pure(f"edge_step_at{o}", f"ldr ${{0:d}}, [$1, #{o}]", "<16 x i8>", "i64") for o in range(0, 200, 8)),
+    _pure("edge_step_smull", "smull $0.8h, $1.8b, $2.8b", "<8 x i16>", "<16 x i8>", "<16 x i8>"),
+    _pure(
+        "edge_step_smlal1", "smlal $0.8h, $2.8b, $3.8b", "<8 x i16>", "<8 x i16>", "<16 x i8>", "<16 x i8>", tie=True
+    ),
+    _pure(
+        "edge_step_smlal2", "smlal2 $0.8h, $2.16b, $3.16b", "<8 x i16>", "<8 x i16>", "<16 x i8>", "<16 x i8>",
+        tie=True,
+    ),
+])  # fmt: skip
+"""What `neon_inorder_marked.py` has beside them."""
 
 
 def call(dtype: str, name: str, *args: Value) -> Value:

@@ -9,12 +9,14 @@ from functools import partial
 from itertools import product, zip_longest
 
 from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
+from ..compiler.kernels.tir import tirx
 from ..compiler.kernels.walk import Walk
 from .neon_inorder import INSTRUCTIONS, Action, PairOperands, address, call, run_columns, run_pair
 from .neon_tiles import DotTile, WideningTile
 
 
-def _in_turns(*sequences: Sequence[Action]) -> None:
+def in_turns(*sequences: Sequence[Action]) -> None:
+    """One of each sequence after the other."""
     for actions in zip_longest(*sequences):
         for act in actions:
             if act is not None:
@@ -61,7 +63,7 @@ class InOrderDotTile(DotTile):
             partial(_copy, self._sums[r][j], self._sums[0][j]) for j, r in product(range(4), range(1, self.rows))
         ]
         by_tap = walk.looped and not walk.short
-        _in_turns([*operands.first_loads, *(operands.word_loads if not by_tap else [])], copies)
+        in_turns([*operands.first_loads, *(operands.word_loads if not by_tap else [])], copies)
         if walk.short:
             with walk.short_runs(b) as (start, following):
                 multiply(walk.short, following - start - (walk.short - 1) // 2 * 8)
@@ -124,10 +126,7 @@ class InOrderWideningTile(WideningTile):
         every, by_tap = range(self.rows), walk.looped and not walk.short
         words: list[Action] = [partial(self._load_word, r, g) for r, g in product(every, range(2))]
         loads: list[Action] = [partial(self._load_weights, 0, 0), *(words if not by_tap else [])]
-        copies: list[Action] = [
-            partial(_copy, self._sums[r][j], self._sums[0][j]) for j, r in product(range(4), every[1:])
-        ]
-        _in_turns(loads, copies)
+        in_turns(loads, self.copies())
         if walk.short:
             with walk.short_runs(b) as (start, following):
                 self._multiply(walk.short, b.let(following - start - (walk.short + 1) // 2 * 8))
@@ -137,11 +136,20 @@ class InOrderWideningTile(WideningTile):
                     place.set(address(x, offset + start).get())
                 for load in words:
                     load()
-                with walk.steps(b):
-                    self._multiply(walk.step)
+                self._multiply_run(b, walk)
         else:
-            with walk.steps(b):
-                self._multiply(walk.step)
+            self._multiply_run(b, walk)
+
+    def _multiply_run(self, b: Builder, walk: Walk) -> None:
+        """An even number of groups."""
+        with b.range(0, tirx.shift_right(walk.groups, i64(2))):
+            self._multiply(4)
+        with b.when((walk.groups & 2) != 0):
+            self._multiply(2)
+
+    def copies(self) -> list[Action]:
+        """What gives the sums of all rows the bias that the first row's have."""
+        return [partial(_copy, row[j], self._sums[0][j]) for j, row in product(range(4), self._sums[1:])]
 
     def _begin(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value]) -> None:
         self._rows, (self._place,) = [address(x, o) for o in row_offsets], [address(w, o) for o in w_offsets]
@@ -158,22 +166,22 @@ class InOrderWideningTile(WideningTile):
     def _multiply(self, groups: int, jump: Value | None = None) -> None:
         """Two columns of a group are 8 bytes, which the weights of the next group follow 32 bytes later. Behind the
         last group, rows go on after a `jump`."""
-        for first in range(0, groups, 2):
-            size = 32 * min(2, groups - first)
-            for j in range(4):
-                if j == 3 and jump is not None and first + 2 >= groups:
+        for begin in range(0, groups, 4):
+            end = min(4, groups - begin)
+            for first, j in product(range(0, end, 2), range(4)):
+                if j == 3 and jump is not None and begin + first + 2 >= groups:
                     for row in self._rows:
                         row.set(row.get() + jump)
-                ahead = 8 * j + 8 if j < 3 else size
-                self._column(j, ahead, pair=size == 64)
-            self._place.set(self._place.get() + size)
+                at, following = 32 * first + 8 * j, 32 * min(first + 2, end)
+                self._column(j, at, following if j == 3 else at + 8, pair=first + 1 < end)
+            self._place.set(self._place.get() + 32 * end)
 
-    def _column(self, j: int, ahead: int, *, pair: bool) -> None:
-        """One or two groups of a column; then the weights at `ahead` follow."""
+    def _column(self, j: int, at: int, ahead: int, *, pair: bool) -> None:
+        """One or two groups of a column, whose weights are at `at`; then those at `ahead` follow."""
         for r, result in enumerate(self._products):
             result.set(call("int16x8", "smull", self._weights[0].get(), self._words[r][0].get()))
             if r == 0 and pair:
-                self._load_weights(1, 8 * j + 32)
+                self._load_weights(1, at + 32)
             if j == 3:
                 self._load_word(r, 0)
         for r, result in enumerate(self._products):

@@ -38,6 +38,7 @@ class Target:
     of two, where a variant takes two at once. `small_sums`: there is code for sums that surely are small, which are
     converted to floats and back without instructions for that. `slow_division`: of floats, next to multiplication.
     `looks_up_results`: convolutions have code that looks up their int8 results in a table.
+    `marks`: a variant has a tile that reads marks, so int8 weights have them (`kernels/conv.py`).
     `second_bias`, `has_fixed_point`: of every variant's ISA. `gathers`: rows of the register tile of the variant that
     multiplies copies of int8 (`Tile.gathers`); 0: none does. `halves`: the variants of bundles that compute in float16.
     """
@@ -54,6 +55,7 @@ class Target:
     small_sums: bool = False
     slow_division: bool = False
     looks_up_results: bool = False
+    marks: bool = False
     second_bias: bool = False
     has_fixed_point: bool = False
     gathers: int = 0

@@ -9,6 +9,13 @@ tap. Weights are packed by `lower/pack.py`, block by block of `Tile.columns` out
     bias[columns] (int32, `Isa.second_bias` only: bias - 128 * the sum of the weights),
     taps x groups x [columns][group]
 
+A block of `marked` kernels ends with
+
+    a byte for each step of `STEPS` groups: 1 where it fits int16, else 0; then zeros, to a multiple of 16 bytes
+
+A step fits where its products with any data do, added up over its groups for each column and place in a group: where
+the sizes of these weights add up to at most `FITTING`.
+
 Where results are `scaled`, the bias is float32 and the multipliers are the scales of the columns. float16 data and
 weights have a float32 bias.
 
@@ -59,6 +66,7 @@ class ConvSpec(ContractionSpec):
     are whole steps of `STEPS` groups. `even`: all of a row of int8 can be `gathered`, runs are multiples of two groups.
     `short`: the groups of a run that is a kernel's row, where they are few, else 0.
     `deep`: a matrix product of float32 whose runs are long, `whole` and `paired`, and taken in parts (`deep.py`).
+    `marked`: `whole`, and blocks say which steps fit int16.
     `batched`: tiles of several products, of which each has its own data and weights.
     `rows`: each pixel has an int32 (operand "beside") that is added to all its sums, or, where they are `scaled`, a
     float32 that multiplies them, in the same memory as the data."""
@@ -70,6 +78,7 @@ class ConvSpec(ContractionSpec):
     even: bool = False
     short: int = 0
     deep: bool = False
+    marked: bool = False
     batched: bool = False
     rows: bool = False
 
@@ -78,7 +87,7 @@ class ConvSpec(ContractionSpec):
         """The kernel's name in plans, symbols and profiles."""
         shape = ["gemm" if self.pointwise else "conv", f"m{self.tile_rows}", *["pair"] * self.paired]
         shape += [f"runs{self.short}"] * (self.short > 0)
-        shape += ["whole"] * self.whole + ["even"] * self.even + ["deep"] * self.deep
+        shape += ["whole"] * self.whole + ["even"] * self.even + ["deep"] * self.deep + ["marked"] * self.marked
         return self.name(*shape, *["batch"] * self.batched, *["rows"] * self.rows)
 
     @property
@@ -99,14 +108,18 @@ class ConvSpec(ContractionSpec):
         gathers rows or walks over taps. Others are rare, or run on cores where speed is not worth as much code."""
         tile = self.tile(isa)
         if tile.walks and self.walkable:
-            even = self.even and not (self.whole or self.short)
-            return replace(self, even=even, paired=self.paired and tile.blocks == 2)
+            marked = self.marked and tile.marks
+            whole = self.whole and (marked or not tile.marks)
+            even = (self.even or self.whole) and not (whole or self.short)
+            return replace(self, marked=marked, whole=whole, even=even, paired=self.paired and tile.blocks == 2)
         if tile.gathers:
-            return replace(self, paired=False, whole=False, short=0)
+            return replace(self, paired=False, whole=False, short=0, marked=False)
         if tile.blocks == 2:
-            return replace(self, even=False, deep=self.deep and tile.resumes)
-        scaling = general(self.scaling)
-        return replace(self, paired=False, whole=False, even=False, short=0, deep=False, scaling=scaling)
+            return replace(self, even=False, deep=self.deep and tile.resumes, marked=False)
+        return replace(
+            self, paired=False, whole=False, even=False, short=0, deep=False, marked=False,
+            scaling=general(self.scaling),
+        )  # fmt: skip
 
     @property
     def walkable(self) -> bool:
@@ -123,7 +136,7 @@ class ConvSpec(ContractionSpec):
     def general(self) -> "ConvSpec":
         """The member that serves this one too: any number of groups, but for short runs, of which loops take twice as
         long."""
-        return replace(self, whole=False, even=False, deep=False, scaling=general(self.scaling))
+        return replace(self, whole=False, even=False, deep=False, marked=False, scaling=general(self.scaling))
 
 
 SHORT = 12
@@ -134,6 +147,9 @@ PASS = 16384
 
 STEPS = {"int8": 4, "float32": 4, "float16": 8}
 """Groups in a `whole` step of each dtype: a multiple of every register tile's `groups_per_step`."""
+
+FITTING = (2**15 - 1) // 128
+"""Data are at most 128."""
 
 
 def build(spec: ConvSpec, isa: Isa) -> object:
@@ -227,7 +243,7 @@ def _accumulate(
     if tile.walks and spec.walkable:
         count_y, apart_y, count_x, apart_x, groups = map(b.param, ("taps_y", "tap_y", "taps_x", "tap_x", "groups"))
         step, looped = 4 if spec.whole else 2, not spec.pointwise
-        walk = Walk(looped, count_y, apart_y, count_x, apart_x, groups, step, spec.short)
+        walk = Walk(looped, count_y, apart_y, count_x, apart_x, groups, step, spec.short, spec.marked)
         tile.walk(b, x, rows, w, w_firsts, walk)
         return
     if spec.pointwise and spec.parts == 1:

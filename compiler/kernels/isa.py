@@ -28,8 +28,8 @@ class Tile(ABC):
     [columns][group] elements of a block. `unsigned`: it multiplies x + 128, which is unsigned, and starts from the
     block's second bias. `gathers`: it multiplies rows that `gather` has copied by weights that `arrange` has.
     `mixed`: registers of sums hold two channels of a row, then the same of the next row.
-    `walks`: it takes all runs at once, where they have an even number of groups or few.
-    `resumes`: its sums can be kept in memory and go on from there.
+    `walks`: it takes all runs at once, where they have an even number of groups or few. `marks`: it gains where steps
+    are marked, and nothing else from whole steps. `resumes`: its sums can be kept in memory and go on from there.
     `instructions`: functions in LLVM's language that it calls.
     """
 
@@ -44,6 +44,7 @@ class Tile(ABC):
     gathers: bool = False
     mixed: bool = False
     walks: bool = False
+    marks: bool = False
     resumes: bool = False
     instructions: str = ""
 

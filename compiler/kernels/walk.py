@@ -11,7 +11,8 @@ from .tir import tirx
 @dataclass(frozen=True)
 class Walk:
     """`count_y` times `count_x` runs, so many bytes apart; one if not `looped`. A run has `short` groups, or if that is
-    0 `groups`, a multiple of `step`, which is a power of two. Its weights follow those of the run before."""
+    0 `groups`, a multiple of `step`, which is a power of two. Its weights follow those of the run before, and if they
+    are `marked` the block's marks those of the last."""
 
     looped: bool
     count_y: Value
@@ -21,6 +22,7 @@ class Walk:
     groups: Value
     step: int
     short: int = 0
+    marked: bool = False
 
     @contextmanager
     def runs(self, b: Builder) -> Iterator[Value]:

@@ -84,7 +84,7 @@ def _packed(c: Context, w: Kernel, epilogue: Epilogue) -> Packed:
     scaling, blocks = epilogue.scaling(w.data), -(-channels // columns)
     content = pack_depthwise(taps, columns, epilogue.header(w.data, scaling))
     full_range = epilogue.dtype == "int8" and bool((taps == -128).any())
-    return Packed(c.weights.add(content), blocks, len(content) // blocks, 1, len(parts), full_range, scaling)
+    return Packed(c.weights.add(content), blocks, len(content) // blocks, 1, len(parts), full_range, scaling=scaling)
 
 
 def _unrolled(window: Window, height: int) -> tuple[int, int, int] | None:

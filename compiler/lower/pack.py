@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..ir.graph import Array
+from ..kernels.conv import FITTING, STEPS
 
 
 def int8_parts(w: Array) -> list[Array]:
@@ -16,20 +17,33 @@ def int8_parts(w: Array) -> list[Array]:
     return [p.astype(np.int8) for p in (*parts, w)]
 
 
-def pack_dense(taps: Array, columns: int, group: int, header: Sequence[Array]) -> bytes:
+def pack_dense(taps: Array, columns: int, group: int, header: Sequence[Array], marks: Array | None = None) -> bytes:
     """Blocks for an implicit GEMM.
 
     taps: [taps, run, channels] weights of the kernel's dtype, where a run is what one tap reads contiguously, a
     multiple of `group` elements. header: per-channel arrays that precede the weights (bias; multipliers).
+    marks: bool[blocks, steps], which follows the weights.
     """
     count, run, channels = taps.shape
     padded = np.zeros((count, run, max(channels, columns)), taps.dtype)
     padded[:, :, :channels] = taps
     blocks = []
-    for start in _block_starts(channels, columns):
+    for number, start in enumerate(_block_starts(channels, columns)):
         part = padded[:, :, start : start + columns].reshape(count, run // group, group, columns)
         blocks += [*_header(header, start, columns), part.transpose(0, 1, 3, 2).tobytes()]
+        if marks is not None:
+            blocks.append(marks[number].tobytes() + bytes(-marks.shape[1] % 16))
     return b"".join(blocks)
+
+
+def fitting_steps(taps: Array, columns: int) -> Array:
+    """bool[blocks, steps]: which steps of int8 weights [taps, run, channels] fit int16 (`kernels/conv.py`). A run is
+    whole steps."""
+    count, run, channels = taps.shape
+    step = STEPS["int8"]
+    sizes = np.abs(taps.astype(np.int16)).reshape(count * run // (4 * step), step, 4, channels)
+    fits = (sizes.sum(axis=1) <= FITTING).all(axis=1)
+    return np.stack([fits[:, start : start + columns].all(axis=1) for start in _block_starts(channels, columns)])
 
 
 def pack_headers(channels: int, columns: int, header: Sequence[Array]) -> bytes:

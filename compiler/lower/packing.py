@@ -19,16 +19,23 @@ from .context import Context
 from .copies import strided_copy
 from .epilogue import Epilogue, constant_weights
 from .iteration import strides
-from .pack import int8_parts, pack_dense, pack_headers
+from .pack import fitting_steps, int8_parts, pack_dense, pack_headers
 
 MAX_BATCH = 2
 """Batch dimensions that a kernel walks."""
+
+ENOUGH = 0.5
+"""The share of steps that fit int16 from which telling them apart gains."""
+
+SLACK = 32
+"""Bytes behind marked weights, which are read a step ahead, up to 88 bytes behind the marks; 64 follow all weights."""
 
 
 @dataclass(frozen=True)
 class Packed:
     """Equally shaped matrices one after the other, each `blocks` of `block_bytes`. A run has `groups` groups; a weight
-    is the sum of `parts` numbers; with `full_range` some are -128. `scaling`: of all sums.
+    is the sum of `parts` numbers; with `full_range` some are -128. `marked`: blocks have marks. `scaling`: of all
+    sums.
     `fresh`: the step before packed them."""
 
     where: Ref
@@ -37,6 +44,7 @@ class Packed:
     groups: int
     parts: int = 1
     full_range: bool = False
+    marked: bool = False
     scaling: Scaling = "medium"
     fresh: bool = False
 
@@ -81,14 +89,26 @@ def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
     padded = np.pad(stacked, ((0, 0), (0, 0), (0, groups * group - length), (0, 0)))
     channels_first = taps.transpose(0, 3, 1, 2)
     scaling = max(map(epilogue.scaling, channels_first), key=SCALINGS.index)
+    full_range = dtype == "int8" and bool((stacked == -128).any())
+    marks = _marks(c, padded) if dtype == "int8" and not full_range else None
+    headers = [epilogue.dense_header(whole, scaling) for whole in channels_first]
     blocks = [
-        pack_dense(matrix, columns, group, epilogue.dense_header(whole, scaling))
-        for matrix, whole in zip(padded, channels_first, strict=True)
+        pack_dense(matrix, columns, group, header, None if marks is None else marks[number])
+        for number, (matrix, header) in enumerate(zip(padded, headers, strict=True))
     ]
     count = -(-channels // columns)
-    full_range = dtype == "int8" and bool((stacked == -128).any())
-    where, block_bytes = c.weights.add(b"".join(blocks)), len(blocks[0]) // count
-    return Packed(where, count, block_bytes, groups, len(parts), full_range, scaling)
+    where = c.weights.add(b"".join(blocks) + (b"" if marks is None else bytes(SLACK)))
+    return Packed(where, count, len(blocks[0]) // count, groups, len(parts), full_range, marks is not None, scaling)
+
+
+def _marks(c: Context, matrices: Array) -> Array | None:
+    """bool[matrices, blocks, steps] of int8 weights [matrices, taps, run, channels]; None where no kernel should be
+    told."""
+    run = matrices.shape[2]
+    if not c.target.marks or run % (4 * conv.STEPS["int8"]) or not matrices.size:
+        return None
+    marks = np.stack([fitting_steps(matrix, c.target.columns) for matrix in matrices])
+    return marks if marks.mean() >= ENOUGH else None
 
 
 def pack_computed(c: Context, source: Source, epilogue: Epilogue) -> Packed:
@@ -116,7 +136,7 @@ def pack_computed(c: Context, source: Source, epilogue: Epilogue) -> Packed:
     with c.part("pack"):
         operands = {"x": source.where, "header": c.weights.add(header), "y": target}
         c.emit(pack, spec, operands, params, tiles)
-    return Packed(target, blocks, block_bytes, groups, 1, dtype == "int8", scaling, fresh=True)
+    return Packed(target, blocks, block_bytes, groups, 1, dtype == "int8", False, scaling, fresh=True)
 
 
 class Kernel(Protocol):

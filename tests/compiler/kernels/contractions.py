@@ -21,8 +21,9 @@ ACTIVATIONS: tuple[Expr | None, ...] = (*CLAMPS, hard_swish(In(0)), sigmoid(In(0
 
 @dataclass(frozen=True)
 class Case:
-    """A node: its op, shapes and attributes. `weights`: "symmetric" per channel in [-127, 127], "full" with -128, or
-    "wide" (codes minus a zero point far from the middle: 9 bits). `computed`: weights are an input, not a constant.
+    """A node: its op, shapes and attributes. `weights`: "symmetric" per channel in [-127, 127], "full" with -128,
+    "wide" (codes minus a zero point far from the middle: 9 bits), or "steps" (`step_codes`). `computed`: weights are an
+    input, not a constant.
     `activation`: an index of `CLAMPS` or `ACTIVATIONS`."""
 
     op: str
@@ -36,6 +37,24 @@ class Case:
     activation: int = 0
     seed: int = 0
     computed: bool = False
+
+
+def step_codes(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """int8 weights OIHW. Those of 8 channels by 4 groups of 4 inputs add up, over the groups, to 0, 255, 256 or 508 in
+    size everywhere, or to little but in one place. Signs are equal or random. In seven of ten steps int16 holds all
+    sums of products."""
+    outputs, inputs, *kernel = shape
+    steps = (outputs // 8, inputs // 16, *kernel)
+    sizes = np.array([[0, 0, 0, 0], [127, 127, 1, 0], [64, 64, 64, 64], [127, 127, 127, 127], [9, 40, 0, 30]])
+    kinds = rng.choice(len(sizes), steps, p=[0.1, 0.3, 0.15, 0.15, 0.3])
+    codes = np.empty((outputs // 8, 8, inputs // 16, 4, 4, *kernel), np.int8)  # steps of groups of 4 inputs
+    for place in np.ndindex(*steps):
+        signs = np.where(rng.random() < 0.5, rng.choice([-1, 1], (8, 4, 4)), rng.choice([-1, 1]))
+        block, step, *tap = place
+        codes[block, :, step, :, :, *tap] = signs * rng.permutation(sizes[kinds[place]])[:, None]
+        if kinds[place] == len(sizes) - 1:
+            codes[block, rng.integers(8), step, rng.integers(4), rng.integers(4), *tap] = rng.choice([-127, 127])
+    return codes.reshape(shape)
 
 
 def graph_of(cases: Sequence[Case], *, int8: bool) -> tuple[Graph, dict[str, Array]]:
@@ -98,6 +117,8 @@ class _Builder:
         if not self.int8:
             return constant(name, self.rng.normal(size=shape).astype(np.float32))
         codes = self.rng.integers(-127 if case.weights == "symmetric" else -128, 128, shape).astype(np.int8)
+        if case.weights == "steps":
+            codes = step_codes(self.rng, shape)
         groups = case.attrs.get("groups", 1)
         if case.weights == "wide" or (case.op == "conv_transpose2d" and groups != 1):
             return constant(name, codes, Quant.per_tensor(0.01, -101 if case.weights == "wide" else 0))

@@ -1,0 +1,166 @@
+"""The register tile of int8 for Armv8.0 cores that issue in order, where runs are whole steps of four groups.
+
+In steps that are marked (`kernels/conv.py`), products of all four groups add up in int16 before they join the sums, in
+others those of two. The words of a row lie twice in a half of a register each, for smlal and smlal2: so
+the words of a step are eight registers, where `InOrderWideningTile` has as many for half a step.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
+from ..compiler.kernels.tir import tirx
+from ..compiler.kernels.walk import Walk
+from .neon_inorder import INSTRUCTIONS, STEP_INSTRUCTIONS, Action, address, call
+from .neon_inorder_int8 import InOrderWideningTile, in_turns
+
+GROUPS, PAIR, STEP_BYTES = 4, 2, 128
+"""Groups of a step; those in a register; bytes of a step's weights."""
+
+FOLD = GROUPS
+"""What follows the last group: products join the sums."""
+
+WEIGHTS = {(2, 0): (0, "low"), (3, 0): (0, "high"), (FOLD, 0): (1, "low"), (0, 0): (1, "high")}
+"""Behind the instruction of (group, row) of each column: which half of which pair of groups is loaded, of the weights
+of the next column; behind the first group of this one."""
+
+PARTS = (("spread", "lane2", "lane3"), ("spread", "lane2", "lane3"), ("word_pair", "zip"), ("word_pair", "zip"))
+"""How a pair of words comes into its register, by row, each part four cycles after the one before: loads alone would be
+more than there are multiplications to stand behind."""
+
+FIRST_COLUMN = {
+    (0, 1): [(0, 1, 1)], (0, 2): [(1, 1, 1)], (0, 3): [(2, 1, 1)],
+    (1, 1): [(0, 1, 2)], (1, 2): [(1, 1, 2)], (1, 3): [(3, 1, 1)],
+}  # fmt: skip
+LAST_COLUMN = {
+    (1, 0): [(0, 0, 0)], (1, 1): [(1, 0, 0)], (1, 2): [(2, 0, 0)], (1, 3): [(3, 0, 0)],
+    (2, 1): [(0, 0, 1)], (2, 2): [(1, 0, 1)],
+    (3, 1): [(0, 0, 2)], (3, 2): [(1, 0, 2), (2, 0, 1)], (3, 3): [(0, 1, 0), (3, 0, 1)],
+    (FOLD, 1): [(1, 1, 0)], (FOLD, 2): [(2, 1, 0)], (FOLD, 3): [(3, 1, 0)],
+}  # fmt: skip
+"""Behind the instruction of (group, row) of the last column: which parts of words of the next step, (row, pair, part),
+and behind those of the first column what is left of them."""
+
+
+class InOrderMarkedTile(InOrderWideningTile):
+    """smull, smlal and smlal2 for all rows of a column, then sadalp."""
+
+    instructions = INSTRUCTIONS + STEP_INSTRUCTIONS
+    marks = True
+
+    def walk(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], walk: Walk
+    ) -> None:
+        """Steps by their marks, which stand behind the weights."""
+        if not walk.marked:
+            super().walk(b, x, row_offsets, w, w_offsets, walk)
+            return
+        operands = _Operands(x, row_offsets, w, w_offsets[0])
+        runs = walk.count_y * walk.count_x if walk.looped else i64(1)
+        marks = _Marks(w, b.let(w_offsets[0] + runs * walk.groups * 32))
+        in_turns([*operands.first_weights(), *([] if walk.looped else operands.first_words())], self.copies())
+        if not walk.looped:
+            self._steps(b, walk, operands, marks)
+            return
+        with walk.runs(b) as start:
+            for place, offset in zip(operands.rows, row_offsets, strict=True):
+                place.set(address(x, offset + start).get())
+            for load in operands.first_words():
+                load()
+            self._steps(b, walk, operands, marks)
+
+    def _steps(self, b: Builder, walk: Walk, operands: "_Operands", marks: "_Marks") -> None:
+        with walk.steps(b):
+            fits = b.let(marks.take())
+            for chosen, depth in ((fits != 0, GROUPS), (tirx.EQ(fits, i64(0)), PAIR)):
+                with b.when(chosen):
+                    for j in range(4):
+                        self._add_column(j, depth, operands)
+                    operands.go_on()
+
+    def _add_column(self, j: int, depth: int, operands: "_Operands") -> None:
+        """All groups of two channels, `depth` of them at once in int16."""
+        products = [Register("int16", 8) for _ in range(self.rows)]
+        for g in range(GROUPS):
+            for r, result in enumerate(products):
+                factors = operands.weights[g // PAIR].get(), operands.words[r][g // PAIR].get()
+                if g % depth:
+                    result.set(call("int16x8", f"step_smlal{g % PAIR + 1}", result.get(), *factors))
+                else:
+                    result.set(call("int16x8", "step_smull", *factors))
+                operands.load_behind(j, g, r)
+            if g % depth < depth - 1:
+                continue
+            for r, (sums, result) in enumerate(zip(self._sums, products, strict=True)):
+                sums[j].set(call("int32x4", "sadalp", sums[j].get(), result.get()))
+                if g == GROUPS - 1:
+                    operands.load_behind(j, FOLD, r)
+
+
+class _Marks:
+    """Of steps, each taken from memory a step before."""
+
+    def __init__(self, w: Pointer, offset: Value) -> None:
+        self._w, self._at = w, Register("int64", 1, offset)
+        self._next = Register("int64", 1, self._load())
+
+    def take(self) -> Value:
+        """The next one."""
+        mark = Register("int64", 1, self._next.get())
+        self._at.set(self._at.get() + 1)
+        self._next.set(self._load())
+        return mark.get()
+
+    def _load(self) -> Value:
+        return i64(self._w.load(self._at.get(), "uint8"))
+
+
+class _Operands:
+    """The registers of a step: its words, by row and pair of groups, and the weights of a column, by pair of groups."""
+
+    def __init__(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value) -> None:
+        self.rows = [address(x, o) for o in row_offsets]
+        self.words = [[Register("int8", 16) for _ in range(PAIR)] for _ in row_offsets]
+        self.weights = [Register("int8", 16) for _ in range(PAIR)]
+        self._low = address(w, w_offset)
+        self._high = [address(w, w_offset + 32 + 64 * pair) for pair in range(PAIR)]
+        self._next_column, self._next_step = (Register("int64", 1, i64(by)) for by in (8, STEP_BYTES - 24))
+
+    def first_weights(self) -> list[Action]:
+        """Loads of what the first column begins with."""
+        return [partial(self._load_weights, -1, pair, half) for pair, half in ((0, "low"), (0, "high"), (1, "low"))]
+
+    def first_words(self) -> list[Action]:
+        """Loads of what a run begins with: what the last column of a step leaves to the next."""
+        parts = [part for place in sorted(LAST_COLUMN) for part in LAST_COLUMN[place]]
+        return [partial(self._load_part, *part) for part in parts]
+
+    def load_behind(self, j: int, g: int, r: int) -> None:
+        """What is loaded behind the instruction of group `g`, row `r` of column `j`."""
+        if (g, r) in WEIGHTS:
+            self._load_weights(j - 1 if g == 0 else j, *WEIGHTS[g, r])
+        for part in {0: FIRST_COLUMN, 3: LAST_COLUMN}.get(j, {}).get((g, r), ()):
+            self._load_part(*part)
+
+    def go_on(self) -> None:
+        """To the next step, whose first weights have been loaded."""
+        self._low.set(self._low.get() + STEP_BYTES)
+
+    def _load_weights(self, j: int, pair: int, half: str) -> None:
+        """Those that follow column `j`."""
+        register, last = self.weights[pair], j == 3
+        if half == "low":
+            offset = 64 * pair + (STEP_BYTES if last else 8 * (j + 1))
+            register.set(call("int8x16", f"step_at{offset}", self._low.get()))
+        else:
+            by = self._next_step if j == 2 else self._next_column
+            register.set(call("int8x16", "high", register.get(), by.get(), self._high[pair].address))
+
+    def _load_part(self, r: int, pair: int, part: int) -> None:
+        word, kind = self.words[r][pair], PARTS[r][part]
+        if part == 0:
+            word.set(call("int8x16", f"step_{kind}", self.rows[r].address))
+        elif kind == "zip":
+            word.set(call("int8x16", "step_zip", word.get()))
+        else:
+            word.set(call("int8x16", f"step_{kind}", word.get(), self.rows[r].address))
