@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from ..ir.elementary import exp, log
 from ..ops.float_sums import SUM_BYTES
-from .builder import BITS, Builder, Register, Value, cast, const, define, i64, splat
+from .builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, splat
 from .floating import fenced
 from .halves import computed, load, store
-from .isa import Isa
+from .isa import Isa, added
 from .lanes import vectors_of
 from .naming import SHORT
 from .quantization import requantize, splat16
@@ -23,6 +23,9 @@ OPERANDS = ("x", "w", "y")
 
 FEW = 16
 """int8 elements of which the largest is found at a time: short rows have no more."""
+
+LOOKUPS = 4
+"""int8 elements whose powers are looked up together: each is two loads, of which the second waits for the first."""
 
 KEPT = 256
 """int32 powers of a row that are looked up once: those of longer rows are looked up twice."""
@@ -90,6 +93,8 @@ def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
     rest = Register(dtype, 1, const(lowest, dtype))
     with b.range(whole * lanes, count) as i:
         rest.set(tirx.max(rest.get(), load(x, x_row + i * size, stored)))
+    if dtype == "int8":
+        return tirx.max(intrinsic(f"llvm.vector.reduce.smax.v{lanes}i8", "int8", 1, best.get()), rest.get())
     return horizontal(b, lambda _: tirx.max, best.get(), lanes, rest.get())
 
 
@@ -101,10 +106,19 @@ def _int8_row(b: Builder, isa: Isa, x_row: Value, y_row: Value) -> None:
         return w.load((largest - i64(x.load(x_row + i, "int8"))) * 4, "int32")
 
     total, powers, many = Register("int32", 1, const(0, "int32")), b.stack(KEPT * 4), count > KEPT
-    with b.range(0, count) as i:
-        e = b.let(power(i))
-        powers.store((i & (KEPT - 1)) * 4, e, "int32")
-        total.set(total.get() + e)
+
+    def add(first: Value, number: int) -> None:
+        found = [b.let(power(first + i)) for i in range(number)]
+        at = b.let((first & (KEPT - 1)) * 4)
+        for i, e in enumerate(found):
+            powers.store(at + i * 4, e, "int32")
+        total.set(total.get() + added(found))
+
+    whole = b.let(tirx.truncdiv(count, i64(LOOKUPS)))
+    with b.range(0, whole) as i:
+        add(b.let(i * LOOKUPS), LOOKUPS)
+    with b.range(whole * LOOKUPS, count) as i:
+        add(i, 1)
     quotient = b.let(b.param_float("inverse_scale") / cast(total.get(), "float32", 1))
     multiplier, zero_point = b.let(splat(quotient, isa.lanes)), splat16(b, isa, "zero_point")
     with b.range(0, tirx.truncdiv(count + (width - 1), i64(width))) as v:
