@@ -8,10 +8,11 @@ from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, 
 from ..compiler.kernels.isa import Isa, Tile
 from ..compiler.kernels.tir import tirx
 from .neon_half import HalfTile
-from .neon_inorder import InOrderFloatColumnsTile, InOrderFloatTile
+from .neon_inorder import INSTRUCTIONS, InOrderFloatColumnsTile, InOrderFloatTile
 from .neon_inorder_half import InOrderHalfTile
 from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile
 from .neon_inorder_marked import InOrderMarkedTile
+from .neon_inorder_table import look_up
 from .neon_matrix import MATRIX_ROWS, MatrixTile
 from .neon_tiles import ARM, DotTile, FloatTile, WideningTile
 
@@ -45,7 +46,7 @@ class Neon(Isa):
         self.has_dot, self.computes_halves = dotprod, half
         self._in_order = in_order
         self._has_matrix = i8mm
-        self.instructions = _LOAD_PAIR if dotprod and not in_order else ""
+        self.instructions = INSTRUCTIONS if in_order else _LOAD_PAIR if dotprod else ""
         self.name = "neonmatrix" if i8mm else "neondot" if dotprod else "neonhalf" if half else "neon"
 
     def load_again(self, p: Pointer, offset: Value) -> list[Value]:
@@ -161,6 +162,10 @@ class Neon(Isa):
     def load_table(self, table: Pointer, offset: Value) -> Sequence[Value]:
         """Sixteen registers of 16 entries."""
         return [Register("int8", 16, table.load(offset + 16 * i, "int8", 16)) for i in range(16)]
+
+    def look_up(self, table: Pointer, offset: Value, indices: Sequence[Value]) -> list[Value]:
+        """Quarter after quarter of the table in order."""
+        return look_up(table, offset, indices) if self._in_order else super().look_up(table, offset, indices)
 
     def lookup(self, table: Sequence[Value], index: Value) -> Value:
         """tbl of four registers, then three times tbx; out of order four times tbl, which do not wait for another."""

@@ -233,8 +233,6 @@ _COLUMN_LOADS = {0: (0, 0), 1: (1, 0), 3: (0, 1), 4: (1, 1)}
 class InOrderFloatTile(FloatTile):
     """fmla by lane for a pair of blocks."""
 
-    instructions = INSTRUCTIONS
-
     def __init__(self, rows: int) -> None:
         super().__init__(rows, 2)
 
@@ -249,8 +247,6 @@ class InOrderFloatTile(FloatTile):
 
 class InOrderFloatColumnsTile(FloatTile):
     """fmla by lane for a block."""
-
-    instructions = INSTRUCTIONS
 
     def __init__(self, rows: int) -> None:
         super().__init__(rows, 1)

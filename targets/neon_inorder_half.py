@@ -4,13 +4,11 @@ from collections.abc import Sequence
 
 from ..compiler.kernels.builder import Builder, Pointer, Value
 from .neon_half import HalfTile
-from .neon_inorder import INSTRUCTIONS, run_columns
+from .neon_inorder import run_columns
 
 
 class InOrderHalfTile(HalfTile):
     """fmla of float16 by lane for a pair of blocks."""
-
-    instructions = INSTRUCTIONS
 
     def __init__(self, rows: int) -> None:
         super().__init__(rows, 2)

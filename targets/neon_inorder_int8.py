@@ -11,7 +11,7 @@ from itertools import product, zip_longest
 from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
 from ..compiler.kernels.tir import tirx
 from ..compiler.kernels.walk import Walk
-from .neon_inorder import INSTRUCTIONS, Action, PairOperands, address, call, run_columns, run_pair
+from .neon_inorder import Action, PairOperands, address, call, run_columns, run_pair
 from .neon_tiles import DotTile, WideningTile
 
 
@@ -30,7 +30,6 @@ def _copy(target: Register, source: Register) -> None:
 class InOrderDotTile(DotTile):
     """sdot by lane for a pair of blocks."""
 
-    instructions = INSTRUCTIONS
     own_bias = False
     walks = True
 
@@ -86,8 +85,6 @@ class InOrderDotTile(DotTile):
 class InOrderDotColumnsTile(DotTile):
     """sdot by lane for a block."""
 
-    instructions = INSTRUCTIONS
-
     def __init__(self, rows: int) -> None:
         super().__init__(rows, 1)
 
@@ -101,7 +98,6 @@ class InOrderDotColumnsTile(DotTile):
 class InOrderWideningTile(WideningTile):
     """smull, smlal and sadalp for all rows of a column, four multiplications apart."""
 
-    instructions = INSTRUCTIONS
     walks = True
 
     def __init__(self, rows: int) -> None:

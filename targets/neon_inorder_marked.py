@@ -11,7 +11,7 @@ from functools import partial
 from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
 from ..compiler.kernels.tir import tirx
 from ..compiler.kernels.walk import Walk
-from .neon_inorder import INSTRUCTIONS, STEP_INSTRUCTIONS, Action, address, call
+from .neon_inorder import STEP_INSTRUCTIONS, Action, address, call
 from .neon_inorder_int8 import InOrderWideningTile, in_turns
 
 GROUPS, PAIR, STEP_BYTES = 4, 2, 128
@@ -45,7 +45,7 @@ and behind those of the first column what is left of them."""
 class InOrderMarkedTile(InOrderWideningTile):
     """smull, smlal and smlal2 for all rows of a column, then sadalp."""
 
-    instructions = INSTRUCTIONS + STEP_INSTRUCTIONS
+    instructions = STEP_INSTRUCTIONS
     marks = True
 
     def walk(
