@@ -133,9 +133,10 @@ def _agrees(op: OpDef, node: Node, found: TensorType, expected: TensorType) -> b
         return found == expected
     quantized_input = node.inputs[0].type.quant is not None
     if found.quant is None:
-        # Only a map leaves the quantized world by itself, and stores floats as float16; other ops give what their
-        # inputs are.
-        halves = node.op == "map" and expected.dtype == "float32" and found == TensorType(expected.shape, "float16")
+        # Only a map leaves the quantized world by itself; it and a convolution store floats as float16; other ops give
+        # what their inputs are.
+        stores = node.op in ("map", "conv2d") and expected.dtype == "float32"
+        halves = stores and found == TensorType(expected.shape, "float16")
         return halves or (found == expected and (node.op == "map" or not quantized_input))
     may_quantize = expected.dtype == "float32" and (node.op == "map" or (quantized_input and found.dtype == "int8"))
     return found.shape == expected.shape and may_quantize

@@ -37,6 +37,7 @@ class ContractionSpec:
     be -128. `scaling`: of int8 sums. `narrow`: fewer output channels than a block has columns.
     `parts`: weights come as the sum of so many numbers, two or three where 8 bits do not hold them, run after run.
     `table`: int8 results without a residual are looked up in 256 bytes, the operand "residual".
+    `halved`: results of float32 are stored as float16.
     `sums`: the result is the int32 sums of int8 as they are. `scaled`: int8 codes of float32 rows and columns, each
     with a scale, give float32. The activations are those of floats, of the sum (%0) and of numbers that are parameters
     (%1 ...)."""
@@ -50,6 +51,7 @@ class ContractionSpec:
     narrow: bool = False
     parts: int = 1
     table: bool = False
+    halved: bool = False
     sums: bool = False
     scaled: bool = False
     activation: Expr | None = None
@@ -61,7 +63,7 @@ class ContractionSpec:
         words += ["clamp"] * (self.clamped and self.y_dtype == "int8")
         words += ["addsmall" if self.small_add else "add"] * self.residual
         words += ["lut"] * self.table
-        words += ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range
+        words += ["halved"] * self.halved + ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range
         words += [self.scaling] * (self.scaling != "medium")
         words += ["narrow"] * self.narrow
         words += [f"parts{self.parts}"] * (self.parts > 1)
@@ -89,7 +91,7 @@ class ContractionSpec:
     @property
     def y_dtype(self) -> str:
         """The result's dtype."""
-        return "int32" if self.sums else "float32" if self.scaled else self.dtype
+        return "int32" if self.sums else "float32" if self.scaled else "float16" if self.halved else self.dtype
 
     @property
     def bias_dtype(self) -> str:
@@ -107,7 +109,7 @@ class ContractionSpec:
                 b, isa, clamped=self.clamped, residual=self.residual, scaling=self.scaling,
                 small_add=self.small_add,
             )  # fmt: skip
-        if self.dtype == "float16":
+        if self.y_dtype == "float16":
             return HalfEpilogue(b, isa, self.activation, self.residual_activation)
         return FloatEpilogue(b, isa, self.activation, self.residual_activation)
 

@@ -209,11 +209,13 @@ class HalfEpilogue:
         activation, after = self._activations
         other = None if r_offset is None else halves.load(residual, r_offset, "float16", width, dtype)
         value = finished(self._b, self._isa, self._activations, value, other)
-        if dtype == "float32":
-            return cast(keep(self._isa.clamp(keep(value), -LARGEST_HALF, LARGEST_HALF)), "float16", width)
         low, high = clamp_bounds((activation if r_offset is None else after) or In(0)) or _UNBOUNDED
-        for name, bound, reached in (("maximum", -LARGEST_HALF, low), ("minimum", LARGEST_HALF, high)):
-            if abs(reached) > LARGEST_HALF:
+        low = -math.inf if low >= -LARGEST_HALF else -LARGEST_HALF
+        high = math.inf if high <= LARGEST_HALF else LARGEST_HALF
+        if dtype == "float32":
+            return cast(keep(self._isa.clamp(keep(value), low, high)), "float16", width)
+        for name, bound in (("maximum", low), ("minimum", high)):
+            if math.isfinite(bound):
                 value = llvm_float(name, width, value, const(bound, "float16", width))
         return value
 

@@ -33,8 +33,9 @@ class Epilogue:
 
     `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for floats. `x_zero`: the
     zero point of the data. `small_add`: as in `ContractionSpec`. `clamped`: int8 results lie in less than [-128, 127].
-    `sums`: the result is the int32 sums of int8. `scaled`: as in `ContractionSpec`; the bias is float32 then, and the
-    multipliers are the columns' scales. `fixed_point`: as in the op. `activation`, `residual_activation`: of floats.
+    `halved`: float32 results are stored as float16. `sums`: the result is the int32 sums of int8. `scaled`: as in
+    `ContractionSpec`; the bias is float32 then, and the multipliers are the columns' scales. `fixed_point`: as in the
+    op. `activation`, `residual_activation`: of floats.
     `table`: what int8 results are looked up in, in place of a residual. `params`: the kernel's parameters.
     `small_sums`: they get code of their own. `second_bias`, `has_fixed_point`: of the target, for int8.
     """
@@ -46,6 +47,7 @@ class Epilogue:
     x_zero: int = 0
     clamped: bool = False
     small_add: bool = False
+    halved: bool = False
     sums: bool = False
     scaled: bool = False
     fixed_point: bool = False
@@ -140,8 +142,9 @@ def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
         after, more = _with_parameters("residual_activation", after)
         scales = _column_scales(node, channels) if scaled else np.zeros(0, np.float32)
         return Epilogue(
-            dtype, bias, residual, scales, scaled=scaled, activation=activation, residual_activation=after,
-            params=params | more, second_bias=scaled and c.target.second_bias,
+            dtype, bias, residual, scales, halved=dtype == "float32" and node.output.type.dtype == "float16",
+            scaled=scaled, activation=activation, residual_activation=after, params=params | more,
+            second_bias=scaled and c.target.second_bias,
         )  # fmt: skip
     w, y = node.inputs[op.W].type.quant, node.output.type.quant
     assert w is not None and y is not None

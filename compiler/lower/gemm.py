@@ -62,7 +62,7 @@ def dense(
         even=even, short=packed.groups if short else 0, marked=rows > 1 and not short and packed.marked,
         clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range,
-        scaling=packed.scaling, sums=epilogue.sums, table=epilogue.table is not None,
+        scaling=packed.scaling, halved=epilogue.halved, sums=epilogue.sums, table=epilogue.table is not None,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles = ceil_div(pixels, rows)

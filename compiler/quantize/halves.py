@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from ..ir.attributes import int_attr
 from ..ir.expr import In
 from ..ir.graph import Array, Graph, Node, Value, constant
 from ..ir.integer import CONTRACTIONS, only_moves
@@ -15,12 +16,18 @@ from .names import Names
 SMALLEST_NORMAL = 2.0**-14
 """Of float16: smaller numbers have fewer bits."""
 
+FEW_CHANNELS = 4
+"""A picture has so many."""
+
 _COMPUTES = (*CONTRACTIONS, "map", "avg_pool2d", "reduce", "softmax", "normalize", "resize")
 """Ops with kernels for float16."""
 
 
 def use_halves(graph: Graph) -> Graph:
     """Store the activations and weights of a float32 `graph` (after all passes) as float16, in place; returns it.
+
+    Convolutions of few channels that are float32 yet, as an input of the graph is, stay so, and store float16: sums of
+    a picture's products are small next to the products, and all that follows is made of them.
 
     Maps convert at inputs and outputs of the graph, which keep their types, and around nodes that stay in float32:
     those without a float16 kernel, those with weights that float16 cannot hold, what computes positions, and whatever
@@ -50,6 +57,11 @@ def _fits(node: Node) -> bool:
         return True
     data = [v.data for v in node.inputs if v.data is not None]
     return all(v.type.dtype == "float32" for v in node.inputs) and all(map(_in_range, data))
+
+
+def _sees_few_channels(node: Node) -> bool:
+    """Whether each result of a dense convolution is of few input channels."""
+    return node.op == "conv2d" and int_attr(node, "groups") == 1 and node.inputs[1].type.shape[1] <= FEW_CHANNELS
 
 
 def _looks_up(node: Node) -> bool:
@@ -94,6 +106,7 @@ class _Rewriter:
         if node not in self.stored:
             return self._as(value, "float32")
         stays = (node.op in CONTRACTIONS and index == 2) or (node.op == "normalize" and index > 0)
+        stays |= index < 2 and _sees_few_channels(node) and node.inputs[0].type.dtype == "float32"
         return self._as(value, "float32" if stays else "float16")
 
     def _as(self, value: Value, dtype: str) -> Value:
