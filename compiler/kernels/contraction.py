@@ -59,11 +59,11 @@ class ContractionSpec:
 
     def name(self, *shape: str) -> str:
         """A symbol: dtype, what the family says of `shape`, then what this spec says."""
-        words = [DTYPE_LABELS[self.dtype], *shape]
+        words = [DTYPE_LABELS["float16" if self.halved else self.dtype], *shape, *["wide"] * self.halved]
         words += ["clamp"] * (self.clamped and self.y_dtype == "int8")
         words += ["addsmall" if self.small_add else "add"] * self.residual
         words += ["lut"] * self.table
-        words += ["halved"] * self.halved + ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range
+        words += ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range
         words += [self.scaling] * (self.scaling != "medium")
         words += ["narrow"] * self.narrow
         words += [f"parts{self.parts}"] * (self.parts > 1)

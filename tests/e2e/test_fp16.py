@@ -11,13 +11,24 @@ from typer.testing import CliRunner
 from edgec.compiler.cli.app import app
 from edgec.compiler.driver import compile_model
 from edgec.errors import EdgeError
-from edgec.tests.compiler.importer.test_files import conv_model
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
+    """A convolution of a picture, and one of its channels."""
+    rng = np.random.default_rng(5)
+    weights = [
+        numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
+        for name, shape in (("v", (16, 3, 3, 3)), ("w", (32, 16, 3, 3)))
+    ]
+    nodes = [helper.make_node("Conv", ["x", "v"], ["t"]), helper.make_node("Conv", ["t", "w"], ["y"])]
+    x, y = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("x", [1, 3, 8, 8]), ("y", [1, 32, 4, 4]))
+    )
     path = tmp_path / "model.onnx"
-    onnx.save(conv_model(np.float32), path)
+    graph = helper.make_graph(nodes, "g", [x], [y], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
 
 
@@ -26,7 +37,7 @@ def test_weights_take_half_the_memory(model: Path, tmp_path: Path) -> None:
     for fp16 in (False, True):
         manifest = compile_model(model, target="host", fp16=fp16, output=tmp_path / "m.edge")
         sizes.append((manifest.precision, manifest.memory.weights))
-    assert [s[0] for s in sizes] == ["float32", "float16"] and sizes[1][1] < sizes[0][1]
+    assert [s[0] for s in sizes] == ["float32", "float16"] and sizes[1][1] < 0.6 * sizes[0][1]
 
 
 def test_it_excludes_int8(model: Path, tmp_path: Path) -> None:
