@@ -1,7 +1,6 @@
 """NEON: Armv8.0 and, with `dotprod` and `i8mm`, sdot and smmla; with `half`, arithmetic in float16. One weight packing
 serves all."""
 
-import math
 from collections.abc import Sequence
 
 from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
@@ -102,12 +101,13 @@ class Neon(Isa):
             return FloatTile(min(rows, 7), 1, "float16")
         return InOrderHalfTile(7) if paired and self._in_order else HalfTile(min(rows, 7), 2 if paired else 1)
 
-    def clamp(self, value: Value, low: float, high: float) -> Value:
-        """fmax, fmin."""
-        for name, bound in (("fmax", low), ("fmin", high)):
-            if math.isfinite(bound):
-                value = intrinsic(f"{ARM}{name}.v4f32", "float32", 4, value, const(bound, "float32", 4))
-        return value
+    def at_least(self, value: Value, bound: Value) -> Value:
+        """fmax."""
+        return intrinsic(ARM + "fmax.v4f32", "float32", 4, value, bound)
+
+    def at_most(self, value: Value, bound: Value) -> Value:
+        """fmin."""
+        return intrinsic(ARM + "fmin.v4f32", "float32", 4, value, bound)
 
     def round_to_int(self, value: Value) -> Value:
         """fcvtns, which saturates by itself."""

@@ -1,6 +1,8 @@
 """Literals of expressions as inputs of their own: expressions that differ in numbers alone share code then."""
 
-from .expr import Call, Const, Expr, In
+from math import inf
+
+from .expr import Call, Const, Expr, In, call, clamp_bounds
 from .types import LARGEST_HALF, SMALLEST_HALF
 
 _SCALES = ("add", "sub", "mul")
@@ -24,3 +26,12 @@ def lifted(expr: Expr, first: int) -> tuple[Expr, tuple[float, ...]]:
         return In(first + len(values) - 1)
 
     return lift(expr, scales=False), tuple(values)
+
+
+BOUNDED = call("min", call("max", In(0), In(1)), In(2))
+"""A clamp to numbers that are inputs."""
+
+
+def bounds(expr: Expr | None) -> tuple[float, float] | None:
+    """With which inputs `BOUNDED` computes what `expr` does, or nothing at all (None); None if with none."""
+    return (-inf, inf) if expr is None else clamp_bounds(expr)

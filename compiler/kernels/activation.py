@@ -1,9 +1,10 @@
 """Activations of floats: expressions of a vector of sums, %0, and of numbers that are parameters of the kernel."""
 
 from ..ir.expr import Call, Const, Expr, In, clamp_bounds, infer_dtype, peel_clamp, walk
+from ..ir.lifting import BOUNDED
 from ..ir.types import LARGEST_HALF, SMALLEST_HALF
 from .builder import Builder, Value, cast, splat
-from .floating import element_type, lanes_of
+from .floating import element_type, keep, lanes_of
 from .isa import Isa
 from .scalar import emit
 
@@ -19,6 +20,9 @@ def _activated(b: Builder, isa: Isa, role: str, expr: Expr | None, value: Value,
     if expr is None:
         return value
     dtype, lanes = element_type(value), lanes_of(value)
+    if expr == BOUNDED and not signed:
+        low, high = (splat(b.param_float(name), lanes) for name in constants(role, expr))
+        return isa.at_most(isa.at_least(keep(value), low), high)
     values = [value, *(splat(cast(b.param_float(name), dtype, 1), lanes) for name in constants(role, expr))]
 
     def without_clamps(part: Expr) -> Expr:

@@ -135,8 +135,10 @@ class ConvSpec(ContractionSpec):
     @property
     def general(self) -> "ConvSpec":
         """The member that serves this one too: any number of groups, but for short runs, of which loops take twice as
-        long."""
-        return replace(self, whole=False, even=False, deep=False, marked=False, scaling=general(self.scaling))
+        long, and of floats any number of blocks."""
+        paired = self.paired and self.dtype == "int8"
+        plain = replace(self, paired=paired, whole=False, even=False, deep=False, marked=False)
+        return replace(plain, scaling=general(self.scaling))
 
 
 SHORT = 12

@@ -239,10 +239,12 @@ class _Depthwise:
     @property
     def by_rows(self) -> bool:
         """Whether the taps of a small kernel are added row by row in a loop: those that are many instructions, or of
-        many pixels, for registers do not hold more anyway."""
+        many pixels, for registers do not hold more anyway; a loop is no slower."""
         assert self.spec.kernel is not None
-        many = self.spec.dtype == "int8" and self.isa.registers < STREAMED
-        return many or (self.spec.kernel[0] != 3 and self.isa.vectors == 1)
+        few = self.isa.registers < STREAMED
+        if self.spec.kernel[0] == 3:
+            return few and self.spec.dtype == "int8"
+        return few or self.isa.vectors == 1
 
     def unrolled_taps(self, sums: Sequence[Int8Sums | FloatSums], origin: Value, filters: Value) -> None:
         """All taps of a small kernel."""

@@ -210,12 +210,18 @@ class Isa(ABC):
         """float32 x lanes within [low, high], of which either may be infinite; NaN stays. If a bound is 0, none is
         -0."""
         if low > -math.inf:
-            bound = const(low, "float32", self.lanes)
-            value = keep(tirx.Select(bound > value, bound, value))
+            value = self.at_least(value, const(low, "float32", self.lanes))
         if high < math.inf:
-            bound = const(high, "float32", self.lanes)
-            value = keep(tirx.Select(bound < value, bound, value))
+            value = self.at_most(value, const(high, "float32", self.lanes))
         return value
+
+    def at_least(self, value: Value, bound: Value) -> Value:
+        """float32 x lanes: the larger one; NaN stays. If a bound is 0, no value is -0."""
+        return keep(tirx.Select(bound > value, bound, value))
+
+    def at_most(self, value: Value, bound: Value) -> Value:
+        """float32 x lanes: the smaller one; NaN stays. If a bound is 0, no value is -0."""
+        return keep(tirx.Select(bound < value, bound, value))
 
     @abstractmethod
     def round_to_int(self, value: Value) -> Value:

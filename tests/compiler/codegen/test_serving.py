@@ -40,6 +40,15 @@ def test_kernels_that_do_little_share_a_general_one() -> None:
     assert served([SMALL, WHOLE], {}) == [code(SMALL), code(WHOLE)], "nothing is known of their work"
 
 
+def test_floats_of_pairs_of_blocks_join_those_of_single_ones() -> None:
+    pairs, single = (
+        Kernel(conv.__name__, ConvSpec(dtype="float32", tile_rows=40, paired=paired, whole=paired))
+        for paired in (True, False)
+    )
+    assert served([pairs, single], {pairs: 0.01, single: 0.5}) == [code(single)] * 2
+    assert served([pairs, single], {pairs: LITTLE, single: 0.5}) == [code(pairs), code(single)]
+
+
 def test_a_general_kernel_that_does_much_serves_those_that_do_little() -> None:
     assert served([SMALL, WHOLE, GENERAL], {SMALL: 0.01, WHOLE: 0.5, GENERAL: 0.4}) == [
         code(GENERAL), code(WHOLE), code(GENERAL),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgec.compiler.ir.expr import Const, In, evaluate, hard_sigmoid, parse, substitute, to_text
-from edgec.compiler.ir.lifting import lifted
+from edgec.compiler.ir.lifting import BOUNDED, bounds, lifted
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,19 @@ def test_the_meaning_stays() -> None:
     x = np.linspace(-4, 4, 33, dtype=np.float32)
     numbers = [np.full_like(x, v) for v in values]
     np.testing.assert_array_equal(evaluate(general, [x, *numbers]), evaluate(expr, [x]))
+
+
+@pytest.mark.parametrize(
+    "text", ["max(%0, 0.0)", "min(max(%0, 0.0), 6.0)", "max(min(%0, 1.5), -2.0)", "min(%0, 3.0)", "%0"]
+)
+def test_clamps_to_numbers_that_are_inputs(text: str) -> None:
+    x = np.array([-np.inf, -7, -1, 0.5, 5, 7, np.inf, np.nan], np.float32)
+    found = bounds(parse(text))
+    assert found is not None
+    numbers = [np.full_like(x, v) for v in found]
+    np.testing.assert_array_equal(evaluate(BOUNDED, [x, *numbers]), evaluate(parse(text), [x]))
+
+
+def test_what_is_no_clamp() -> None:
+    assert bounds(None) == (-np.inf, np.inf)
+    assert bounds(parse("max(mul(%0, 0.1), %0)")) is None

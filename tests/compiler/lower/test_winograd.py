@@ -71,6 +71,17 @@ def test_same_bytes(device: str, variant: str | None, side: int, tmp_path: Path)
         np.testing.assert_array_equal(found.view(np.int32), here[name].view(np.int32), err_msg=name)
 
 
+def test_clamps_share_code(side: int, tmp_path: Path) -> None:
+    """Nothing, ReLU and a clip; ReLU and nothing behind a residual."""
+    cases = [replace(case((1, 8, 8, 16), 16), activation=number, seed=number) for number in range(3)]
+    cases += [replace(cases[number], residual=True) for number in (0, 0)]
+    graph, inputs = graph_of(cases, int8=False)
+    graph.nodes[-1].attrs["residual_activation"] = None
+    assert sides(graph) == {side}
+    assert len([name for name in lower(graph, find("host")).kernels if "winograd" in name]) == 2
+    check(graph, inputs, tmp_path, HOST)
+
+
 def test_exact_where_nothing_is_rounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small integers and their quarters, which are all that tiles of 2 x 2 make of small integers."""
     monkeypatch.setattr(conv, "winograd_side", lambda *_: 2)
