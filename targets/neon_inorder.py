@@ -54,6 +54,7 @@ INSTRUCTIONS = "".join([
     _load("edge_low", "ldr ${0:d}, [$1], #16", 16),
     _load("edge_high", "ld1 {$0.d}[1], [$1], $3", 16, "<16 x i8>", "i64"),
     _load("edge_word", "ld1r {$0.2s}, [$1], #4", 8),
+    *(_load(f"edge_ahead{by}", f"ldr ${{0:d}}, [$1, #{by}]!", 8) for by in (32, 64, 96, 128)),
     _pure("edge_pair", "ldr ${0:d}, [$1, $2]", "<16 x i8>", "i64", "i64"),
     *(
         _pure(f"edge_at{offset}", f"ldr ${{0:d}}, [$1, #{offset}]", "<8 x i8>", "i64") for offset in range(0, 136, 8)
@@ -91,8 +92,9 @@ STEP_INSTRUCTIONS = "".join([
     _load("edge_step_lane2", "ld1 {$0.s}[2], [$1]", 16, "<16 x i8>"),
     _load("edge_step_lane3", "ld1 {$0.s}[3], [$1], #4", 16, "<16 x i8>"),
     _load("edge_step_word_pair", "ldr ${0:d}, [$1], #8", 16),
+    _load("edge_step_next", "ldr ${0:d}, [$1, #128]!", 16),
     _pure("edge_step_zip", "zip1 $0.4s, $1.4s, $1.4s", "<16 x i8>", "<16 x i8>"),
-    *(_pure(f"edge_step_at{o}", f"ldr ${{0:d}}, [$1, #{o}]", "<16 x i8>", "i64") for o in range(0, 200, 8)),
+    *(_pure(f"edge_step_at{o}", f"ldr ${{0:d}}, [$1, #{o}]", "<16 x i8>", "i64") for o in range(0, 96, 8)),
     _pure("edge_step_smull", "smull $0.8h, $1.8b, $2.8b", "<8 x i16>", "<16 x i8>", "<16 x i8>"),
     _pure(
         "edge_step_smlal1", "smlal $0.8h, $2.8b, $3.8b", "<8 x i16>", "<8 x i16>", "<16 x i8>", "<16 x i8>", tie=True

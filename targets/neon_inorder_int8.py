@@ -169,11 +169,17 @@ class InOrderWideningTile(WideningTile):
                     for row in self._rows:
                         row.set(row.get() + jump)
                 at, following = 32 * first + 8 * j, 32 * min(first + 2, end)
-                self._column(j, at, following if j == 3 else at + 8, pair=first + 1 < end)
-            self._place.set(self._place.get() + 32 * end)
+                load_next = partial(self._load_weights, 0, at + 8 if j < 3 else following)
+                if j == 3 and following == 32 * end:
+                    load_next = partial(self._go_on, following)
+                self._column(j, at, load_next, pair=first + 1 < end)
 
-    def _column(self, j: int, at: int, ahead: int, *, pair: bool) -> None:
-        """One or two groups of a column, whose weights are at `at`; then those at `ahead` follow."""
+    def _go_on(self, by: int) -> None:
+        """To the weights `by` bytes further on, of which the first are loaded."""
+        self._weights[0].set(call("int8x8", f"ahead{by}", self._place.address))
+
+    def _column(self, j: int, at: int, load_next: Action, *, pair: bool) -> None:
+        """One or two groups of a column, whose weights are at `at`."""
         for r, result in enumerate(self._products):
             result.set(call("int16x8", "smull", self._weights[0].get(), self._words[r][0].get()))
             if r == 0 and pair:
@@ -184,7 +190,7 @@ class InOrderWideningTile(WideningTile):
             if pair:
                 result.set(call("int16x8", "smlal", result.get(), self._weights[1].get(), self._words[r][1].get()))
             if r == 0:
-                self._load_weights(0, ahead)
+                load_next()
             if j == 3:
                 self._load_word(r, 1)
         for sums, result in zip(self._sums, self._products, strict=True):

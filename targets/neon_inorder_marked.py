@@ -76,7 +76,6 @@ class InOrderMarkedTile(InOrderWideningTile):
                 with b.when(chosen):
                     for j in range(4):
                         self._add_column(j, depth, operands)
-                    operands.go_on()
 
     def _add_column(self, j: int, depth: int, operands: "_Operands") -> None:
         """All groups of two channels, `depth` of them at once in int16."""
@@ -142,16 +141,13 @@ class _Operands:
         for part in {0: FIRST_COLUMN, 3: LAST_COLUMN}.get(j, {}).get((g, r), ()):
             self._load_part(*part)
 
-    def go_on(self) -> None:
-        """To the next step, whose first weights have been loaded."""
-        self._low.set(self._low.get() + STEP_BYTES)
-
     def _load_weights(self, j: int, pair: int, half: str) -> None:
-        """Those that follow column `j`."""
-        register, last = self.weights[pair], j == 3
-        if half == "low":
-            offset = 64 * pair + (STEP_BYTES if last else 8 * (j + 1))
-            register.set(call("int8x16", f"step_at{offset}", self._low.get()))
+        """Those that follow column `j`, behind the last those of the next step."""
+        register = self.weights[pair]
+        if half == "low" and j == 3 and pair == 0:
+            register.set(call("int8x16", "step_next", self._low.address))
+        elif half == "low":
+            register.set(call("int8x16", f"step_at{64 * pair + 8 * ((j + 1) % 4)}", self._low.get()))
         else:
             by = self._next_step if j == 2 else self._next_column
             register.set(call("int8x16", "high", register.get(), by.get(), self._high[pair].address))
