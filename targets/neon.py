@@ -7,7 +7,7 @@ from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, 
 from ..compiler.kernels.isa import Isa, Tile
 from ..compiler.kernels.tir import tirx
 from .neon_half import HalfTile
-from .neon_inorder import INSTRUCTIONS, InOrderFloatColumnsTile, InOrderFloatTile
+from .neon_inorder import INSTRUCTIONS, InOrderFloatColumnsTile, InOrderFloatTile, address, call
 from .neon_inorder_half import InOrderHalfTile
 from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile
 from .neon_inorder_marked import InOrderMarkedTile
@@ -154,6 +154,13 @@ class Neon(Isa):
     def widen32(self, value: Value) -> tuple[Value, Value]:
         """sshll, sshll2."""
         return cast(shuffle([value], range(4)), "int32", 4), cast(shuffle([value], range(4, 8)), "int32", 4)
+
+    def load_codes(self, p: Pointer, offset: Value, blocks: int) -> list[Value]:
+        """In order by loads of 64 bits, which go with another instruction, where rows are taken in turn."""
+        if not (self._in_order and self.has_dot):
+            return super().load_codes(p, offset, blocks)
+        place = address(p, offset)
+        return [Register("int8", 8, call("int8x8", f"at{8 * i}", place.get())).get() for i in range(blocks)]
 
     def below(self, zero: Value, codes: Value) -> tuple[Value, Value]:
         """ssubw, sshll, sshll2."""

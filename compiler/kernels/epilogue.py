@@ -47,7 +47,7 @@ class Int8Epilogue:
     def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's int8 channels, ready to be stored."""
         if self._residual:
-            return self.add(self.differences(sums), residual, r_offset)
+            return self.add(self.differences(sums), self.others(residual, r_offset))
         return stored(self.codes(sums))
 
     def codes(self, sums: Sequence[Value]) -> Value:
@@ -58,11 +58,13 @@ class Int8Epilogue:
         """The row's codes, to which a residual is added, without their zero point: int32."""
         return [d for block in self._blocks(sums) for d in self._rescaling.differences(*block)]
 
-    def add(self, differences: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
+    def others(self, residual: Pointer, r_offset: Value | None) -> list[Value]:
+        """The row's residual, a block each."""
+        return self._isa.load_codes(residual, r_offset, len(self._multipliers))
+
+    def add(self, differences: Sequence[Value], others: Sequence[Value]) -> Store:
         """The row's `differences` and its residual, ready to be stored."""
-        blocks, columns, vectors = len(self._multipliers), self._isa.columns, self._isa.vectors
-        codes = self._b.let(residual.load(r_offset, "int8", blocks * columns))
-        others = [shuffle([codes], range(i * columns, (i + 1) * columns)) for i in range(blocks)]
+        vectors = self._isa.vectors
         parts = [self._added(differences[vectors * i :][:vectors], other) for i, other in enumerate(others)]
         return stored(self._joined(parts))
 

@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from .builder import BITS, Builder, Pointer, Register, Value, const, i64, splat
+from .builder import BITS, Builder, Pointer, Register, Value, const, i64, shuffle, splat
 from .floating import keep
 from .tir import tirx
 from .walk import Walk
@@ -242,6 +242,11 @@ class Isa(ABC):
     @abstractmethod
     def narrow8(self, value: Value) -> Value:
         """int16 x columns -> int8 x columns, saturating."""
+
+    def load_codes(self, p: Pointer, offset: Value, blocks: int) -> list[Value]:
+        """int8 x columns of neighbouring blocks."""
+        codes = Register("int8", blocks * self.columns, p.load(offset, "int8", blocks * self.columns)).get()
+        return [shuffle([codes], range(i * self.columns, (i + 1) * self.columns)) for i in range(blocks)]
 
     def below(self, zero: Value, codes: Value) -> Sequence[Value]:
         """zero - code: an int32 and int8 x columns -> int32, in `vectors`."""

@@ -61,11 +61,15 @@ class Results:
         residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]],
     ) -> None:  # fmt: skip
         """Step by step, as registers do not hold what all rows need for all steps: first the codes of all rows, then a
-        row is stored when the next one has begun, so that neither waits for its own results."""
+        row is stored when the next one has begun, whose residual has been loaded before, so that neither waits."""
+        others = epilogue.others(residual[0], residual[1][0])
         rows = [self._tile.in_turn(epilogue.differences(row)) for row in rows]
         begun: list[Callable[[], None]] = []
-        for row, r_at, y_at in zip(rows, residual[1], y[1], strict=True):
-            store = epilogue.add(self._tile.in_turn(row), residual[0], r_at)
+        for row, r_next, y_at in zip(rows, [*residual[1][1:], None], y[1], strict=True):
+            row, loaded = self._tile.in_turn(row), others
+            if r_next is not None:
+                others = epilogue.others(residual[0], r_next)
+            store = epilogue.add(row, loaded)
             for finish in begun:
                 finish()
             begun = [partial(store, y[0], y_at)]
