@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -26,8 +26,12 @@ _TILE = re.compile(r"(.*?)(_(?:m\d+|small|[0-9a-f]{8})(?:_.*)?)?$")
 MOST_EXPENSIVE = 8
 """Steps that a page shows by themselves."""
 PRECISIONS = ("float32", "float16", "int8")
-DENSE = re.compile(r"_(conv|gemm)_")
-"""Kernels of convolutions that are not depthwise, and of products of matrices."""
+DENSE = re.compile(r"_(?:conv|gemm|winograd(\d))_")
+"""Kernels of convolutions that are not depthwise, and of products of matrices; the side of a tile of Winograd's."""
+CAPTION = (
+    "of peak: multiply-accumulates of the model, of those that the core could do; dense of peak: in the cycles of "
+    "dense layers those that are done, by Winograd's algorithm 36 in place of 144 or 16 in place of 36"
+)
 
 
 def reports(
@@ -42,14 +46,21 @@ def reports(
 
 
 def dense(done: Report) -> Figures:
-    """The sum of a model's dense convolutions and products."""
-    return added(step.figures for step in done.steps if DENSE.search(step.kernel))
+    """The sum of a model's dense convolutions and products, with the multiply-accumulates that are done."""
+    found = ((DENSE.search(step.kernel), step.figures) for step in done.steps)
+    return added(replace(figures, macs=_done(figures.macs, form[1])) for form, figures in found if form)
+
+
+def _done(macs: int, side: str | None) -> int:
+    """Of so many multiply-accumulates of the direct form: tiles beyond the plane's edge not counted."""
+    return macs if side is None else macs * (int(side) + 2) ** 2 // (3 * int(side)) ** 2
 
 
 @dataclass(frozen=True)
 class Row:
     """One model in one precision on one core: instructions counted, cycles modelled. `of_peak` is the share of the
-    core's multiply-accumulates that is reached in all cycles, `dense_of_peak` in those of dense layers."""
+    core's multiply-accumulates that is reached in all cycles by those of the model, `dense_of_peak` in those of dense
+    layers by those that are done."""
 
     model: str
     precision: str
@@ -78,7 +89,9 @@ class Row:
 
 def table(rows: Sequence[Row]) -> Table:
     """One line a row."""
-    made = Table(box=None, title="one inference, one thread", title_justify="left")
+    made = Table(
+        box=None, title="one inference, one thread", title_justify="left", caption=CAPTION, caption_justify="left"
+    )
     for column in ("model", "precision", "core"):
         made.add_column(column)
     for column in ("M instr. (counted)", "M cycles (modelled)", "MACs per cycle", "of peak", "dense of peak"):

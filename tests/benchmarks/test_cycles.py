@@ -1,5 +1,7 @@
 """The table and the page of counted and modelled figures say what the reports say."""
 
+from dataclasses import replace
+
 import pytest
 
 from edgec.benchmarks.cycles import Row, dense, family, page
@@ -28,6 +30,13 @@ def test_a_row_has_the_sums() -> None:
     assert (row.model, row.core, row.instructions, row.cycles) == ("net", "cortex-a55", 8000, 4000.0)
     assert row.macs_per_cycle == 25_000 / 4000 and row.of_peak == 25_000 / 4000 / 16
     assert row.dense_of_peak == 24_000 / 2500 / 16
+
+
+@pytest.mark.parametrize(("side", "macs"), [(4, 36_000), (2, 64_000)])
+def test_of_winograds_steps_the_products_count_that_are_done(side: int, macs: int) -> None:
+    report = a_report("cortex-a55", 16)
+    step = Step("e", f"f32_winograd{side}_m40_pair_whole", figures(144_000, 1000.0))
+    assert dense(replace(report, steps=(*report.steps, step))).macs == 24_000 + macs
 
 
 def test_depthwise_is_not_dense() -> None:
