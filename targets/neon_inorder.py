@@ -235,6 +235,8 @@ _COLUMN_LOADS = {0: (0, 0), 1: (1, 0), 3: (0, 1), 4: (1, 1)}
 class InOrderFloatTile(FloatTile):
     """fmla by lane for a pair of blocks."""
 
+    unrolls = False
+
     def __init__(self, rows: int) -> None:
         super().__init__(rows, 2)
 

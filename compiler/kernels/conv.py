@@ -115,7 +115,8 @@ class ConvSpec(ContractionSpec):
         if tile.gathers:
             return replace(self, paired=False, whole=False, short=0, marked=False)
         if tile.blocks == 2:
-            return replace(self, even=False, deep=self.deep and tile.resumes, marked=False)
+            short = self.short if tile.unrolls else 0
+            return replace(self, even=False, short=short, deep=self.deep and tile.resumes, marked=False)
         return replace(
             self, paired=False, whole=False, even=False, short=0, deep=False, marked=False,
             scaling=general(self.scaling),

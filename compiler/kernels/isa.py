@@ -29,7 +29,8 @@ class Tile(ABC):
     block's second bias. `gathers`: it multiplies rows that `gather` has copied by weights that `arrange` has.
     `mixed`: registers of sums hold two channels of a row, then the same of the next row.
     `walks`: it takes all runs at once, where they have an even number of groups or few. `marks`: it gains where steps
-    are marked, and nothing else from whole steps. `resumes`: its sums can be kept in memory and go on from there.
+    are marked, and nothing else from whole steps. `unrolls`: short runs take it less time without a loop.
+    `resumes`: its sums can be kept in memory and go on from there.
     `instructions`: functions in LLVM's language that it calls.
     """
 
@@ -45,6 +46,7 @@ class Tile(ABC):
     mixed: bool = False
     walks: bool = False
     marks: bool = False
+    unrolls: bool = True
     resumes: bool = False
     instructions: str = ""
 

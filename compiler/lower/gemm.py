@@ -52,13 +52,13 @@ def dense(
     batched = is_symbolic(images) or images > 1
     rows, paired = tile_of(c, epilogue.dtype, pixels, outputs)
     short = rows > 1 and runs.y > 1 and runs.x == packed.parts == 1 and packed.groups <= conv.SHORT
-    short &= epilogue.dtype == "int8"  # tiles of floats have loops that are faster on cores in order
+    short &= epilogue.dtype != "float16"  # which is summed up in blocks
     even, scratch = copies_of(c, packed, epilogue.dtype, runs.y * runs.x, rows, pixels)
     pointwise = runs.y * runs.x == 1
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
         pointwise=pointwise, deep=paired and pointwise and is_deep(c, packed, epilogue.dtype), batched=batched,
-        whole=rows > 1 and not short and are_steps(packed, conv.STEPS[epilogue.dtype]),
+        whole=rows > 1 and not (short and epilogue.dtype == "int8") and are_steps(packed, conv.STEPS[epilogue.dtype]),
         even=even, short=packed.groups if short else 0, marked=rows > 1 and not short and packed.marked,
         clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range,
