@@ -1,6 +1,7 @@
 """Rows of float32 -> int8 codes and a scale each, as `ops/row_codes.py` says: what a product with int8 weights takes
 where its data has no quantization. A tile is `tile_rows` rows; codes and scales are dense."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ops.row_codes import LEAST
@@ -14,6 +15,9 @@ OPERANDS = ("x", "y", "scales")
 
 CHAINS = 4
 """Vectors whose largest elements are found at the same time: one would wait for the one before."""
+
+TOGETHER = 4
+"""Vectors of codes of a long row that are made at the same time: one would wait for each of its steps."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +70,26 @@ def _largest(b: Builder, isa: Isa, x_row: Value) -> Value:
 
 
 def _codes(b: Builder, isa: Isa, x_row: Value, y_row: Value, factor: Value) -> None:
-    """rne(x * factor) of a row; the last vector overlaps with the one before."""
+    """rne(x * factor) of a row; the last vectors overlap with those before."""
     x, y, count, lanes = b.pointer("x"), b.pointer("y"), b.param("count"), isa.lanes
     width, factors = 2 * lanes, b.let(splat(factor, lanes))
+    step = TOGETHER * width
 
-    def codes(halves: list[Value]) -> Value:
+    def codes(halves: Sequence[Value]) -> Value:
         low, high = (isa.round_real(b.let(half * factors)) for half in halves)
         return b.let(isa.narrow8(isa.narrow16(low, high)))
 
-    with b.when(count >= width), b.range(0, tirx.truncdiv(count + (width - 1), i64(width))) as i:
-        at = b.let(tirx.min(i * width, count - width))
-        halves = [x.load(x_row + (at + h * lanes) * 4, "float32", lanes) for h in range(2)]
-        y.store(y_row + at, codes(halves), "int8", width)
+    def store(at: Value, vectors: int) -> None:
+        places = [at + v * width for v in range(vectors)]
+        loaded = [[b.let(x.load(x_row + (p + h * lanes) * 4, "float32", lanes)) for h in range(2)] for p in places]
+        for place, value in zip(places, [codes(halves) for halves in loaded], strict=True):
+            y.store(y_row + place, value, "int8", width)
+
+    with b.when(count >= step), b.range(0, tirx.truncdiv(count + (step - 1), i64(step))) as i:
+        store(b.let(tirx.min(i * step, count - step)), TOGETHER)
+    few = tirx.And(count >= width, count < step)
+    with b.when(few), b.range(0, tirx.truncdiv(count + (width - 1), i64(width))) as i:
+        store(b.let(tirx.min(i * width, count - width)), 1)
     with b.when(count < width):
         scratch = b.stack(width)
         with b.range(0, count) as i:
