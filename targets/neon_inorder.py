@@ -236,6 +236,7 @@ class InOrderFloatTile(FloatTile):
     """fmla by lane for a pair of blocks."""
 
     unrolls = False
+    resumes = False  # cores in order fetch weights ahead, and keep them in the second cache
 
     def __init__(self, rows: int) -> None:
         super().__init__(rows, 2)
@@ -251,6 +252,8 @@ class InOrderFloatTile(FloatTile):
 
 class InOrderFloatColumnsTile(FloatTile):
     """fmla by lane for a block."""
+
+    resumes = False
 
     def __init__(self, rows: int) -> None:
         super().__init__(rows, 1)

@@ -65,7 +65,7 @@ class ConvSpec(ContractionSpec):
     blocks, so the register tile may take two at once. `pointwise`: a single tap, so no loops over taps. `whole`: runs
     are whole steps of `STEPS` groups. `even`: all of a row of int8 can be `gathered`, runs are multiples of two groups.
     `short`: the groups of a run that is a kernel's row, where they are few, else 0.
-    `deep`: a matrix product of float32 whose runs are long, `whole` and `paired`, and taken in parts (`deep.py`).
+    `deep`: a matrix product of float32 whose runs are long, whole steps, and taken in parts (`deep.py`).
     `marked`: `whole`, and blocks say which steps fit int16.
     `batched`: tiles of several products, of which each has its own data and weights.
     `rows`: each pixel has an int32 (operand "beside") that is added to all its sums, or, where they are `scaled`, a
@@ -118,7 +118,7 @@ class ConvSpec(ContractionSpec):
             short = self.short if tile.unrolls else 0
             return replace(self, even=False, short=short, deep=self.deep and tile.resumes, marked=False)
         return replace(
-            self, paired=False, whole=False, even=False, short=0, deep=False, marked=False,
+            self, paired=False, whole=False, even=False, short=0, deep=self.deep and tile.resumes, marked=False,
             scaling=general(self.scaling),
         )  # fmt: skip
 

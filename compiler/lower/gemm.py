@@ -57,7 +57,7 @@ def dense(
     pointwise = runs.y * runs.x == 1
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
-        pointwise=pointwise, deep=paired and pointwise and is_deep(c, packed, epilogue.dtype), batched=batched,
+        pointwise=pointwise, deep=rows > 1 and pointwise and is_deep(c, packed, epilogue.dtype), batched=batched,
         whole=rows > 1 and not (short and epilogue.dtype == "int8") and are_steps(packed, conv.STEPS[epilogue.dtype]),
         even=even, short=packed.groups if short else 0, marked=rows > 1 and not short and packed.marked,
         clamped=epilogue.clamped,
@@ -127,7 +127,7 @@ def copies_of(c: Context, packed: Packed, dtype: str, taps: int, rows: int, pixe
 
 
 def is_deep(c: Context, packed: Packed, dtype: str) -> bool:
-    """Whether the runs of a matrix product by pairs of blocks are long enough for three parts: of fewer, large cores
+    """Whether the runs of a matrix product are long enough for three parts of pairs of blocks: of fewer, large cores
     keep all weights in the first cache."""
     long = always_less(3 * part_groups(2 * c.target.columns) - 1, packed.groups)
     return dtype == "float32" and long and packed.parts == 1 and are_steps(packed, conv.STEPS[dtype])

@@ -156,7 +156,7 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
         small_add=epilogue.small_add, pointwise=True,
         whole=rows > 1 and are_steps(packed, conv.STEPS[epilogue.dtype]), marked=rows > 1 and packed.marked,
-        deep=paired and is_deep(c, packed, epilogue.dtype), even=even, batched=bool(dims), rows="rows" in operands,
+        deep=rows > 1 and is_deep(c, packed, epilogue.dtype), even=even, batched=bool(dims), rows="rows" in operands,
         clamped=epilogue.clamped,
         narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
         scaling=packed.scaling, sums=epilogue.sums,

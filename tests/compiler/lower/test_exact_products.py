@@ -25,6 +25,7 @@ PRODUCTS = [
     ((2, 3, 9, 32), (1, 3, 32, 17)),
     ((43, 772), (772, 32)),
     ((12, 1284), (1284, 48)),
+    ((17, 1540), (1540, 24)),
 ]
 """A row, rows, and batches of both: of one matrix for all, or of several; long rows, which are multiplied in parts."""
 
