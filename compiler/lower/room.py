@@ -21,7 +21,7 @@ def allowed(live: Sequence[int]) -> int:
     return max(int(CROWDED * max(live, default=0)), SMALL)
 
 
-def live_bytes(graph: Graph, layout: Layout) -> list[int]:
+def bytes_in_use(graph: Graph, layout: Layout) -> list[int]:
     """Bytes of the arena that values in use take, at each node of `graph`."""
     spans: dict[Storage, tuple[int, int]] = {}
     for number, node in enumerate(graph.nodes):

@@ -6,7 +6,7 @@ from .buffers import Storage, View
 from .context import LOWERINGS, Context, Refusal
 from .copies import copy
 from .pictures import find_pictures, lower_picture
-from .room import live_bytes
+from .room import bytes_in_use
 
 
 def walk(context: Context, graph: Graph) -> None:
@@ -29,7 +29,7 @@ class _Walk:
 
     def run(self) -> None:
         merged, room = {*self.pictures.values(), *self.context.tables.values()}, self.context.room
-        for node, live in zip(self.graph.nodes, live_bytes(self.graph, self.context.layout), strict=True):
+        for node, live in zip(self.graph.nodes, bytes_in_use(self.graph, self.context.layout), strict=True):
             self.context.name, self.context.room = node.name or node.op, room - live
             if node in merged:
                 continue
