@@ -49,6 +49,7 @@ PARAMS = (
     "taps_y", "tap_y", "taps_x", "tap_x", "groups",  # runs, bytes between them, groups in a run
     "y_row", "y_pixel", "r_row", "r_pixel",  # bytes between rows / pixels of the output and the residual
     "channels", "blocks", "blocks_per_tile", "block_bytes",
+    "copied",  # register tiles of rows that are copied at once, where there are copies
 )  # fmt: skip
 
 BATCH = ("parts", "batch_1", "x_0", "x_1", "w_0", "w_1", "y_0", "y_1", "r_0", "r_1")

@@ -19,10 +19,9 @@ DEEPEST = 4608
 """Bytes of a row that are copied at most."""
 
 
-def scratch_bytes(pixels: int, row_bytes: int, rows: int, columns: int) -> int:
-    """What copies for `pixels` pixels of `row_bytes` take, or more: for a register tile of `rows` by `columns`."""
-    runs = -(-pixels // rows)
-    return columns * row_bytes + rows * min(runs * row_bytes, DEEPEST)
+def scratch_bytes(tiles: int, row_bytes: int, rows: int, columns: int) -> int:
+    """What copies for so many register tiles of `rows` by `columns` take, of rows of `row_bytes` and of weights."""
+    return (columns + tiles * rows) * row_bytes
 
 
 def body(b: Builder, spec: "ConvSpec", isa: Isa) -> None:
@@ -62,8 +61,7 @@ class _Gathered:
         """`spec.tile_rows` output pixels, as many at a time as there is room for, over a range of channel blocks."""
         b, rows = self._b, self._registers.rows
         end = b.let(tirx.min(first + self._spec.tile_rows, b.param("m_end")))
-        fitting = tirx.truncdiv(i64(DEEPEST), tirx.max(self._row_bytes, i64(1)))
-        at_once = b.let(tirx.min(fitting, i64(self._runs)))
+        at_once = b.param("copied")
         begin = Register("int64", 1, first)
         with b.loop(begin.get() < end):
             count = b.let(tirx.min(at_once, tirx.truncdiv(end - begin.get() + (rows - 1), i64(rows))))

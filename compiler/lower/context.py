@@ -16,6 +16,7 @@ from .buffers import Fill, Ref, Storage, View, allocate
 from .halo import halo_steps
 from .layout import Layout
 from .plan import MAX_OPERANDS, Control, Operand, Space, Step
+from .room import Room
 from .weights import WeightsBlob
 from .windows import Rowwise
 
@@ -71,8 +72,7 @@ class Refusal:
 class Context:
     """Everything that lowerings of nodes share. `name` is what steps are called: the node's name, and what a helping
     step does after a slash. `refused` gets the nodes that cannot be lowered; without it, the first ends it all. `room`:
-    bytes of scratch memory that steps of the node under way may have, or beside all nodes of a graph to come
-    (`room.py`)."""
+    for scratch memory of the node under way, or beside the nodes of a graph to come."""
 
     target: Target
     layout: Layout
@@ -89,7 +89,7 @@ class Context:
     phase: int = 0
     name: str = ""
     refused: list[Refusal] | None = None
-    room: int = 0
+    room: Room = field(default_factory=lambda: Room(0, 0))
     _joined: bool = False
     """Whether the next step is reached on several ways, or after a control step: it waits for all before it."""
 

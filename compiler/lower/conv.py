@@ -56,7 +56,7 @@ def _groups(
         own, waits = epilogue.channels(part), barrier and g == 0
         side = winograd_side(target, taps, window, own)
         by = None if side is None else tiling(c, side, target, depth)
-        if by is not None and by.scratch <= c.room and isinstance(taps, ConstantKernel):
+        if by is not None and c.room.for_algorithm(by.scratch) and isinstance(taps, ConstantKernel):
             winograd_conv(c, source, target, taps, by, window, own, beside, barrier=waits)
         else:
             dense(c, source, target, taps, window, own, beside, barrier=waits)

@@ -53,7 +53,7 @@ def dense(
     rows, paired = tile_of(c, epilogue.dtype, pixels, outputs)
     short = rows > 1 and runs.y > 1 and runs.x == packed.parts == 1 and packed.groups <= conv.SHORT
     short &= epilogue.dtype != "float16"  # which is summed up in blocks
-    even, scratch = copies_of(c, packed, epilogue.dtype, runs.y * runs.x, rows, pixels)
+    even, copied, scratch = copies_of(c, packed, epilogue.dtype, runs.y * runs.x, rows, pixels)
     pointwise = runs.y * runs.x == 1
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
@@ -76,6 +76,7 @@ def dense(
         "y_row": y.row, "y_pixel": y.pixel,
         "r_row": residual.row if residual else 0, "r_pixel": residual.pixel if residual else 0,
         "channels": outputs, "blocks": packed.blocks, "blocks_per_tile": per_tile, "block_bytes": packed.block_bytes,
+        "copied": copied,
         **epilogue.params,
     }  # fmt: skip
     if batched:
@@ -114,16 +115,19 @@ def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> tuple[int, boo
     return rows, is_symbolic(pixels) or PAIR_COST * pair <= single
 
 
-def copies_of(c: Context, packed: Packed, dtype: str, taps: int, rows: int, pixels: int) -> tuple[bool, int]:
-    """Whether the runs of `pixels` pixels, `rows` in a tile, can be copied before they are multiplied, and the bytes of
-    scratch memory for these copies if a variant of the target makes some."""
+def copies_of(c: Context, packed: Packed, dtype: str, taps: int, rows: int, pixels: int) -> tuple[bool, int, int]:
+    """Whether the runs of `pixels` pixels, `rows` in a tile, can be copied before they are multiplied; and if a variant
+    of the target makes copies, for how many register tiles at once, and the bytes of scratch memory for them: for one
+    at least, for more where there is room."""
     size = largest(taps * packed.parts * packed.groups * group_of(dtype))
     if dtype != "int8" or rows == 1 or size > DEEPEST or not are_steps(packed, 2):
-        return False, 0
-    scratch = 0
-    if c.target.gathers:
-        scratch = scratch_bytes(min(largest(pixels), rows), size, c.target.gathers, c.target.columns)
-    return (True, scratch) if scratch <= max(c.room, 0) else (False, 0)
+        return False, 0, 0
+    if not c.target.gathers:
+        return True, 0, 0
+    most = min(ceil_div(min(largest(pixels), rows), c.target.gathers), DEEPEST // max(size, 1))
+    sizes = {n: scratch_bytes(n, size, c.target.gathers, c.target.columns) for n in range(1, most + 1)}
+    copied = max(n for n in sizes if n == 1 or c.room.for_copies(sizes[n]))
+    return True, copied, sizes[copied]
 
 
 def is_deep(c: Context, packed: Packed, dtype: str) -> bool:

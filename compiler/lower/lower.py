@@ -32,7 +32,7 @@ from .layout import Layout, plan_layout
 from .memory import lower_bound, plan_arena
 from .plan import Plan
 from .probe import require_same_steps
-from .room import allowed, bytes_in_use
+from .room import Room, bytes_in_use
 from .sharing import plan_sharing
 from .states import replaceable
 from .tables import find_tables
@@ -102,7 +102,7 @@ def _emitted(graph: Graph, target: Target, interface: Interface, refused: list[R
         replaced = states - in_place
         placed = {v: place for v, place in interface.outputs[::-1] if v not in replaced}
         context.layout = plan_layout(graph, sharing, placed | dict(interface.inputs))
-        context.room = allowed(bytes_in_use(graph, context.layout))
+        context.room = Room(0, max(bytes_in_use(graph, context.layout), default=0))
         context.keep(interface.inputs.values())
         walk(context, graph)
         for value, place in interface.outputs:

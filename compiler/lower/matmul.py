@@ -149,9 +149,9 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
     count = height.extent * width.extent
     single = meets_single_rows(node.output.type.shape[:-1], _second_shape(node))
     rows, paired = (1, False) if single else tile_of(c, epilogue.dtype, count, outputs)
-    even, scratch = copies_of(c, packed, epilogue.dtype, 1, rows, count)
+    even, copied, scratch = copies_of(c, packed, epilogue.dtype, 1, rows, count)
     if "rows" in operands and not epilogue.scaled:  # in the place of scratch memory
-        even, scratch = False, 0
+        even, copied, scratch = False, 0, 0
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
         small_add=epilogue.small_add, pointwise=True,
@@ -169,7 +169,7 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
         "m_begin": 0, "m_end": count, "m_tiles": m_tiles, "out_width": width.extent,
         "taps_y": 1, "tap_y": 0, "taps_x": 1, "tap_x": 0, "groups": packed.groups,
         "channels": outputs, "blocks": packed.blocks, "blocks_per_tile": per_tile, "block_bytes": packed.block_bytes,
-        "parts": parts, "batch_1": batch[1].extent, "rows_at": 0, **epilogue.params,
+        "parts": parts, "batch_1": batch[1].extent, "rows_at": 0, "copied": copied, **epilogue.params,
     }  # fmt: skip
     for name in ("x", "w", "y", "r", "rows"):
         params |= {f"{name}_{i}": batch[i].strides.get(name, 0) for i in range(MAX_BATCH)}

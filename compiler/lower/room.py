@@ -1,7 +1,7 @@
 """Room for scratch memory, known before the algorithm of any node is chosen: what its tensors leave of the memory that
 a plan needs anyway."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
 from ..ir.graph import Graph, Node
@@ -13,12 +13,30 @@ CROWDED = 1.02
 """Of the memory that tensors need: what a plan may need with scratch memory."""
 
 SMALL = 2 << 20
-"""Bytes that a plan may always need."""
+"""Bytes that a plan may always need for another algorithm."""
+
+COPIES = 1.1
+"""Of the memory that tensors need: what a plan may need with copies."""
 
 
-def allowed(live: Sequence[int]) -> int:
-    """Bytes that a plan may need whose nodes have so many in use."""
-    return max(int(CROWDED * max(live, default=0)), SMALL)
+@dataclass(frozen=True)
+class Room:
+    """Of a node: `live` bytes are in use there, and `most` where most are."""
+
+    live: int
+    most: int
+
+    def beside(self, live: int) -> "Room":
+        """Where so many more are in use."""
+        return Room(self.live + live, self.most)
+
+    def for_algorithm(self, scratch: int) -> bool:
+        """Whether there are so many bytes for an algorithm that needs them."""
+        return self.live + scratch <= max(CROWDED * self.most, SMALL)
+
+    def for_copies(self, scratch: int) -> bool:
+        """Whether there are so many bytes for copies of what an algorithm reads."""
+        return self.live + scratch <= COPIES * self.most
 
 
 def bytes_in_use(graph: Graph, layout: Layout) -> list[int]:

@@ -30,7 +30,7 @@ class _Walk:
     def run(self) -> None:
         merged, room = {*self.pictures.values(), *self.context.tables.values()}, self.context.room
         for node, live in zip(self.graph.nodes, bytes_in_use(self.graph, self.context.layout), strict=True):
-            self.context.name, self.context.room = node.name or node.op, room - live
+            self.context.name, self.context.room = node.name or node.op, room.beside(live)
             if node in merged:
                 continue
             quantize = self.pictures.get(node)
