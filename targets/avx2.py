@@ -6,9 +6,20 @@ so nothing saturates while weights lie in [-127, 127].
 
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import BITS, Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
-from ..compiler.kernels.halves import load
-from ..compiler.kernels.isa import Isa, Tile, added
+from ..compiler.kernels.emit.builder import (
+    BITS,
+    Pointer,
+    Register,
+    Value,
+    bitcast,
+    cast,
+    const,
+    intrinsic,
+    shuffle,
+    splat,
+)
+from ..compiler.kernels.emit.halves import load
+from ..compiler.kernels.emit.isa import Isa, Tile, added
 
 _X86 = "llvm.x86.avx2."
 BELOW_2_31 = 2147483520.0  # the largest float32 under 2^31; vcvtps2dq turns anything above into INT_MIN

@@ -4,7 +4,7 @@ of channels. With VBMI also for tables."""
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import (
+from ..compiler.kernels.emit.builder import (
     PREFETCH,
     Pointer,
     Register,
@@ -16,9 +16,9 @@ from ..compiler.kernels.builder import (
     shuffle,
     splat,
 )
-from ..compiler.kernels.floating import fenced
-from ..compiler.kernels.isa import Isa, Tile, added
-from ..compiler.kernels.tir import tirx
+from ..compiler.kernels.emit.floating import fenced
+from ..compiler.kernels.emit.isa import Isa, Tile, added
+from ..compiler.kernels.emit.tir import tirx
 from .avx2 import BELOW_2_31
 
 _X86 = "llvm.x86.avx512."

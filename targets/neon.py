@@ -3,9 +3,9 @@ serves all."""
 
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
-from ..compiler.kernels.isa import Isa, Tile
-from ..compiler.kernels.tir import tirx
+from ..compiler.kernels.emit.builder import Pointer, Register, Value, bitcast, cast, const, intrinsic, shuffle, splat
+from ..compiler.kernels.emit.isa import Isa, Tile
+from ..compiler.kernels.emit.tir import tirx
 from .neon_half import HalfTile
 from .neon_inorder import INSTRUCTIONS, InOrderFloatColumnsTile, InOrderFloatTile, address, call
 from .neon_inorder_half import InOrderHalfTile

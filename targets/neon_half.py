@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Builder, Pointer, Register, Value, cast, const, i64, shuffle, splat
-from ..compiler.kernels.floating import fenced, fma
-from ..compiler.kernels.isa import Tile, added
-from ..compiler.kernels.tir import tirx
+from ..compiler.kernels.emit.builder import Builder, Pointer, Register, Value, cast, const, i64, shuffle, splat
+from ..compiler.kernels.emit.floating import fenced, fma
+from ..compiler.kernels.emit.isa import Tile, added
+from ..compiler.kernels.emit.tir import tirx
 from .neon_tiles import row_words, word
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 
-from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
-from ..compiler.kernels.tir import tirx
+from ..compiler.kernels.emit.builder import Builder, Pointer, Register, Value, i64
+from ..compiler.kernels.emit.tir import tirx
 from .neon_tiles import FloatTile
 
 Action = Callable[[], None]

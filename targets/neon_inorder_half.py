@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Builder, Pointer, Value
+from ..compiler.kernels.emit.builder import Builder, Pointer, Value
 from .neon_half import HalfTile
 from .neon_inorder import run_columns
 

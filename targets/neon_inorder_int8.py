@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import product, zip_longest
 
-from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
-from ..compiler.kernels.tir import tirx
-from ..compiler.kernels.walk import Walk
+from ..compiler.kernels.emit.builder import Builder, Pointer, Register, Value, i64
+from ..compiler.kernels.emit.tir import tirx
+from ..compiler.kernels.emit.walk import Walk
 from .neon_inorder import Action, PairOperands, address, call, run_columns, run_pair
 from .neon_tiles import DotTile, WideningTile
 

@@ -1,16 +1,16 @@
 """The register tile of int8 for Armv8.0 cores that issue in order, where runs are whole steps of four groups.
 
-In steps that are marked (`kernels/conv.py`), products of all four groups add up in int16 before they join the sums, in
-others those of two. The words of a row lie twice in a half of a register each, for smlal and smlal2: so
+In steps that are marked (`kernels/convolutions/conv.py`), products of all four groups add up in int16 before they join
+the sums, in others those of two. The words of a row lie twice in a half of a register each, for smlal and smlal2: so
 the words of a step are eight registers, where `InOrderWideningTile` has as many for half a step.
 """
 
 from collections.abc import Sequence
 from functools import partial
 
-from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64
-from ..compiler.kernels.tir import tirx
-from ..compiler.kernels.walk import Walk
+from ..compiler.kernels.emit.builder import Builder, Pointer, Register, Value, i64
+from ..compiler.kernels.emit.tir import tirx
+from ..compiler.kernels.emit.walk import Walk
 from .neon_inorder import STEP_INSTRUCTIONS, Action, address, call
 from .neon_inorder_int8 import InOrderWideningTile, in_turns
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from ..compiler.kernels.builder import Pointer, Register, Value, bitcast, const, i64, intrinsic
+from ..compiler.kernels.emit.builder import Pointer, Register, Value, bitcast, const, i64, intrinsic
 from .neon_inorder import address, call
 from .neon_tiles import ARM
 

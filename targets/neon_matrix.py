@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Builder, Pointer, Register, Value, i64, shuffle
-from ..compiler.kernels.isa import Tile
-from ..compiler.kernels.tir import tirx
+from ..compiler.kernels.emit.builder import Builder, Pointer, Register, Value, i64, shuffle
+from ..compiler.kernels.emit.isa import Tile
+from ..compiler.kernels.emit.tir import tirx
 
 MATRIX_ROWS = 10
 """Of the register tile: there is room for its sums, and for the operands that are multiplied next."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import (
+from ..compiler.kernels.emit.builder import (
     BITS,
     Builder,
     Pointer,
@@ -14,9 +14,9 @@ from ..compiler.kernels.builder import (
     shuffle,
     splat,
 )
-from ..compiler.kernels.floating import fenced, fma
-from ..compiler.kernels.halves import load
-from ..compiler.kernels.isa import Tile, added
+from ..compiler.kernels.emit.floating import fenced, fma
+from ..compiler.kernels.emit.halves import load
+from ..compiler.kernels.emit.isa import Tile, added
 
 ARM = "llvm.aarch64.neon."
 

@@ -6,10 +6,10 @@ Float64 stays out of vectors: it is rare, and emulators before qemu 8 abort at v
 
 from collections.abc import Sequence
 
-from ..compiler.kernels.builder import Pointer, Register, Value, cast, const, i64, intrinsic, shuffle, splat
-from ..compiler.kernels.floating import is_nan
-from ..compiler.kernels.isa import Isa, Tile, added
-from ..compiler.kernels.tir import tirx
+from ..compiler.kernels.emit.builder import Pointer, Register, Value, cast, const, i64, intrinsic, shuffle, splat
+from ..compiler.kernels.emit.floating import is_nan
+from ..compiler.kernels.emit.isa import Isa, Tile, added
+from ..compiler.kernels.emit.tir import tirx
 from .target import Target, Variant
 
 _LOW, _HIGH, _ALL = range(4), range(4, 8), range(8)

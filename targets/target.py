@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..compiler.kernels.isa import Isa
+from ..compiler.kernels.emit.isa import Isa
 from ..errors import EdgeError
 
 
@@ -38,7 +38,7 @@ class Target:
     of two, where a variant takes two at once. `small_sums`: there is code for sums that surely are small, which are
     converted to floats and back without instructions for that. `slow_division`: of floats, next to multiplication.
     `looks_up_results`: convolutions have code that looks up their int8 results in a table.
-    `marks`: a variant has a tile that reads marks, so int8 weights have them (`kernels/conv.py`).
+    `marks`: a variant has a tile that reads marks, so int8 weights have them (`kernels/convolutions/conv.py`).
     `second_bias`, `has_fixed_point`: of every variant's ISA. `gathers`: rows of the register tile of the variant that
     multiplies copies of int8 (`Tile.gathers`); 0: none does. `halves`: the variants of bundles that compute in float16.
     """

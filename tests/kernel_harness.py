@@ -26,7 +26,7 @@ from edgec.compiler.codegen.llvm import object_code
 from edgec.compiler.ir.graph import Node, Value
 from edgec.compiler.ir.registry import lookup
 from edgec.compiler.ir.types import Quant, TensorType
-from edgec.compiler.kernels.isa import Isa
+from edgec.compiler.kernels.emit.isa import Isa
 from edgec.compiler.ops.reference import run_node
 from edgec.targets.arm64 import ARM64_NEON
 from edgec.targets.host import host

@@ -116,7 +116,7 @@ def _sources_digest() -> str:
 
 
 def _python_files(folders: Iterable[Path]) -> list[Path]:
-    return [path for folder in folders for path in folder.glob("*.py")]
+    return [path for folder in folders for path in folder.rglob("*.py")]
 
 
 def _write(path: Path, code: bytes) -> None:

@@ -1,7 +1,7 @@
 """What elementary functions (`elementary.py`) are written over: a few operations on vectors of floats and integers.
 
-numpy computes them (`arrays.py`), kernels emit code for them (`kernels/lanes.py`). Both give the same bits: each is one
-IEEE operation, `fma` too. Values also have `+ - * / < > << >> & |`.
+numpy computes them (`arrays.py`), kernels emit code for them (`kernels/emit/lanes.py`). Both give the same bits: each
+is one IEEE operation, `fma` too. Values also have `+ - * / < > << >> & |`.
 """
 
 from abc import ABC, abstractmethod

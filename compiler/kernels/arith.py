@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..ir.extent import always_less
-from .builder import Builder, Value, define, shuffle, splat
+from .convolutions.epilogue import RESIDUAL_EPILOGUE
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
-from .epilogue import RESIDUAL_EPILOGUE
-from .isa import Isa
-from .quantization import fixed_point_sum, requantize, requantize_product, splat16, splat_float
-from .tir import tirx
+from .emit.builder import Builder, Value, define, shuffle, splat
+from .emit.isa import Isa
+from .emit.quantization import fixed_point_sum, requantize, requantize_product, splat16, splat_float
+from .emit.tir import tirx
 
 OPERANDS = ("a", "b", "y")
 

@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from .builder import Builder, Register, Value, define, i64, shuffle
-from .isa import Isa
-from .memory import copy_run
-from .tir import tirx
-from .transposition import transposed
+from .emit.builder import Builder, Register, Value, define, i64, shuffle
+from .emit.isa import Isa
+from .emit.memory import copy_run
+from .emit.tir import tirx
+from .emit.transposition import transposed
 
 OPERANDS = ("x", "y")
 

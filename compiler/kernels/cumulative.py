@@ -5,9 +5,9 @@ A tile is `chunk` of the inner elements of one outer index: tiles = outer * chun
 
 from dataclasses import dataclass
 
-from .builder import BITS, Builder, Value, const, define
-from .isa import Isa
-from .tir import tirx
+from .emit.builder import BITS, Builder, Value, const, define
+from .emit.isa import Isa
+from .emit.tir import tirx
 
 OPERANDS = ("x", "y")
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..ir.extent import always_less
-from .builder import BITS, Builder, Pointer, Value, i64, splat
-from .tir import tirx
+from .emit.builder import BITS, Builder, Pointer, Value, i64, splat
+from .emit.tir import tirx
 
 Rows = Literal["long", "short", "any"]
 """How long rows are: at least a vector, shorter than one, or that a run decides."""

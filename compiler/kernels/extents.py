@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from .builder import Builder, cast, define
-from .isa import Isa
+from .emit.builder import Builder, cast, define
+from .emit.isa import Isa
 
 OPERANDS = ("y",)
 

@@ -5,9 +5,9 @@ A tile is one of the `rows` = above + height + below of an image's allocation: t
 
 from dataclasses import dataclass
 
-from .builder import Builder, Value, define, i64, splat
-from .isa import Isa
-from .tir import tirx
+from .emit.builder import Builder, Value, define, i64, splat
+from .emit.isa import Isa
+from .emit.tir import tirx
 
 OPERANDS = ("y",)
 

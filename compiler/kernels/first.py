@@ -6,10 +6,10 @@ Without, the lanes are parts of a row, and a tile is a row: tiles = outer.
 
 from dataclasses import dataclass
 
-from .builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
-from .isa import Isa
-from .order import key_type, order_key, precedes
-from .tir import tirx
+from .emit.builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
+from .emit.isa import Isa
+from .emit.order import key_type, order_key, precedes
+from .emit.tir import tirx
 
 OPERANDS = ("x", "y", "indices")
 

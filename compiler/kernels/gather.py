@@ -6,10 +6,10 @@ tiles = outer * chunks, chunks = ceil(indices / tile_rows).
 
 from dataclasses import dataclass
 
-from .builder import BITS, Builder, define, i64
-from .isa import Isa
-from .memory import copy_run
-from .tir import tirx
+from .emit.builder import BITS, Builder, define, i64
+from .emit.isa import Isa
+from .emit.memory import copy_run
+from .emit.tir import tirx
 
 OPERANDS = ("x", "w", "y")
 

@@ -6,11 +6,11 @@ A tile is one row of pixels.
 from dataclasses import dataclass
 
 from ..ir.elementary import exp, log
-from .builder import Builder, Register, Value, const, define, i64, splat
-from .floating import fenced, fma
-from .isa import Isa
-from .lanes import vectors_of
-from .tir import tirx
+from .emit.builder import Builder, Register, Value, const, define, i64, splat
+from .emit.floating import fenced, fma
+from .emit.isa import Isa
+from .emit.lanes import vectors_of
+from .emit.tir import tirx
 
 OPERANDS = ("x", "y")
 

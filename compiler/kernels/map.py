@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.expr import Expr, In, fold, to_text, walk
-from . import halves
-from .builder import Builder, Value, bitcast, cast, const, define, splat
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
-from .isa import Isa
-from .naming import SHORT, digest
-from .quantization import dequantize, quantize
-from .scalar import convert, emit
+from .emit import halves
+from .emit.builder import Builder, Value, bitcast, cast, const, define, splat
+from .emit.isa import Isa
+from .emit.naming import SHORT, digest
+from .emit.quantization import dequantize, quantize
+from .emit.scalar import convert, emit
 
 MAX_INPUTS = 4
 

@@ -6,10 +6,10 @@ a class gives says where those of the next go.
 
 from dataclasses import dataclass
 
-from .builder import Builder, Register, Value, const, define, i64, intrinsic
-from .isa import Isa
-from .order import Heap, order_key, precedes
-from .tir import tirx
+from .emit.builder import Builder, Register, Value, const, define, i64, intrinsic
+from .emit.isa import Isa
+from .emit.order import Heap, order_key, precedes
+from .emit.tir import tirx
 
 OPERANDS = ("boxes", "scores", "w", "y", "total")
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from .builder import BITS, Builder, Register, bitcast, const, define, i64
-from .isa import Isa
-from .tir import tirx
+from .emit.builder import BITS, Builder, Register, bitcast, const, define, i64
+from .emit.isa import Isa
+from .emit.tir import tirx
 
 OPERANDS = ("x", "y", "total")
 

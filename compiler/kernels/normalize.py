@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..ops.float_sums import SUM_BYTES
-from .builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
-from .floating import fenced, fma, llvm_float
-from .halves import computed, load, store
-from .isa import Isa
-from .naming import SHORT
-from .quantization import splat16
+from .emit.builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
+from .emit.floating import fenced, fma, llvm_float
+from .emit.halves import computed, load, store
+from .emit.isa import Isa
+from .emit.naming import SHORT
+from .emit.quantization import splat16
+from .emit.tir import tirx
 from .reduce import horizontal
-from .tir import tirx
 
 OPERANDS = ("x", "scale", "bias", "y")
 """int8: `scale` is w, and there is no `bias`."""

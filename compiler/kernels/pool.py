@@ -10,14 +10,14 @@ Where there are fewer channels than a vector has lanes, up to 31 bytes behind th
 from dataclasses import dataclass
 from typing import Literal
 
-from .blocks import channel_blocks, store_channels
-from .builder import BITS, Builder, Value, define, i64, splat
-from .halves import store
-from .isa import Isa
-from .naming import SHORT
-from .quantization import requantize, splat16
-from .tir import tirx
-from .window import Window, fold, int8_sums
+from .emit.blocks import channel_blocks, store_channels
+from .emit.builder import BITS, Builder, Value, define, i64, splat
+from .emit.halves import store
+from .emit.isa import Isa
+from .emit.naming import SHORT
+from .emit.quantization import requantize, splat16
+from .emit.tir import tirx
+from .emit.window import Window, fold, int8_sums
 
 OPERANDS = ("x", "w", "y")
 

@@ -6,10 +6,10 @@ of pixels. Nothing outside the picture is read.
 
 from dataclasses import dataclass
 
-from .builder import Builder, Value, const, define, i64, shuffle, splat
-from .isa import Isa
-from .quantization import quantize
-from .tir import tirx
+from .emit.builder import Builder, Value, const, define, i64, shuffle, splat
+from .emit.isa import Isa
+from .emit.quantization import quantize
+from .emit.tir import tirx
 
 OPERANDS = ("x", "y")
 

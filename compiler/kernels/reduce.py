@@ -15,16 +15,16 @@ from functools import partial
 from ..ir.reduction import Kind, identity
 from ..ir.types import FLOATS
 from ..ops.float_sums import SUM_BYTES
-from . import integer
-from .blocks import channel_blocks, store_channels
-from .builder import BITS, Builder, Register, Value, cast, const, define, i64, shuffle, splat
-from .floating import fma, llvm_float
-from .halves import computed, load, store
-from .isa import Isa
-from .naming import SHORT
-from .quantization import requantize, splat16
-from .tir import tirx
-from .window import Window, fold_in_runs, int8_sums
+from .emit import integer
+from .emit.blocks import channel_blocks, store_channels
+from .emit.builder import BITS, Builder, Register, Value, cast, const, define, i64, shuffle, splat
+from .emit.floating import fma, llvm_float
+from .emit.halves import computed, load, store
+from .emit.isa import Isa
+from .emit.naming import SHORT
+from .emit.quantization import requantize, splat16
+from .emit.tir import tirx
+from .emit.window import Window, fold_in_runs, int8_sums
 
 OPERANDS = ("x", "y")
 

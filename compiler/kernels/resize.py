@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from .blocks import channel_blocks, store_channels
-from .builder import BITS, Builder, Value, const, define, i64, splat
-from .floating import fma
-from .halves import load, store
-from .isa import Isa
-from .memory import copy_run
-from .naming import SHORT
-from .tir import tirx
+from .emit.blocks import channel_blocks, store_channels
+from .emit.builder import BITS, Builder, Value, const, define, i64, splat
+from .emit.floating import fma
+from .emit.halves import load, store
+from .emit.isa import Isa
+from .emit.memory import copy_run
+from .emit.naming import SHORT
+from .emit.tir import tirx
 
 OPERANDS = ("x", "w", "y")
 

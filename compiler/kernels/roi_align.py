@@ -5,10 +5,10 @@ A bin's channels are summed up (or their maximum kept) in y, sample by sample.
 
 from dataclasses import dataclass
 
-from .builder import BITS, Builder, Register, Value, const, define, i64, intrinsic
-from .floating import fenced, fma
-from .isa import Isa
-from .tir import tirx
+from .emit.builder import BITS, Builder, Register, Value, const, define, i64, intrinsic
+from .emit.floating import fenced, fma
+from .emit.isa import Isa
+from .emit.tir import tirx
 
 OPERANDS = ("x", "rois", "w", "y")
 

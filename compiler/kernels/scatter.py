@@ -6,9 +6,9 @@ rows (tiles = chunks of a row): no two tiles write the same place.
 
 from dataclasses import dataclass
 
-from .builder import BITS, Builder, Value, define, i64
-from .isa import Isa
-from .tir import tirx
+from .emit.builder import BITS, Builder, Value, define, i64
+from .emit.isa import Isa
+from .emit.tir import tirx
 
 OPERANDS = ("w", "x", "y")
 

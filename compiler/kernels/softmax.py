@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from ..ir.elementary import exp, log
 from ..ops.float_sums import SUM_BYTES
-from .builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, splat
-from .floating import fenced
-from .halves import computed, load, store
-from .isa import Isa, added
-from .lanes import vectors_of
-from .naming import SHORT
-from .quantization import requantize, splat16
+from .emit.builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, splat
+from .emit.floating import fenced
+from .emit.halves import computed, load, store
+from .emit.isa import Isa, added
+from .emit.lanes import vectors_of
+from .emit.naming import SHORT
+from .emit.quantization import requantize, splat16
+from .emit.tir import tirx
 from .reduce import horizontal
-from .tir import tirx
 
 OPERANDS = ("x", "w", "y")
 

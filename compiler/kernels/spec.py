@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from .isa import Isa
+from .emit.isa import Isa
 
 
 class KernelSpec(Protocol):

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .builder import Builder, Value, define, i64, shuffle
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
-from .isa import Isa
+from .emit.builder import Builder, Value, define, i64, shuffle
+from .emit.isa import Isa
 
 OPERANDS = ("x", "w", "y")
 

@@ -1,16 +1,16 @@
 """Tables for `resize` of a plane whose extents a run decides: where each output index of one axis lies in the input.
 
-The only tile writes the whole table. It is what `lower/sampling.py` makes at compile time of static extents, from the
-same float32 arithmetic (`ops/resize.py`).
+The only tile writes the whole table. It is what `lower/nodes/sampling.py` makes at compile time of static extents, from
+the same float32 arithmetic (`ops/resize.py`).
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from .builder import Builder, Value, cast, const, define, i64
-from .floating import fenced, llvm_float
-from .isa import Isa
-from .tir import tirx
+from .emit.builder import Builder, Value, cast, const, define, i64
+from .emit.floating import fenced, llvm_float
+from .emit.isa import Isa
+from .emit.tir import tirx
 
 OPERANDS = ("y",)
 

@@ -6,10 +6,10 @@ The k best so far are a heap of indices with the worst on top, which is sorted i
 
 from dataclasses import dataclass
 
-from .builder import BITS, Builder, Register, Value, define, i64
-from .isa import Isa
-from .order import Heap, follows, order_key
-from .tir import tirx
+from .emit.builder import BITS, Builder, Register, Value, define, i64
+from .emit.isa import Isa
+from .emit.order import Heap, follows, order_key
+from .emit.tir import tirx
 
 OPERANDS = ("x", "y", "indices")
 

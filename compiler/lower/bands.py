@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..ir.extent import ceil_div
-from ..kernels.contraction import OPERANDS
+from ..kernels.convolutions.contraction import OPERANDS
 from .buffers import ALIGNMENT, Storage
 from .chains import Chain, Chains, Member
 from .context import Context, PendingStep

@@ -10,20 +10,7 @@ from ..ir.graph import Graph
 from ..ir.probe import is_ranged, probing
 from ..ir.specialize import input_symbols, revalued
 from ..kernels.spec import Kernel
-from . import (  # noqa: F401  (they register the lowerings)
-    conv,
-    elementwise,
-    extents,
-    indexing,
-    matmul,
-    moves,
-    normalize,
-    ordering,
-    pooling,
-    reductions,
-    regions,
-    sampling,
-)
+from . import nodes, regions  # noqa: F401  (they register the lowerings)
 from .bands import fuse
 from .buffers import ALIGNMENT
 from .context import LOWERINGS, Context, Refusal

@@ -7,11 +7,11 @@ from ..ir.expr import In
 from ..ir.graph import Graph, Node
 from ..ir.types import TensorType
 from ..kernels import quantize_io
-from ..kernels.quantization import REFINED
+from ..kernels.emit.quantization import REFINED
 from ..ops import quantized
 from .context import Context
 from .iteration import each
-from .pack import float_bits
+from .nodes.pack import float_bits
 
 
 def find_pictures(graph: Graph) -> Mapping[Node, Node]:

@@ -6,8 +6,9 @@ import pytest
 
 from edgec.compiler.codegen.kernels import NoCode, compile_kernels
 from edgec.compiler.ir.expr import parse
-from edgec.compiler.kernels import conv, map
-from edgec.compiler.kernels.conv import ConvSpec
+from edgec.compiler.kernels import map
+from edgec.compiler.kernels.convolutions import conv
+from edgec.compiler.kernels.convolutions.conv import ConvSpec
 from edgec.compiler.kernels.map import MapOperand, MapSpec
 from edgec.compiler.kernels.spec import Kernel
 from edgec.targets.registry import find

@@ -3,10 +3,10 @@
 import pytest
 
 from edgec.compiler.codegen.serving import LITTLE, serving
-from edgec.compiler.kernels import conv, depthwise
-from edgec.compiler.kernels.conv import ConvSpec
-from edgec.compiler.kernels.depthwise import DepthwiseSpec
-from edgec.compiler.kernels.rescale import Scaling
+from edgec.compiler.kernels.convolutions import conv, depthwise
+from edgec.compiler.kernels.convolutions.conv import ConvSpec
+from edgec.compiler.kernels.convolutions.depthwise import DepthwiseSpec
+from edgec.compiler.kernels.convolutions.rescale import Scaling
 from edgec.compiler.kernels.spec import Kernel
 from edgec.targets.registry import find
 

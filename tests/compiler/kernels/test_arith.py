@@ -11,7 +11,7 @@ from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import arith
 from edgec.compiler.kernels.arith import ArithSpec
 from edgec.compiler.kernels.elementwise import rows_of
-from edgec.compiler.lower.epilogue import is_small_product, is_small_sum, residual_params
+from edgec.compiler.lower.nodes.epilogue import is_small_product, is_small_sum, residual_params
 from edgec.compiler.ops import quantized
 from edgec.tests.kernel_harness import Machine, examples, on_machines, run_kernel
 

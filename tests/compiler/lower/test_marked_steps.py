@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgec.compiler.lower.lower import lower
-from edgec.compiler.lower.pack import fitting_steps, pack_dense
+from edgec.compiler.lower.nodes.pack import fitting_steps, pack_dense
 from edgec.targets.registry import find
-from edgec.tests.compiler.kernels.contractions import Case, graph_of
+from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
 from edgec.tests.compiler.lower.running import BASE, DOTPROD, IN_ORDER, MATRIX, check
 
 CODES = st.integers(-127, 127) | st.sampled_from([-127, -64, -63, 63, 64, 127])

@@ -9,9 +9,9 @@ from edgec.benchmarks.options import target_of
 from edgec.compiler.bundle import toolchain
 from edgec.compiler.ir.expr import In, call
 from edgec.compiler.ir.graph import Array, Attr, Graph
-from edgec.compiler.kernels.gathered import DEEPEST
+from edgec.compiler.kernels.convolutions.gathered import DEEPEST
 from edgec.tests import native_build
-from edgec.tests.compiler.kernels.contractions import Case, graph_of
+from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
 from edgec.tests.runtimes.python.test_binding import require_arm64_libc
 
 from .running import HOST, MATRIX, run

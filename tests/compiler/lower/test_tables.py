@@ -7,7 +7,7 @@ import pytest
 
 from edgec.compiler.ir.expr import In, call
 from edgec.compiler.ir.graph import Value
-from edgec.compiler.kernels.contraction import ContractionSpec
+from edgec.compiler.kernels.convolutions.contraction import ContractionSpec
 from edgec.compiler.kernels.table import TableSpec
 from edgec.compiler.lower.lower import lower
 from edgec.targets.registry import find

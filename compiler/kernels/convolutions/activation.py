@@ -1,0 +1,73 @@
+"""Activations of floats: expressions of a vector of sums, %0, and of numbers that are parameters of the kernel."""
+
+from ...ir.expr import Call, Const, Expr, In, clamp_bounds, infer_dtype, peel_clamp, walk
+from ...ir.lifting import BOUNDED
+from ...ir.types import LARGEST_HALF, SMALLEST_HALF
+from ..emit.builder import Builder, Value, cast, splat
+from ..emit.floating import element_type, keep, lanes_of
+from ..emit.isa import Isa
+from ..emit.scalar import emit
+
+
+def constants(role: str, expr: Expr) -> tuple[str, ...]:
+    """The parameters that an activation reads behind the sum."""
+    numbers = sorted({part.index for part in walk(expr) if isinstance(part, In) and part.index > 0})
+    return tuple(f"{role}_{number}" for number in numbers)
+
+
+def _activated(b: Builder, isa: Isa, role: str, expr: Expr | None, value: Value, *, signed: bool) -> Value:
+    """The activation of a vector. `signed`: it may have zeros with a sign."""
+    if expr is None:
+        return value
+    dtype, lanes = element_type(value), lanes_of(value)
+    if expr == BOUNDED and not signed:
+        low, high = (splat(b.param_float(name), lanes) for name in constants(role, expr))
+        return isa.at_most(isa.at_least(keep(value), low), high)
+    values = [value, *(splat(cast(b.param_float(name), dtype, 1), lanes) for name in constants(role, expr))]
+
+    def without_clamps(part: Expr) -> Expr:
+        """Clamps of floats become values of their own where zeros have no sign that matters."""
+        if not isinstance(part, Call):
+            return part
+        core, low, high = peel_clamp(part)
+        unsigned = 0.0 not in (low, high) or _is_unsigned(core) or (core == In(0) and not signed)
+        if core is not part and unsigned and infer_dtype(core, [element_type(v) for v in values]) == dtype:
+            values.append(isa.clamp(emit(without_clamps(core), values, dtype, lanes), low, high))
+            return In(len(values) - 1)
+        return Call(part.fn, tuple(map(without_clamps, part.args)), part.dtype)
+
+    return emit(without_clamps(expr) if dtype == "float32" else expr, values, dtype, lanes)
+
+
+def _is_unsigned(expr: Expr) -> bool:
+    """Whether it is never -0: the sum of anything and a number that is not 0."""
+    if not (isinstance(expr, Call) and expr.fn == "add"):
+        return False
+    numbers = [a for a in expr.args if isinstance(a, Const) and abs(a.value) >= SMALLEST_HALF]
+    return bool(numbers) or any(isinstance(a, In) and a.index > 0 for a in expr.args)
+
+
+def finished(
+    b: Builder, isa: Isa, activations: tuple[Expr | None, Expr | None], value: Value, residual: Value | None
+) -> Value:
+    """Of a vector of sums, which are not -0 (they began with 0, or with a bias that is not), and of the residual."""
+    first, second = activations
+    value = _activated(b, isa, "activation", first, value, signed=False)
+    if residual is None:
+        return value
+    signed = first is not None and clamp_bounds(first) is None
+    return _activated(b, isa, "residual_activation", second, value + residual, signed=signed)
+
+
+_SIMPLE = ("add", "sub", "mul", "min", "max", "neg")
+
+
+def is_simple(expr: Expr) -> bool:
+    """Whether the expression is computed in float16 where sums are: some additions, products and bounds."""
+    calls = [e for e in walk(expr) if isinstance(e, Call)]
+    literals = [abs(float(e.value)) for e in walk(expr) if isinstance(e, Const)]
+    return len(calls) <= _FEW and all(c.fn in _SIMPLE for c in calls) and max(literals, default=0.0) <= LARGEST_HALF
+
+
+_FEW = 6
+"""Operations of an activation, each with a rounding."""

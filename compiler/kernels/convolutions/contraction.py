@@ -1,0 +1,147 @@
+"""What dense and depthwise convolutions share: the parts of a spec that weights and epilogue decide, the head of a
+block of packed weights, and stores of fewer channels than a block has columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...ir.elementary import FUNCTIONS
+from ...ir.expr import Call, Expr, to_text, walk
+from ..emit.builder import Builder, Pointer, Value, i64
+from ..emit.isa import Isa
+from ..emit.naming import digest
+from ..emit.tir import tirx
+from .activation import constants
+from .epilogue import (
+    INT8_EPILOGUE,
+    RESIDUAL_EPILOGUE,
+    Epilogue,
+    FloatEpilogue,
+    HalfEpilogue,
+    Int8Epilogue,
+    ScaledEpilogue,
+    Store,
+    SumsEpilogue,
+)
+from .rescale import Scaling
+
+OPERANDS = ("x", "w", "residual", "y")
+
+DTYPE_LABELS = {"int8": "qs8", "float32": "f32", "float16": "f16"}
+"""What names of kernels call dtypes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContractionSpec:
+    """`residual`: it is added; `small_add`: to a sum that is `small` (`quantization.fixed_point_add`) and has no bounds
+    of its own. `clamped`: int8 results have bounds tighter than saturation. `full_range`: weights may
+    be -128. `scaling`: of int8 sums. `narrow`: fewer output channels than a block has columns.
+    `parts`: weights come as the sum of so many numbers, two or three where 8 bits do not hold them, run after run.
+    `table`: int8 results without a residual are looked up in 256 bytes, the operand "residual".
+    `halved`: results of float32 are stored as float16.
+    `sums`: the result is the int32 sums of int8 as they are. `scaled`: int8 codes of float32 rows and columns, each
+    with a scale, give float32. The activations are those of floats, of the sum (%0) and of numbers that are parameters
+    (%1 ...)."""
+
+    dtype: str
+    residual: bool = False
+    small_add: bool = False
+    clamped: bool = True
+    full_range: bool = False
+    scaling: Scaling = "medium"
+    narrow: bool = False
+    parts: int = 1
+    table: bool = False
+    halved: bool = False
+    sums: bool = False
+    scaled: bool = False
+    activation: Expr | None = None
+    residual_activation: Expr | None = None
+
+    def name(self, *shape: str) -> str:
+        """A symbol: dtype, what the family says of `shape`, then what this spec says."""
+        words = [DTYPE_LABELS["float16" if self.halved else self.dtype], *shape, *["wide"] * self.halved]
+        words += ["clamp"] * (self.clamped and self.y_dtype == "int8")
+        words += ["addsmall" if self.small_add else "add"] * self.residual
+        words += ["lut"] * self.table
+        words += ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range
+        words += [self.scaling] * (self.scaling != "medium")
+        words += ["narrow"] * self.narrow
+        words += [f"parts{self.parts}"] * (self.parts > 1)
+        for role, expr in (("act", self.activation), ("ract", self.residual_activation)):
+            if expr is not None:
+                words.append(f"{role}{digest(to_text(expr))}")
+        return "_".join(words)
+
+    @property
+    def epilogue_params(self) -> tuple[str, ...]:
+        """Names of the epilogue's parameters, in order."""
+        if self.y_dtype != "int8":
+            roles = {"activation": self.activation, "residual_activation": self.residual_activation}
+            return tuple(name for role, expr in roles.items() if expr is not None for name in constants(role, expr))
+        return INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
+
+    @property
+    def calls(self) -> bool:
+        """Whether an activation has functions that are many operations."""
+        parts = [
+            part for expr in (self.activation, self.residual_activation) if expr is not None for part in walk(expr)
+        ]
+        return any(isinstance(part, Call) and part.fn in FUNCTIONS for part in parts)
+
+    @property
+    def y_dtype(self) -> str:
+        """The result's dtype."""
+        return "int32" if self.sums else "float32" if self.scaled else "float16" if self.halved else self.dtype
+
+    @property
+    def bias_dtype(self) -> str:
+        """The dtype of what sums start from, in packed weights."""
+        return "int32" if self.dtype == "int8" else "float32"
+
+    def epilogue(self, b: Builder, isa: Isa) -> Epilogue:
+        """What emits the epilogue's code."""
+        if self.sums:
+            return SumsEpilogue(isa)
+        if self.scaled:
+            return ScaledEpilogue(b, isa, self.activation, self.residual_activation)
+        if self.dtype == "int8":
+            return Int8Epilogue(
+                b, isa, clamped=self.clamped, residual=self.residual, scaling=self.scaling,
+                small_add=self.small_add,
+            )  # fmt: skip
+        if self.y_dtype == "float16":
+            return HalfEpilogue(b, isa, self.activation, self.residual_activation)
+        return FloatEpilogue(b, isa, self.activation, self.residual_activation)
+
+
+def header_bytes(dtype: str, columns: int) -> int:
+    """Bytes before the weights of a block: bias and, for int8, multipliers or scales."""
+    return columns * (8 if dtype == "int8" else 4)
+
+
+def dense_header_bytes(dtype: str, isa: Isa) -> int:
+    """The same of a dense convolution's block, which has the second bias in the end."""
+    second = isa.columns * 4 if dtype == "int8" and isa.second_bias else 0
+    return header_bytes(dtype, isa.columns) + second
+
+
+def store_partial(
+    b: Builder, y: Pointer, offsets: Sequence[Value], rows: Sequence[Store], row_bytes: int, element: int
+) -> None:
+    """Write only the channels that exist: rows go to the stack, from there element by element. A single byte, which
+    the results of many networks have, is written at once."""
+    stored = b.let(tirx.min(b.param("channels") * element, i64(row_bytes)))
+    with b.when(tirx.EQ(stored, i64(1))):
+        for offset, store in zip(offsets, rows, strict=True):
+            row = b.stack(row_bytes)
+            store(row, i64(0))
+            y.store(offset, row.load(i64(0), "int8"), "int8")
+    with b.when(stored > 1):
+        scratch, targets = b.stack(len(rows) * row_bytes), b.stack(len(rows) * 8)
+        for r, (offset, store) in enumerate(zip(offsets, rows, strict=True)):
+            store(scratch, i64(r * row_bytes))
+            targets.store(i64(r * 8), offset, "int64")
+        with b.range(0, len(rows)) as r:
+            target = b.let(targets.load(r * 8, "int64"))
+            with b.range(0, stored) as i:
+                y.store(target + i, scratch.load(r * row_bytes + i, "int8"), "int8")

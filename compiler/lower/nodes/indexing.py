@@ -1,0 +1,51 @@
+"""gather and scatter -> rows by number."""
+
+from math import prod
+
+from ...ir.attributes import int_attr, str_attr
+from ...ir.extent import ceil_div, least, most
+from ...ir.graph import Node
+from ...kernels import gather, scatter
+from ...ops.scatter import REDUCTIONS
+from ..buffers import View
+from ..context import Context, lowering
+from ..copies import copy, dense
+
+MOVED = 16384
+"""Bytes of a tile of gathered rows, or of a scattered row, more or less."""
+
+
+@lowering("gather")
+def lower_gather(c: Context, node: Node) -> None:
+    """Rows by number: everything inside the axis is one row."""
+    x, indices, y = dense(c, c.input(node, 0)), dense(c, c.input(node, 1)), c.output(node)
+    axis, shape = int_attr(node, "axis"), x.type.shape
+    row, count = x.element * prod(shape[axis + 1 :]), indices.type.size
+    tile_rows = most(1, least(count, MOVED // most(row, 1)))
+    chunks = ceil_div(count, tile_rows)
+    params = {
+        "extent": shape[axis], "indices": count, "tile_rows": tile_rows, "chunks": chunks, "row_bytes": row,
+        "x_outer": shape[axis] * row, "x_step": row, "y_outer": count * row, "y_step": row,
+    }  # fmt: skip
+    spec = gather.GatherSpec(indices.type.dtype, x.element if row == x.element else 0)
+    c.emit(gather, spec, {"x": x.at(), "w": indices.at(), "y": y.at()}, params, prod(shape[:axis]) * chunks)
+
+
+@lowering("scatter")
+def lower_scatter(c: Context, node: Node) -> None:
+    """A copy of the data, unless they lie in the output's place, then the rows, one after the other."""
+    x, y = c.input(node, 0), c.output(node)
+    indices, updates = dense(c, c.input(node, 1)), dense(c, c.input(node, 2))
+    if x.at() != y.at():
+        with c.part("copy"):
+            copy(c, x, y)
+    reduction = str_attr(node, "reduction", REDUCTIONS)
+    spec = scatter.ScatterSpec(indices.type.dtype, _element_type(y, reduction), reduction)
+    row = prod(y.type.shape[1:])
+    chunk = least(most(row, 1), MOVED // y.element)
+    params = {"extent": y.type.shape[0], "indices": indices.type.size, "row": row, "chunk": chunk}
+    c.emit(scatter, spec, {"w": indices.at(), "x": updates.at(), "y": y.at()}, params, ceil_div(row, chunk))
+
+
+def _element_type(y: View, reduction: str) -> str:
+    return y.type.dtype if reduction != "none" else f"int{8 * y.element}"
