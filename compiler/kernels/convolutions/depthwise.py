@@ -245,7 +245,8 @@ class _Depthwise:
         few = self.isa.registers < STREAMED
         if self.spec.kernel[0] == 3:
             return few and self.spec.dtype == "int8"
-        return few or self.isa.vectors == 1
+        converted = self.spec.dtype == "float16" and not self.in_halves
+        return few or converted or self.isa.vectors == 1
 
     def unrolled_taps(self, sums: Sequence[Int8Sums | FloatSums], origin: Value, filters: Value) -> None:
         """All taps of a small kernel."""

@@ -209,14 +209,15 @@ define i32 @edge_prefetch(ptr %p) {
 """What kernels that use `Pointer.prefetch` call."""
 
 
+INSTRUCTIONS = "instructions"
+"""The attribute of a TIR function that holds the functions in LLVM's language."""
+
+
 def define(name: str, operands: Sequence[str], params: Sequence[str], body: Any, instructions: str = "") -> Any:
     """A TIR function called `name` whose code `body(builder)` emits. `operands` and `params` are named in order.
-    `instructions`: functions in LLVM's language that it may call."""
-    instructions += _OPAQUE
+    `instructions`: functions in LLVM's language that it may call, of which a name means one in all targets."""
     with ir_builder.IRBuilder() as ib, tb.prim_func(s_tir=True):
         tb.func_name(name)
-        tb.func_attr({"global_symbol": name, "tirx.noalias": True})
-        builder = Builder(operands, params)
-        with tb.attr(tirx.const(0, "int32"), "pragma_import_llvm", instructions):
-            body(builder)
+        tb.func_attr({"global_symbol": name, "tirx.noalias": True, INSTRUCTIONS: instructions + _OPAQUE})
+        body(Builder(operands, params))
     return ib.get()

@@ -7,8 +7,9 @@ import pytest
 from edgec.compiler.codegen.kernels import NoCode, compile_kernels
 from edgec.compiler.ir.expr import parse
 from edgec.compiler.kernels import map
-from edgec.compiler.kernels.convolutions import conv
+from edgec.compiler.kernels.convolutions import conv, depthwise
 from edgec.compiler.kernels.convolutions.conv import ConvSpec
+from edgec.compiler.kernels.convolutions.depthwise import DepthwiseSpec
 from edgec.compiler.kernels.map import MapOperand, MapSpec
 from edgec.compiler.kernels.spec import Kernel
 from edgec.targets.registry import find
@@ -35,6 +36,14 @@ def test_variants_share_what_is_the_same_without_their_features(tmp_path: Path) 
         assert {objects[name, v].symbol for v in ("dotprod", "base")} == {f"{name}_dotprod", f"{name}_base"}
         assert objects[name, "dotprod"].code != objects[name, "base"].code
         assert objects[name, "i8mm"] is objects[name, "dotprod"]
+
+
+def test_order_of_instructions_is_no_reason_for_code_that_has_none(tmp_path: Path) -> None:
+    halves = ARM64.for_halves()
+    kernel = Kernel(depthwise.__name__, DepthwiseSpec(dtype="float16", kernel=(3, 3, 1)))
+    objects = compile_kernels([kernel], halves, tmp_path)
+    name = kernel.spec.symbol
+    assert objects[name, "fullfp16_inorder"] is objects[name, "fullfp16"] is not objects[name, "base"]
 
 
 def test_a_variant_that_takes_no_pairs_of_blocks_has_one_kernel_for_both(tmp_path: Path) -> None:
