@@ -2,7 +2,7 @@
 
 from .neon import Neon
 from .neon_matrix import MATRIX_ROWS
-from .target import Target, Variant
+from .target import Target, TileShape, Variant
 
 
 def _llvm(triple: str, *features: str) -> dict[str, object]:
@@ -11,6 +11,9 @@ def _llvm(triple: str, *features: str) -> dict[str, object]:
     that are the same all along: twice the code, no faster. Android's shadow call stack owns x18."""
     attributes = ["+neon", "+reserve-x18", *features]
     return {"kind": "llvm", "mtriple": triple, "opt-level": 2, "mcpu": "generic", "mattr": attributes}
+
+
+_TILES = [TileShape(40, 8), TileShape(40, 5, paired=True, cost=0.96)]
 
 
 def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) -> Target:
@@ -69,8 +72,11 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         ),
         columns=8,
         cache=128 << 10,
-        rows={"int8": 40, "float32": 40, "float16": 56},
-        tiles={"int8": (8, 5), "float32": (8, 5), "float16": (7, 7)},
+        tiles={
+            "int8": _TILES,
+            "float32": _TILES,
+            "float16": [TileShape(56, 7), TileShape(56, 7, paired=True, cost=0.96)],
+        },
         small_sums=True,
         slow_division=True,
         looks_up_results=True,

@@ -135,9 +135,10 @@ class _FloatTile(_WordsTile):
 
 
 def _shape(rows: int, *, paired: bool) -> tuple[int, int]:
-    """At most so many rows, and blocks: each word that is loaded meets two registers of weights, or each register of
-    weights many words."""
-    return (min(rows, 8), 2) if paired else (min(rows, 14), 1)
+    """A part of so many rows, and blocks: each word that is loaded meets two registers of weights, or each register of
+    weights many words. Of 56 rows it is not 8, since planes are mostly so many times 7."""
+    most, blocks = (7 if rows % 7 == 0 else 8, 2) if paired else (14, 1)
+    return next(n for n in range(most, 0, -1) if rows % n == 0), blocks
 
 
 class Avx512(Isa):

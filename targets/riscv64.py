@@ -10,7 +10,7 @@ from ..compiler.kernels.emit.builder import Pointer, Register, Value, cast, cons
 from ..compiler.kernels.emit.floating import is_nan
 from ..compiler.kernels.emit.isa import Isa, Tile, added
 from ..compiler.kernels.emit.tir import tirx
-from .target import Target, Variant
+from .target import Target, TileShape, Variant
 
 _LOW, _HIGH, _ALL = range(4), range(4, 8), range(8)
 
@@ -185,6 +185,6 @@ RISCV64_RVV = Target(
         ),
     ),
     columns=8,
-    rows={"int8": 8, "float32": 8},
+    tiles={"int8": [TileShape(8, 8)], "float32": [TileShape(8, 8)]},
     cache=128 << 10,
 )

@@ -1,6 +1,6 @@
 """What a device is: the code variants a bundle for it carries, and the tile sizes that all of them share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,14 +28,25 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class TileShape:
+    """Output pixels of a scheduling tile, and of the largest register tile, which takes two blocks at once if `paired`.
+    `cost`: of the instructions for a pixel that it computes, what it takes next to other shapes."""
+
+    rows: int
+    pixels: int
+    paired: bool = False
+    cost: float = 1.0
+
+
+@dataclass(frozen=True)
 class Target:
     """`variants` best first; the last needs nothing beyond the architecture's baseline. `systems`: those that a bundle
     has a library for, "linux" always among them.
 
     `cache`: bytes of the smallest cache beside the first one that a core of it has to itself.
     `columns`: output channels of a packed weight block (of every variant's ISA).
-    `rows`: output pixels of a scheduling tile, by dtype. `tiles`: those of the largest register tile of one block and
-    of two, where a variant takes two at once. `small_sums`: there is code for sums that surely are small, which are
+    `tiles`: by dtype, the shapes that products may be tiled in; the first serves any number of channels.
+    `small_sums`: there is code for sums that surely are small, which are
     converted to floats and back without instructions for that. `slow_division`: of floats, next to multiplication.
     `looks_up_results`: convolutions have code that looks up their int8 results in a table.
     `marks`: a variant has a tile that reads marks, so int8 weights have them (`kernels/convolutions/conv.py`).
@@ -50,8 +61,7 @@ class Target:
     variants: tuple[Variant, ...]
     columns: int
     cache: int
-    rows: Mapping[str, int]
-    tiles: Mapping[str, tuple[int, int]] | None = None
+    tiles: Mapping[str, Sequence[TileShape]]
     small_sums: bool = False
     slow_division: bool = False
     looks_up_results: bool = False

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from ....targets.target import TileShape
 from ...ir.extent import always_less, ceil_div, is_symbolic, largest, least, less, most
 from ...kernels.convolutions import conv
 from ...kernels.convolutions.deep import part_groups
@@ -17,9 +18,6 @@ from .packing import Kernel, Packed, group_of
 SHARE = 0.5
 """Of the second cache, for the packed weights of a tile: the tiles of other pixels find them there, beside their data.
 If they are more, the channels are split."""
-
-PAIR_COST = 0.96
-"""Instructions of a register tile of two blocks for each pixel, against those of one block."""
 
 FEW_TILES = 8
 """With fewer tiles of pixels than that, the channels are split until there are twice as many, so that all threads have
@@ -50,7 +48,8 @@ def dense(
         images, height = 1, images * height  # the images are as far apart as their rows
     pixels = height * width
     batched = is_symbolic(images) or images > 1
-    rows, paired = tile_of(c, epilogue.dtype, pixels, outputs)
+    tile = tile_of(c, epilogue.dtype, pixels, outputs)
+    rows, paired = tile.rows, tile.paired
     short = rows > 1 and runs.y > 1 and runs.x == packed.parts == 1 and packed.groups <= conv.SHORT
     short &= epilogue.dtype != "float16"  # which is summed up in blocks
     even, copied, scratch = copies_of(c, packed, epilogue.dtype, runs.y * runs.x, rows, pixels)
@@ -103,16 +102,17 @@ def _runs(x: View, shape: Sequence[int], window: Window) -> _Runs:
     return _Runs(kh, kw, window.dilations[1] * x.pixel)
 
 
-def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> tuple[int, bool]:
-    """Pixels of a scheduling tile, and whether blocks of channels are paired: a tile of two blocks reads less for what
-    it computes, but where pixels are few it may compute more that nobody wants."""
+def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> TileShape:
+    """The shape of tiles that takes the fewest instructions: one of two blocks of channels reads less for what it
+    computes, but where pixels are few it may compute more that nobody wants."""
     if pixels == 1:
-        return 1, False
-    rows = c.target.rows[dtype]
-    if not c.target.tiles or is_symbolic(outputs) or outputs % (2 * c.target.columns):
-        return rows, False
-    single, pair = (ceil_div(pixels, n) * n for n in c.target.tiles[dtype])
-    return rows, is_symbolic(pixels) or PAIR_COST * pair <= single
+        return TileShape(1, 1)
+    shapes = c.target.tiles[dtype]
+    if is_symbolic(outputs) or outputs % (2 * c.target.columns):
+        return shapes[0]
+    if is_symbolic(pixels):
+        return min(shapes, key=lambda shape: shape.cost)
+    return min(reversed(shapes), key=lambda shape: shape.cost * ceil_div(pixels, shape.pixels) * shape.pixels)
 
 
 def copies_of(c: Context, packed: Packed, dtype: str, taps: int, rows: int, pixels: int) -> tuple[bool, int, int]:

@@ -148,7 +148,8 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
     loops, batch = dims[:-MAX_BATCH], [_ONE] * (MAX_BATCH - len(dims)) + dims[-MAX_BATCH:]
     count = height.extent * width.extent
     single = meets_single_rows(node.output.type.shape[:-1], _second_shape(node))
-    rows, paired = (1, False) if single else tile_of(c, epilogue.dtype, count, outputs)
+    tile = tile_of(c, epilogue.dtype, 1 if single else count, outputs)
+    rows, paired = tile.rows, tile.paired
     even, copied, scratch = copies_of(c, packed, epilogue.dtype, 1, rows, count)
     if "rows" in operands and not epilogue.scaled:  # in the place of scratch memory
         even, copied, scratch = False, 0, 0

@@ -78,11 +78,10 @@ def tiling(c: Context, side: int, y: View, depth: int) -> Tiling:
     _, height, width, outputs = y.dims
     tiles_x, columns = ceil_div(width, side), c.target.columns
     tiles = ceil_div(height, side) * tiles_x
-    rows, paired = tile_of(c, "float32", tiles, outputs)
-    single, pair = c.target.tiles["float32"] if c.target.tiles else (rows, 0)
-    together = _together(largest(tiles), pair if paired else single, depth * 4)
+    shape = tile_of(c, "float32", tiles, outputs)
+    together = _together(largest(tiles), shape.pixels, depth * 4)
     data, sums = _apart(depth * 4), _apart(ceil_div(outputs, columns) * columns * 4)
-    return Tiling(side, tiles, tiles_x, rows, paired, together, data, sums)
+    return Tiling(side, tiles, tiles_x, shape.rows, shape.paired, together, data, sums)
 
 
 def winograd_conv(

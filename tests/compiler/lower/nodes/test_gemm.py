@@ -1,0 +1,33 @@
+"""Which tiles products are computed in."""
+
+import pytest
+
+from edgec.compiler.ir.extent import symbol
+from edgec.compiler.lower.context import Context
+from edgec.compiler.lower.layout import Layout
+from edgec.compiler.lower.nodes.gemm import tile_of
+from edgec.targets.host import X86_64
+from edgec.targets.target import TileShape
+
+
+def tile(pixels: int, outputs: int) -> TileShape:
+    return tile_of(Context(X86_64, Layout()), "float32", pixels, outputs)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "outputs", "want"),
+    [
+        (1, 64, (1, False)),
+        (7 * 7, 64, (7, True)),  # not 8, of which seven compute 56
+        (14 * 14, 64, (7, True)),
+        (40 * 40, 64, (7, True)),  # 1603 instead of 1600: not worth code of its own
+        (32, 64, (8, True)),  # not 7, of which five compute 35
+        (14, 64, (7, True)),
+        (49, 48, (14, False)),  # three blocks of channels
+        (49, symbol("n", 64, 128, 64), (14, False)),
+        (symbol("n", 1, 64), 64, (7, True)),
+    ],
+)
+def test_tiles_compute_few_pixels_that_nobody_wants(pixels: int, outputs: int, want: tuple[int, bool]) -> None:
+    shape = tile(pixels, outputs)
+    assert (shape.pixels, shape.paired) == want
