@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..compiler.ir.expr import Const, Expr, In, infer_dtype, substitute
+from ..compiler.ir.expr import Const, Expr, In, substitute
+from ..compiler.ir.expr_dtypes import infer_dtype
 from ..compiler.ir.graph import Graph, Node, Value
 from .editor import Editor
 from .patterns import MAX_TREE, is_quantized, map_expr, scalar, tree_size

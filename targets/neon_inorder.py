@@ -4,7 +4,7 @@ There a load of 64 bits goes with a multiplication of 128 in one cycle, and a wi
 the loads and gather them, so these loops are instructions whose order it keeps: `asm sideeffect`, one instruction each,
 as functions in LLVM's language that the kernels call and LLVM inlines. The next operands are loaded into registers as
 soon as these have been used for the last time, so up to 16 bytes behind weights and rows are read
-(marked weights: `lower/packing.SLACK`).
+(marked weights: `lower/nodes/packing.SLACK`).
 """
 
 from collections.abc import Callable, Sequence

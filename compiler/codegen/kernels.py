@@ -1,7 +1,7 @@
 """Kernel objects: one for each kernel and code variant, compiled when no earlier compile left it in the cache.
 
 The cache key holds everything that the object depends on: the kernel's spec, the sources of the templates, of the
-functions that expressions know and of the vector ISA, the LLVM target, and TVM's version.
+vector ISAs and of what they import, the LLVM target, and TVM's version.
 """
 
 import hashlib
@@ -19,9 +19,13 @@ from ...targets.target import Target, Variant
 from ..kernels.spec import Kernel
 from .serving import serving
 
-_SOURCES = (Path(__file__).parents[1] / "kernels", Path(__file__).parents[2] / "targets", Path(__file__).parent)
-_FUNCTIONS = tuple(Path(__file__).parents[1] / "ir" / name for name in ("expr.py", "elementary.py", "vectors.py"))
+SOURCES = (
+    "targets", "compiler/codegen", "compiler/kernels", "compiler/ir",
+    "compiler/ops/float_sums.py", "compiler/ops/row_codes.py", "compiler/lower/plan.py",
+)  # fmt: skip
+"""Files and folders of the package that decide what code a kernel's spec becomes."""
 
+_PACKAGE = Path(__file__).parents[2]
 
 Progress = Callable[[int, int], None]
 """Told how many objects there are, and of how many."""
@@ -110,13 +114,10 @@ def _key(kernel: Kernel, variant: Variant) -> str:
 @cache
 def _sources_digest() -> str:
     digest = hashlib.sha256(metadata.version("apache-tvm").encode())
-    for path in sorted([*_python_files(_SOURCES), *_FUNCTIONS]):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for source in (_PACKAGE / name for name in SOURCES):
+        for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
+            digest.update(str(path.relative_to(_PACKAGE)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
-
-
-def _python_files(folders: Iterable[Path]) -> list[Path]:
-    return [path for folder in folders for path in folder.rglob("*.py")]
 
 
 def _write(path: Path, code: bytes) -> None:

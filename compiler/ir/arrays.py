@@ -1,6 +1,6 @@
 """The functions of expressions as kernels compute them, in numpy: to the bit, on every machine.
 
-That is what a `map` means. `expr.FUNCTIONS`, which tables are made of, are more precise.
+That is what a `map` means. `functions.FUNCTIONS`, which tables are made of, are more precise.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import elementary, expr
+from . import elementary, functions
 from .vectors import Vectors
 
 Array = np.ndarray[Any, Any]
@@ -133,7 +133,7 @@ def _sum_to_odd(a: Array, b: Array) -> Array:
 
 def _elementary(name: str) -> tuple[int, Callable[..., Array]]:
     """`elementary.FUNCTIONS[name]` of floats; of what else there is, and of literals alone, the usual function."""
-    arity, usual = expr.FUNCTIONS[name]
+    arity, usual = functions.FUNCTIONS[name]
 
     def compute(*args: Any) -> Array:
         dtype = np.result_type(*args)
@@ -147,7 +147,7 @@ def _elementary(name: str) -> tuple[int, Callable[..., Array]]:
 def _extreme(name: str, less: Callable[..., Array]) -> tuple[int, Callable[..., Array]]:
     """min or max of floats. With a literal it is a comparison that NaN and zeros pass; of zeros with two signs, -0 is
     the smaller one."""
-    arity, usual = expr.FUNCTIONS[name]
+    arity, usual = functions.FUNCTIONS[name]
 
     def compute(a: Any, b: Any) -> Array:
         literal = [not isinstance(x, np.ndarray) for x in (a, b)]
@@ -164,7 +164,7 @@ def _extreme(name: str, less: Callable[..., Array]) -> tuple[int, Callable[..., 
 
 
 FUNCTIONS = {
-    **expr.FUNCTIONS,
+    **functions.FUNCTIONS,
     **{name: _elementary(name) for name in elementary.FUNCTIONS},
     "min": _extreme("min", np.less),
     "max": _extreme("max", np.greater),

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from operator import index
 from typing import Any
 
-from . import polynomial
-from .polynomial import Array, Op, Poly, Symbol, Term, Undecided, bounds, combine, from_term, number, to_term, value_at
+from .poly_ops import Undecided, combine, from_term
+from .poly_values import Array, all_values, bounds, value_at
+from .polynomial import Poly, Symbol, number
+from .terms import Op, Term, to_term
 
 __all__ = [
     "Extent", "Op", "Symbol", "Term", "Undecided", "at", "ceil_div", "evaluate", "extent_of", "is_symbolic", "least",
@@ -185,7 +187,7 @@ def bounds_of(value: int) -> tuple[int, int]:
 
 def values_of(*extents: int) -> list[Array]:
     """The values of extents in all runs, in one order of runs: int64 arrays; ValueError if these are too many."""
-    values = polynomial.values_of(*map(poly_of, extents))
+    values = all_values(*map(poly_of, extents))
     if values is None:
         raise ValueError(f"{extents[0]} takes too many values; compile a smaller range, or in larger steps")
     return values

@@ -9,7 +9,9 @@ A float16 operand is converted likewise.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.expr import Expr, In, fold, to_text, walk
+from ..ir.evaluation import fold
+from ..ir.expr import Expr, In, walk
+from ..ir.expr_text import to_text
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .emit import halves
 from .emit.builder import Builder, Value, bitcast, cast, const, define, splat

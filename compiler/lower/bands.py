@@ -17,7 +17,7 @@ from .plan import Bands, Scratch, Space, Stage
 SHARE = 0.8
 """Of the second cache, for all that a band touches: what is used from band to band must not make room for the rest."""
 
-RESIDUAL = OPERANDS.index("residual")
+AUX = OPERANDS.index("aux")
 
 FEW_BANDS = 8
 """With fewer bands than that, they have as few rows as can be so that all threads have work."""
@@ -84,7 +84,8 @@ def _touched(chain: Chain, height: int) -> int:
     """Bytes that a band of `height` rows reads and writes: input, output, residual, weights and scratch memory."""
     first, last = chain.members[0].rows, chain.members[-1].rows
     inputs = (_stages(chain, height)[0].rows - 1) * first.window.strides[0] + first.reach
-    residuals = sum(member.step.operands[RESIDUAL] is not None for member in chain.members)
+    others = [member.step.operands[AUX] for member in chain.members]
+    residuals = sum(other is not None and other.storage.space is not Space.WEIGHTS for other in others)  # no tables
     weights = sum(member.rows.weights for member in chain.members)
     return inputs * first.x.row + (1 + residuals) * height * last.y.row + weights + scratch_size(chain, height)
 

@@ -7,7 +7,8 @@ from math import prod
 
 import numpy as np
 
-from ..ir.expr import Call, Const, Expr, In, call, infer_dtype, substitute, walk
+from ..ir.expr import Call, Const, Expr, In, call, substitute, walk
+from ..ir.expr_dtypes import infer_dtype
 from ..ir.extent import is_symbolic, largest
 from ..ir.graph import Array, Attr, Graph, Node, Value, constant
 from ..ir.registry import lookup

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..ir import arrays
 from ..ir.attributes import activation_attr, bool_attr, quant_attr
-from ..ir.expr import evaluate, infer_dtype
+from ..ir.evaluation import evaluate
+from ..ir.expr_dtypes import infer_dtype
 from ..ir.graph import Array, Node
 from ..ir.types import TensorType
 from . import quantized

@@ -1,6 +1,6 @@
 """Sums over rows of floats, in the order in which kernels add: the same bits on every machine.
 
-Element k joins sum number k modulo `LANES` of as many as 32 bytes hold, those behind the last whole vector a sum of
+Element k joins sum number k modulo n, of the n that `SUM_BYTES` hold, those behind the last whole vector a sum of
 their own. The halves of those sums are added, theirs then, and so on; the result to the sum of their own.
 """
 

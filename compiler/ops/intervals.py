@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ir.attributes import expr_attr
-from ..ir.expr import Call, Const, Expr, In, infer_dtype
+from ..ir.expr import Call, Const, Expr, In
+from ..ir.expr_dtypes import infer_dtype
 from ..ir.extent import bounds_of, least, most
 from ..ir.graph import Value
 from .extents import INTEGERS, integers_of

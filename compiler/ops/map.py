@@ -10,7 +10,9 @@ import numpy as np
 
 from ..ir import arrays
 from ..ir.attributes import expr_attr
-from ..ir.expr import Expr, In, call, evaluate, infer_dtype, peel_clamp
+from ..ir.evaluation import evaluate
+from ..ir.expr import Expr, In, call, peel_clamp
+from ..ir.expr_dtypes import infer_dtype
 from ..ir.graph import Array, Node
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType, broadcast_shapes

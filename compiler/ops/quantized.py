@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..ir.expr import Expr, clamp_bounds, evaluate, peel_clamp
+from ..ir.evaluation import evaluate
+from ..ir.expr import Expr, clamp_bounds, peel_clamp
 from ..ir.graph import Array
 from ..ir.types import Quant, TensorType
 

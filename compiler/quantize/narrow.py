@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from ..ir.attributes import expr_attr
-from ..ir.expr import evaluate
+from ..ir.evaluation import evaluate
 from ..ir.graph import Graph, Node
 from .histogram import Range
 from .scales import range_of

@@ -10,7 +10,8 @@ import pytest
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec.compiler.ir.graph import Array, Graph
-from edgec.compiler.ir.text import parse_graph, print_graph
+from edgec.compiler.ir.parser import parse_graph
+from edgec.compiler.ir.text import print_graph
 from edgec.compiler.ir.types import TensorType
 from edgec.compiler.ir.verify import verify
 from edgec.compiler.ops.reference import run_graph

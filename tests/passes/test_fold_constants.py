@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgec.compiler.ir.graph import Graph
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.passes import fold_constants
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgec.compiler.ir.graph import Graph
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.passes import fuse_normalize
 
 HEAD = "graph @g(%x: float32[2,5,8]) -> (%y) {\n"

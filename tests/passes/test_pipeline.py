@@ -7,7 +7,7 @@ import pytest
 
 import edgec.passes
 from edgec.compiler.ir.graph import Graph
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.errors import EdgeError
 from edgec.passes import pipeline
 

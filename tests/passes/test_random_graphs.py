@@ -7,8 +7,9 @@ import pytest
 
 from edgec.compiler.ir.expr import Expr, In, call, clip, relu
 from edgec.compiler.ir.graph import Attr, Graph, Node, Value, constant
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.ir.registry import lookup
-from edgec.compiler.ir.text import named_constants, parse_graph, print_graph
+from edgec.compiler.ir.text import named_constants, print_graph
 from edgec.compiler.ir.types import Quant, TensorType
 from edgec.compiler.ir.verify import verify
 from edgec.compiler.ops.reference import run_graph

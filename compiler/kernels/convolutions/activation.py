@@ -1,6 +1,7 @@
 """Activations of floats: expressions of a vector of sums, %0, and of numbers that are parameters of the kernel."""
 
-from ...ir.expr import Call, Const, Expr, In, clamp_bounds, infer_dtype, peel_clamp, walk
+from ...ir.expr import Call, Const, Expr, In, clamp_bounds, peel_clamp, walk
+from ...ir.expr_dtypes import infer_dtype
 from ...ir.lifting import BOUNDED
 from ...ir.types import LARGEST_HALF, SMALLEST_HALF
 from ..emit.builder import Builder, Value, cast, splat

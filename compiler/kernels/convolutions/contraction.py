@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...ir.elementary import FUNCTIONS
-from ...ir.expr import Call, Expr, to_text, walk
+from ...ir.expr import Call, Expr, walk
+from ...ir.expr_text import to_text
 from ..emit.builder import Builder, Pointer, Value, i64
 from ..emit.isa import Isa
 from ..emit.naming import digest
@@ -24,7 +25,8 @@ from .epilogue import (
 )
 from .rescale import Scaling
 
-OPERANDS = ("x", "w", "residual", "y")
+OPERANDS = ("x", "w", "aux", "y")
+"""`aux`: what the epilogue reads beside the sums: the residual, or the table that results are looked up in."""
 
 DTYPE_LABELS = {"int8": "qs8", "float32": "f32", "float16": "f16"}
 """What names of kernels call dtypes."""
@@ -32,11 +34,11 @@ DTYPE_LABELS = {"int8": "qs8", "float32": "f32", "float16": "f16"}
 
 @dataclass(frozen=True, kw_only=True)
 class ContractionSpec:
-    """`residual`: it is added; `small_add`: to a sum that is `small` (`quantization.fixed_point_add`) and has no bounds
+    """`residual`: it is added; `small_add`: to a sum that is `small` (`quantization.fixed_point_sum`) and has no bounds
     of its own. `clamped`: int8 results have bounds tighter than saturation. `full_range`: weights may
     be -128. `scaling`: of int8 sums. `narrow`: fewer output channels than a block has columns.
     `parts`: weights come as the sum of so many numbers, two or three where 8 bits do not hold them, run after run.
-    `table`: int8 results without a residual are looked up in 256 bytes, the operand "residual".
+    `table`: int8 results without a residual are looked up in 256 bytes.
     `halved`: results of float32 are stored as float16.
     `sums`: the result is the int32 sums of int8 as they are. `scaled`: int8 codes of float32 rows and columns, each
     with a scale, give float32. The activations are those of floats, of the sum (%0) and of numbers that are parameters

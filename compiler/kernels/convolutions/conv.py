@@ -196,7 +196,7 @@ def _rows(
     """`tile.rows` output pixels from `first` on, over a range of channel blocks; or a part of their runs, for one block
     or pair of blocks and the register tile of this number."""
     tile = spec.tile(isa)
-    x, w, residual, y = (b.pointer(name) for name in SHARED_OPERANDS)
+    x, w, aux, y = (b.pointer(name) for name in SHARED_OPERANDS)
     places = ["x", "y", *["r"] * spec.residual, *["rows"] * spec.rows]
     strides = [(begins[p], f"{p}_row", f"{p}_pixel") for p in places]
     table = pixel_offsets(b, first, tile.rows, strides, looped=tile.rows > isa.addresses)
@@ -225,7 +225,7 @@ def _rows(
             results = Results(b, spec, isa, tile, epilogue, w_blocks)
             y_offsets = [b.let(o + channel * element) for o in offsets["y"]]
             r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
-            results.store(terms, (residual, r_offsets), (y, y_offsets))
+            results.store(terms, (aux, r_offsets), (y, y_offsets))
         w_at.set(b.opaque(w_at.get() + tile.blocks * b.param("block_bytes")))  # no product with its number
 
 

@@ -139,4 +139,4 @@ class _Gathered:
 
         terms = [spec.row_term(b, self._isa, o) for o in (offsets("rows", i64(0)) if spec.rows else [])]
         residual: Sequence[Value | None] = offsets("r", channel * element) if spec.residual else [None] * rows
-        return terms, (b.pointer("residual"), residual), (b.pointer("y"), offsets("y", channel * element))
+        return terms, (b.pointer("aux"), residual), (b.pointer("y"), offsets("y", channel * element))

@@ -23,32 +23,32 @@ class Results:
         epilogue.prepare(b.pointer("w"), *w_blocks)
 
     def store(
-        self, terms: Sequence[Value], residual: tuple[Pointer, Sequence[Value | None]],
+        self, terms: Sequence[Value], aux: tuple[Pointer, Sequence[Value | None]],
         y: tuple[Pointer, Sequence[Value]],
     ) -> None:  # fmt: skip
-        """The rows of residual and y begin at their offsets. `terms`: what rows have that is added to their sums, or is
-        their scale; or nothing."""
+        """The rows of y begin at their offsets, and so do those of `aux` where it is a residual. `terms`: what rows
+        have that is added to their sums, or is their scale; or nothing."""
         b, spec, tile, epilogue = self._b, self._spec, self._tile, self._epilogue
         if tile.mixed and isinstance(epilogue, Int8Epilogue) and not terms:
-            pairs = [(tile.row_pair(r), residual[1][r : r + 2]) for r in range(0, tile.rows, 2)]
-            codes = [epilogue.mixed(sums, residual[0], at) for sums, at in pairs]
+            pairs = [(tile.row_pair(r), aux[1][r : r + 2]) for r in range(0, tile.rows, 2)]
+            codes = [epilogue.mixed(sums, aux[0], at) for sums, at in pairs]
             if spec.table:
-                codes = _looked_up(b, self._isa, residual[0], codes)
+                codes = _looked_up(b, self._isa, aux[0], codes)
             stores = [store for pair in codes for store in stored_rows(pair)]
         else:
             rows = [tile.row(r) for r in range(tile.rows)]
             if terms:
                 rows = [_with_term(spec, self._isa, row, term) for row, term in zip(rows, terms, strict=True)]
             if spec.calls and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
-                _finish_in_loop(b, self._isa, epilogue, rows, residual, y)
+                _finish_in_loop(b, self._isa, epilogue, rows, aux, y)
                 return
             if spec.residual and isinstance(epilogue, Int8Epilogue) and not spec.narrow:
-                self._add(epilogue, rows, residual, y)
+                self._add(epilogue, rows, aux, y)
                 return
             if spec.table and isinstance(epilogue, Int8Epilogue):
-                stores = [*map(stored, _looked_up(b, self._isa, residual[0], [*map(epilogue.codes, rows)]))]
+                stores = [*map(stored, _looked_up(b, self._isa, aux[0], [*map(epilogue.codes, rows)]))]
             else:
-                stores = [epilogue.finish(row, residual[0], at) for row, at in zip(rows, residual[1], strict=True)]
+                stores = [epilogue.finish(row, aux[0], at) for row, at in zip(rows, aux[1], strict=True)]
         if spec.narrow:
             element = BITS[spec.y_dtype] // 8
             store_partial(b, y[0], y[1], stores, tile.columns * element, element)

@@ -207,7 +207,7 @@ class _Kernel:
                 value = b.let(b.pointer("scratch").load(of + v * self.vector, "float32", isa.lanes) + term)
                 other = None
                 if spec.residual:
-                    other = b.pointer("residual").load(at["r"] + v * self.vector, "float32", isa.lanes)
+                    other = b.pointer("aux").load(at["r"] + v * self.vector, "float32", isa.lanes)
                 result = b.let(epilogue.result(value, other))
                 b.pointer("y").store(at["y"] + v * self.vector, result, "float32", isa.lanes)
 

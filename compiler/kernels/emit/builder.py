@@ -1,6 +1,6 @@
 """Writing a kernel: a thin layer over TVM's IRBuilder that makes plain C functions of TIR.
 
-Every kernel has the signature that the runtime calls (`runtimes/native/include/program.h`):
+Every kernel has the signature that the runtime calls (`runtimes/native/src/program.h`):
 
     void kernel(void *p0, ..., void *p4, const int32_t *params, int32_t tile_begin, int32_t tile_end)
 

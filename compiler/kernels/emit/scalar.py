@@ -51,7 +51,7 @@ def emit(expr: Expr, inputs: Sequence[Value], dtype: str, lanes: int) -> Value:
 
 
 def convert(value: Value, dtype: str, lanes: int) -> Value:
-    """`value` as `dtype`, as `expr.convert` has it: towards zero, saturating from floats; != 0 for bool."""
+    """`value` as `dtype`, as `functions.convert` has it: towards zero, saturating from floats; != 0 for bool."""
     source = element_type(value)
     if dtype == source:
         return value

@@ -61,7 +61,7 @@ def depthwise(
         params["r_image"] = residual.image if residual else 0
     operands = {"x": x.at(0, *window.origin), "w": packed.where, "y": y.at()}
     if residual is not None:
-        operands["residual"] = residual.at()
+        operands["aux"] = residual.at()
     waits, macs = barrier or packed.fresh, images * height * width * prod(w.shape)
     rows = Rowwise(x, y, window, 0, packed.matrix_bytes)
     tiles = images * params["row_tiles"] * block_tiles

@@ -9,7 +9,9 @@ import numpy as np
 
 from ....errors import EdgeError
 from ...ir.attributes import expr_attr
-from ...ir.expr import Call, Expr, In, fold, infer_dtype, substitute, walk
+from ...ir.evaluation import fold
+from ...ir.expr import Call, Expr, In, substitute, walk
+from ...ir.expr_dtypes import infer_dtype
 from ...ir.extent import always_less, ceil_div, is_symbolic
 from ...ir.graph import Node
 from ...ir.lifting import lifted

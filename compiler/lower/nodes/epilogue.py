@@ -7,7 +7,8 @@ import numpy as np
 
 from ....errors import EdgeError
 from ...ir.attributes import activation_attr, bool_attr, quant_attr
-from ...ir.expr import Expr, fold
+from ...ir.evaluation import fold
+from ...ir.expr import Expr
 from ...ir.extent import largest
 from ...ir.graph import Array, Node
 from ...ir.lifting import BOUNDED, bounds, lifted
@@ -197,7 +198,7 @@ def _column_scales(node: Node, channels: int) -> Array:
 
 
 def residual_params(a: Quant, b: Quant, y: Quant, low: int, high: int, *, small: bool) -> dict[str, int]:
-    """`kernels.epilogue.RESIDUAL_EPILOGUE` for a + b; `small` as in `kernels.quantization.fixed_point_add`."""
+    """`RESIDUAL_EPILOGUE` for a + b; `small` as in `fixed_point_sum`."""
     p = quantized.add_parameters(a, b, y)
     (zb, zy) = (quantized.scalar(q)[1] for q in (b, y))
     return {

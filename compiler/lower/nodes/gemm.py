@@ -84,9 +84,9 @@ def dense(
         params |= {f"{name}_{i}": 0 if i else stride for name, stride in apart.items() for i in range(2)}
     operands = {"x": x.at(0, *window.origin), "w": packed.where, "y": y.at()}
     if residual is not None:
-        operands["residual"] = residual.at()
+        operands["aux"] = residual.at()
     if epilogue.table is not None:
-        operands["residual"] = epilogue.table
+        operands["aux"] = epilogue.table
     waits, macs = barrier or packed.fresh, images * pixels * prod(w.shape)
     by_rows = Rowwise(x, y, window, rows, packed.matrix_bytes)
     c.emit(

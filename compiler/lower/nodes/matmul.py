@@ -199,5 +199,5 @@ class _Dim(NamedTuple):
 
 _ONE = _Dim(1, {})
 
-_NAMES = {"r": "residual", "rows": "beside"}
+_NAMES = {"r": "aux", "rows": "beside"}
 """What the kernel's operands are called where that differs from their parameters."""

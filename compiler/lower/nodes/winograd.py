@@ -111,7 +111,7 @@ def winograd_conv(
     }  # fmt: skip
     operands = {"x": x.at(0, *window.origin), "w": c.weights.add(packed), "y": y.at()}
     if residual is not None:
-        operands["residual"] = residual.at()
+        operands["aux"] = residual.at()
     macs = images * height * width * prod(w.shape)
     c.emit(winograd, spec, operands, params, images * parts, barrier=barrier, macs=macs, scratch=by.scratch)
 

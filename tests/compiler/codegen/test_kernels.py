@@ -1,11 +1,15 @@
 """What is compiled for a target's variants, and that objects do not depend on the cache or on what else is compiled."""
 
+import ast
+from collections.abc import Iterator
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
 
-from edgec.compiler.codegen.kernels import NoCode, compile_kernels
-from edgec.compiler.ir.expr import parse
+import edgec
+from edgec.compiler.codegen.kernels import SOURCES, NoCode, compile_kernels
+from edgec.compiler.ir.expr_text import parse
 from edgec.compiler.kernels import map
 from edgec.compiler.kernels.convolutions import conv, depthwise
 from edgec.compiler.kernels.convolutions.conv import ConvSpec
@@ -65,3 +69,23 @@ def test_no_code(tmp_path: Path) -> None:
     with pytest.raises(NoCode) as caught:
         compile_kernels([NEG, bad, SIN], ARM64, tmp_path)
     assert caught.value.symbol == bad.spec.symbol
+
+
+def test_the_cache_key_holds_the_sources_of_all_that_templates_import() -> None:
+    root = Path(edgec.__file__).parent
+    files = [
+        path for name in SOURCES for path in ((root / name).rglob("*.py") if (root / name).is_dir() else [root / name])
+    ]
+    used = {module for path in files for module in _imported(path, root)}
+    known = [f"edgec.{name.removesuffix('.py').replace('/', '.')}" for name in SOURCES]
+    unknown = {module for module in used if not any(f"{module}.".startswith(f"{name}.") for name in known)}
+    assert unknown == {"edgec.errors"}  # of which no code depends
+
+
+def _imported(path: Path, root: Path) -> Iterator[str]:
+    """The modules of edgec that the file imports from."""
+    package = ".".join(["edgec", *path.relative_to(root).parent.parts])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            yield from [module] if node.module else [f"{module}.{alias.name}" for alias in node.names]

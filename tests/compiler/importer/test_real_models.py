@@ -8,7 +8,8 @@ import pytest
 
 from edgec.benchmarks.zoo import MODELS
 from edgec.compiler.importer import check_support, import_onnx
-from edgec.compiler.ir.text import named_constants, parse_graph, print_graph
+from edgec.compiler.ir.parser import parse_graph
+from edgec.compiler.ir.text import named_constants, print_graph
 from edgec.compiler.ir.verify import verify
 from edgec.compiler.ops.reference import run_graph
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgec.compiler.ir.evaluation import evaluate
 from edgec.compiler.ir.expr import (
-    FUNCTIONS,
     MAX_DEPTH,
     Const,
     Expr,
@@ -14,17 +14,16 @@ from edgec.compiler.ir.expr import (
     call,
     clamp_bounds,
     clip,
-    evaluate,
     hard_swish,
-    infer_dtype,
-    parse,
     peel_clamp,
     relu,
     sigmoid,
     substitute,
-    to_text,
     walk,
 )
+from edgec.compiler.ir.expr_dtypes import infer_dtype
+from edgec.compiler.ir.expr_text import parse, to_text
+from edgec.compiler.ir.functions import FUNCTIONS
 
 LEAVES = (
     st.integers(0, 3).map(In)

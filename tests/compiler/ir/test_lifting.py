@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from edgec.compiler.ir.expr import Const, In, evaluate, hard_sigmoid, parse, substitute, to_text
+from edgec.compiler.ir.evaluation import evaluate
+from edgec.compiler.ir.expr import Const, In, hard_sigmoid, substitute
+from edgec.compiler.ir.expr_text import parse, to_text
 from edgec.compiler.ir.lifting import BOUNDED, bounds, lifted
 
 

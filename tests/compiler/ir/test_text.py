@@ -10,7 +10,8 @@ import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec import EdgeError
 from edgec.compiler.ir.expr import In, relu
 from edgec.compiler.ir.graph import Graph, Node, Value, constant
-from edgec.compiler.ir.text import named_constants, parse_graph, print_graph
+from edgec.compiler.ir.parser import parse_graph
+from edgec.compiler.ir.text import named_constants, print_graph
 from edgec.compiler.ir.types import Quant, TensorType
 
 GOLDEN = """\

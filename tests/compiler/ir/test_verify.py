@@ -3,7 +3,7 @@ import pytest
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec.compiler.ir.graph import Graph, Value
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.ir.types import Quant, TensorType
 from edgec.compiler.ir.verify import VerifyError, verify
 

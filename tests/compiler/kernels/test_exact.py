@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgec.compiler.ir import elementary
-from edgec.compiler.ir.expr import FUNCTIONS, call, parse
+from edgec.compiler.ir.expr import call
+from edgec.compiler.ir.expr_text import parse
+from edgec.compiler.ir.functions import FUNCTIONS
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels.map import MapOperand, MapSpec
 from edgec.tests.compiler.kernels.test_functions import LARGEST, SPECIAL

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from edgec.compiler.ir.expr import evaluate, parse
+from edgec.compiler.ir.evaluation import evaluate
+from edgec.compiler.ir.expr_text import parse
 from edgec.compiler.kernels.map import MapOperand, MapSpec
 from edgec.tests.compiler.kernels.test_map import run_flat
 from edgec.tests.kernel_harness import MACHINES, Array, Machine, on_machines

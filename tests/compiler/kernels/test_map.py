@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgec.compiler.ir.expr import Expr, evaluate, parse
+from edgec.compiler.ir.evaluation import evaluate
+from edgec.compiler.ir.expr import Expr
+from edgec.compiler.ir.expr_text import parse
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import map as kernel
 from edgec.compiler.kernels.elementwise import rows_of

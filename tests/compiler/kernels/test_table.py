@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgec.compiler.ir.expr import parse
+from edgec.compiler.ir.expr_text import parse
 from edgec.compiler.ir.graph import Graph, Node, Value
 from edgec.compiler.ir.types import Quant, TensorType
 from edgec.compiler.kernels import table

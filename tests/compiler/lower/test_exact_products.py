@@ -8,8 +8,8 @@ import pytest
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec.compiler.ir.graph import Array, Graph, Node, Value
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.ir.registry import lookup
-from edgec.compiler.ir.text import parse_graph
 from edgec.compiler.ir.types import TensorType
 from edgec.compiler.ops.reference import run_graph
 from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, RISCV, run

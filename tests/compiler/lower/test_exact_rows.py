@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.ops.reference import run_graph
 from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, run
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.lower.lower import lower
 from edgec.targets.registry import find
 from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, check

@@ -7,7 +7,7 @@ import pytest
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec.compiler.ir.graph import Graph
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.ops.reference import run_graph
 from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, run
 

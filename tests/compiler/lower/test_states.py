@@ -5,7 +5,7 @@ import pytest
 
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec import EdgeError
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.lower.lower import lower
 from edgec.compiler.lower.plan import Space
 from edgec.targets.registry import find

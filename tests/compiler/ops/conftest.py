@@ -12,8 +12,9 @@ from onnx import helper, numpy_helper
 from edgec import EdgeError
 from edgec.compiler.importer import import_onnx
 from edgec.compiler.ir.graph import Graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.ir.probe import is_ranged
-from edgec.compiler.ir.text import named_constants, parse_graph, print_graph
+from edgec.compiler.ir.text import named_constants, print_graph
 from edgec.compiler.ir.verify import verify
 from edgec.compiler.ops.reference import run_graph
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgec.compiler.ir.expr import Expr, In, call, parse
+from edgec.compiler.ir.expr import Expr, In, call
+from edgec.compiler.ir.expr_text import parse
 from edgec.compiler.ir.graph import Node, Value, constant
 from edgec.compiler.ir.types import TensorType
 from edgec.compiler.ops.halves import rounded

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.ir.verify import verify
 from edgec.compiler.ops.reference import run_graph
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.ops import quantized
 from edgec.compiler.ops.reference import run_graph

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from edgec.compiler.ir.expr import In, clip, hard_sigmoid, hard_swish, parse, sigmoid
+from edgec.compiler.ir.expr import In, clip, hard_sigmoid, hard_swish, sigmoid
+from edgec.compiler.ir.expr_text import parse
 from edgec.compiler.ir.graph import Attr, Graph, Node, Value, constant
 from edgec.compiler.ir.registry import lookup
 from edgec.compiler.ir.types import TensorType

@@ -6,7 +6,8 @@ import pytest
 from onnx import numpy_helper
 
 from edgec.compiler.importer.model import Model, load_model
-from edgec.compiler.ir.expr import In, hard_swish, parse
+from edgec.compiler.ir.expr import In, hard_swish
+from edgec.compiler.ir.expr_text import parse
 from edgec.compiler.ir.graph import Graph, Node, Value, constant
 from edgec.compiler.ir.types import TensorType
 from edgec.compiler.quantize.calibrate import Engine, calibrate

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgec.compiler.ir.expr import parse
+from edgec.compiler.ir.expr_text import parse
 from edgec.compiler.ir.graph import Graph, Node, Value
 from edgec.compiler.ir.types import TensorType
 from edgec.compiler.ir.verify import verify

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from edgec.compiler.ir.expr import Expr, In, hard_sigmoid, hard_swish, parse, sigmoid
+from edgec.compiler.ir.expr import Expr, In, hard_sigmoid, hard_swish, sigmoid
+from edgec.compiler.ir.expr_text import parse
 from edgec.compiler.ir.graph import Graph, Node, Value
 from edgec.compiler.ir.types import TensorType
 from edgec.compiler.ops.reference import run_graph

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgec.compiler.ir.expr import parse
+from edgec.compiler.ir.expr_text import parse
 from edgec.compiler.ir.graph import Node, Value
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.ops.reference import run_graph

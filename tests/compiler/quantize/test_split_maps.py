@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgec.compiler.ir.attributes import expr_attr
-from edgec.compiler.ir.expr import parse, to_text
+from edgec.compiler.ir.expr_text import parse, to_text
 from edgec.compiler.ir.graph import Graph, Node, Value, constant
 from edgec.compiler.ir.types import TensorType
 from edgec.compiler.ops.reference import run_graph

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgec.compiler.driver import build_graph
 from edgec.compiler.ir.extent import symbol
 from edgec.compiler.ir.graph import Array, Attr, Graph
-from edgec.compiler.ir.text import parse_graph
+from edgec.compiler.ir.parser import parse_graph
 from edgec.compiler.lower import room
 from edgec.compiler.lower.lower import lower
 from edgec.compiler.lower.nodes import conv
