@@ -14,8 +14,9 @@ from ..ir.graph import Array, Attr, Graph, Node, Value, constant
 from ..ir.registry import lookup
 from ..ir.specialize import is_dynamic
 from ..ir.types import Quant, TensorType
+from .constness import dequantized_constant, not_constant
 from .extents import INTEGERS, folded, integers_of
-from .intervals import Interval, interval_of
+from .intervals import Interval
 from .reference import run_node
 
 MAX_TENSOR_BYTES = 2**31
@@ -269,63 +270,6 @@ class Builder:
         return codes if source is value else self.map(In(0), codes)
 
 
-class RegionBuilder(Builder):
-    """Collects the nodes of a region for a node that `outer` will emit. `parameters` are the region's own inputs, those
-    that come with each run of it; `captured` maps values of `outer` to the inputs that stand for them."""
-
-    def __init__(self, outer: Builder) -> None:
-        super().__init__()
-        self.parameters: list[Value] = []
-        self.captured: dict[Value, Value] = {}
-        self._shared, self._node_name, self._hint = outer._shared, outer._node_name, outer._hint
-
-    def parameter(self, type: TensorType, interval: Interval | None = None) -> Value:
-        """A new input of the region; integers in it are within `interval`, if that is given."""
-        self.parameters.append(Value(self.fresh_name(), type))
-        if interval is not None:
-            self._shared.intervals[self.parameters[-1]] = interval
-        return self.parameters[-1]
-
-    def capture(self, value: Value) -> Value:
-        """What stands for `value`, of the graph around the region, inside: constants themselves, others an input."""
-        if value.is_const:
-            return value
-        if value not in self.captured:
-            self.captured[value] = self._inner(value)
-        return self.captured[value]
-
-    def _inner(self, value: Value) -> Value:
-        """What importers look into exists here as well: dequantized constants and what shapes decide."""
-        codes, elements = dequantized_constant(value), integers_of(value)
-        if codes is not None:
-            return self.map(In(0), codes)
-        if elements is not None:
-            return self.integers(elements, value.type.dtype)
-        inner = Value(self.claim(value.name), value.type)
-        if value.type.dtype in INTEGERS:
-            self._shared.intervals[inner] = interval_of(value, self.intervals)
-        return inner
-
-    def graph(self, outputs: Sequence[Value], captured: Sequence[Value]) -> Graph:
-        """The region: its parameters and what stands for the values `captured` -> `outputs`.
-
-        Outputs are distinct; a node computes each, or it is a constant, or the parameter that stands in its place.
-        """
-        inputs = [*self.parameters, *(self.captured.get(v) or Value(self.claim(v.name), v.type) for v in captured)]
-        given: list[Value] = []
-        for place, value in enumerate(outputs):
-            own = place < len(self.parameters) and value is self.parameters[place]
-            copied = value in given or (value in inputs and not own)
-            given.append(self.map(In(0), value, quant=value.type.quant, dtype=value.type.dtype) if copied else value)
-        return Graph(self._node_name, inputs, given, self.nodes)
-
-
-def captures(*regions: RegionBuilder) -> list[Value]:
-    """The values that any of the regions reads of the graph around them."""
-    found = dict.fromkeys(v for region in regions for v, inner in region.captured.items() if inner.producer is None)
-    return list(found)
-
-
 def _extent_in(expr: Expr) -> Const | None:
     """A literal of `expr` that only a run knows, if there is one."""
     return next((e for e in walk(expr) if isinstance(e, Const) and is_symbolic(e.value)), None)
@@ -347,42 +291,6 @@ def _is_typed(expr: Expr, inputs: Sequence[str]) -> bool:
     except ValueError:
         return False
     return True
-
-
-def dequantized_constant(value: Value) -> Value | None:
-    """The quantized constant that `value` is the dequantization of, or None."""
-    node = value.producer
-    if node is None or node.op != "map" or node.attrs.get("expr") != In(0):
-        return None
-    (source,) = node.inputs
-    return source if source.is_const and source.type.quant is not None and value.type.quant is None else None
-
-
-def not_constant(value: Value, what: str) -> ValueError:
-    """The error of an op whose operand `what` must be a constant: it says which inputs of the model to fix."""
-    return ValueError(
-        f"its {what} ({value.name!r}) must be a constant, but is computed at run time; if it is always the same, fix "
-        f"what it depends on with {options_that_fix(value)}"
-    )
-
-
-def options_that_fix(value: Value) -> str:
-    """The command line's options that make a constant of `value`: for all inputs of the model that it depends on."""
-    found, pending, inputs = {value}, [value], dict[str, None]()
-    while pending:
-        reached = pending.pop()
-        if reached.producer is None:
-            inputs.update({} if reached.is_const else {reached.name: None})
-            continue
-        new = [v for v in reached.producer.inputs if v not in found]
-        found.update(new)
-        pending.extend(new)
-    return " ".join(f"--const {name}=VALUES" for name in inputs)
-
-
-def known(value: Value) -> bool:
-    """Whether the compiler knows the value: a constant or a dequantized one."""
-    return value.is_const or dequantized_constant(value) is not None
 
 
 def _transposed_quant(type: TensorType, perm: tuple[int, ...]) -> Quant | None:

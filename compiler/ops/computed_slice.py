@@ -15,10 +15,11 @@ from ..ir.expr import Call, Const, Expr, In, call
 from ..ir.extent import Undecided, ceil_div, is_symbolic, largest, least, symbol
 from ..ir.graph import Value
 from ..ir.types import TensorType
-from .builder import Builder, RegionBuilder
+from .builder import Builder
 from .extents import INTEGERS, integers_of
 from .indices import from_end, int32
 from .intervals import interval_of
+from .region_builder import RegionBuilder
 
 Bound = int | Value
 """A start or an end: known, or an int32[1] or int64[1]."""

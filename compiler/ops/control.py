@@ -7,9 +7,11 @@ import numpy as np
 
 from ...errors import EdgeError
 from ..ir.graph import Value
-from .builder import Builder, RegionBuilder, captures, options_that_fix
+from .builder import Builder
+from .constness import options_that_fix
 from .iteration import Iteration, Turn, element, from_end, iterate, scalar
 from .onnx_node import OnnxNode, Subgraph, normalized_axis, onnx_op
+from .region_builder import RegionBuilder, captures
 
 MAX_BATCH = 64
 """Sequences of a batch that Scan of opset 8 goes through."""

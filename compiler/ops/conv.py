@@ -11,8 +11,9 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, register
 from ..ir.types import Quant, TensorType
 from . import epilogue
-from .builder import Builder, known
+from .builder import Builder
 from .channels_last import as_given, channels_second
+from .constness import known
 from .onnx_node import MICROSOFT, OnnxNode, onnx_op
 from .padding import Window, planar, unplanar, window
 from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value

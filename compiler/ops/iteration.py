@@ -14,9 +14,10 @@ from ..ir.extent import is_symbolic, largest, least
 from ..ir.graph import Value
 from ..ir.types import TensorType
 from .broadcast import emit_broadcast
-from .builder import Builder, RegionBuilder, captures
+from .builder import Builder
 from .intervals import Interval
 from .region import COUNT
+from .region_builder import RegionBuilder, captures
 from .slice import emit_slice, whole
 from .trim import trimmed
 

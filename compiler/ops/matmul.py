@@ -14,7 +14,8 @@ from ..ir.graph import Array, Node, Value
 from ..ir.registry import OpDef, attr, register
 from ..ir.types import TensorType
 from . import epilogue, float_products, row_codes
-from .builder import Builder, known
+from .builder import Builder
+from .constness import known
 from .map import broadcast_shapes
 from .onnx_node import MICROSOFT, OnnxNode, onnx_op
 from .qdq import quantized_bias, quantized_constant, quantized_output, quantized_value

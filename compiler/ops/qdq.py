@@ -10,8 +10,9 @@ from ..ir.expr import Call, In, call, leaky_relu, sigmoid
 from ..ir.graph import Array, Value
 from ..ir.types import Quant, TensorType
 from .broadcast import emit_broadcast
-from .builder import Builder, RegionBuilder
+from .builder import Builder
 from .onnx_node import DTYPE_OF_ONNX, MICROSOFT, OnnxNode, normalized_axis, onnx_op
+from .region_builder import RegionBuilder
 
 _UINT8_OFFSET = 128
 

@@ -11,7 +11,8 @@ from ..ir.extent import Symbol, largest, symbol, symbols_of
 from ..ir.graph import Array, Node, Value
 from ..ir.registry import REQUIRED, OpDef, register
 from ..ir.types import TensorType
-from .builder import Builder, RegionBuilder
+from .builder import Builder
+from .region_builder import RegionBuilder
 from .slice import Span, emit_slice, whole
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from ...ir.expr import Expr, In, call
 from ...ir.graph import Value
 from ..broadcast import emit_broadcast
-from ..builder import Builder, known
+from ..builder import Builder
+from ..constness import known
 from ..onnx_node import OnnxNode, normalized_axis, onnx_op
 
 _CENTERED = call("sub", In(0), In(1))

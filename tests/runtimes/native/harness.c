@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "check.h"
 #include "edge.h"
 #include "platform.h"
 
@@ -12,13 +13,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-#define CHECK(condition)                                                             \
-    do {                                                                             \
-        if (!(condition)) {                                                          \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-            exit(1);                                                                 \
-        }                                                                            \
-    } while (0)
 
 /* The platform, counted; call number `fail_at` (from 0) of those that may fail does. */
 static int fail_at = -1;
@@ -424,22 +418,7 @@ static void test_shapes(const char *weights) {
 
 /* No allocation between creation and close, by the runtime or the libc beneath it. */
 #ifdef COUNT_ALLOCATIONS
-extern void *__libc_malloc(size_t nbytes);
-extern void *__libc_calloc(size_t count, size_t nbytes);
-extern void *__libc_realloc(void *memory, size_t nbytes);
-static _Atomic int allocations;
-void *malloc(size_t nbytes) {
-    allocations++;
-    return __libc_malloc(nbytes);
-}
-void *calloc(size_t count, size_t nbytes) {
-    allocations++;
-    return __libc_calloc(count, nbytes);
-}
-void *realloc(void *memory, size_t nbytes) {
-    allocations++;
-    return __libc_realloc(memory, nbytes);
-}
+#include "allocations.h"
 
 static void test_allocations(const char *weights) {
     static tensors t;

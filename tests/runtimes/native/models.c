@@ -10,17 +10,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "allocations.h"
+#include "check.h"
 #include "edge.h"
 #include "platform.h"
 
 #define PAGE 4096u
-#define CHECK(condition)                                                             \
-    do {                                                                             \
-        if (!(condition)) {                                                          \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-            exit(1);                                                                 \
-        }                                                                            \
-    } while (0)
 
 static size_t pages(size_t nbytes) { return (nbytes + PAGE - 1) / PAGE * PAGE; }
 
@@ -38,7 +33,7 @@ static void unfence(void *memory, size_t nbytes) {
 }
 
 /* The runtime's memory is fenced too, and counted. */
-static _Atomic int held, allocations;
+static _Atomic int held;
 void *__wrap_edge_os_alloc(size_t nbytes);
 void __wrap_edge_os_free(void *memory, size_t nbytes);
 
@@ -52,24 +47,6 @@ void __wrap_edge_os_free(void *memory, size_t nbytes) {
     held--;
     unfence(memory, nbytes);
 }
-
-#ifdef COUNT_ALLOCATIONS
-extern void *__libc_malloc(size_t nbytes);
-extern void *__libc_calloc(size_t count, size_t nbytes);
-extern void *__libc_realloc(void *memory, size_t nbytes);
-void *malloc(size_t nbytes) {
-    allocations++;
-    return __libc_malloc(nbytes);
-}
-void *calloc(size_t count, size_t nbytes) {
-    allocations++;
-    return __libc_calloc(count, nbytes);
-}
-void *realloc(void *memory, size_t nbytes) {
-    allocations++;
-    return __libc_realloc(memory, nbytes);
-}
-#endif
 
 static uint8_t *read_file(const char *path, size_t *nbytes, void *(*allocate)(size_t)) {
     FILE *file = fopen(path, "rb");

@@ -6,17 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "edge.h"
 
 #define SIZE ((size_t)1 << 20)
 #define PAINT 0x5a
-#define CHECK(condition)                                                            \
-    do {                                                                            \
-        if (!(condition)) {                                                         \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-            exit(1);                                                                \
-        }                                                                           \
-    } while (0)
 #define TAKE(name)                                         \
     __typeof__(&edge_##name) name = dlsym(library, "edge_" #name); \
     CHECK(name != NULL)
