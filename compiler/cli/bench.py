@@ -13,7 +13,8 @@ from . import counted
 from .console import Json, Verbose, add_row, emit, facts, progress, size, table
 
 if TYPE_CHECKING:
-    from ...runtimes.devices import RunReport, StepTime
+    from ...runtimes.devices import RunReport
+    from ...runtimes.python import StepProfile
     from ..bundle.reader import Bundle
 
 WARM_UP_RUNS = 3
@@ -102,7 +103,7 @@ def _bench_measured(bundle: "Bundle", device: str, threads: int, repeat: int, pr
 
 
 def _render_measured(
-    device: str, done: "RunReport", cold: int, steps: "Sequence[StepTime]", macs: int
+    device: str, done: "RunReport", cold: int, steps: "Sequence[StepProfile]", macs: int
 ) -> RenderableType:
     latency = done.latency
     summary = facts(

@@ -1,7 +1,7 @@
-"""Where bundles run: this machine, an emulator, a phone."""
+"""Where bundles run: this machine, or an emulator."""
 
 from ...errors import EdgeError
-from .device import EMULATED_CPUS, Device, DeviceInfo, Latency, RunOptions, RunReport, StepTime, TensorPort
+from .device import EMULATED_CPUS, Device, DeviceInfo, Latency, RunOptions, RunReport, TensorPort
 from .local import LocalDevice
 from .qemu import QemuDevice
 
@@ -13,7 +13,6 @@ __all__ = [
     "QemuDevice",
     "RunOptions",
     "RunReport",
-    "StepTime",
     "TensorPort",
     "open_device",
 ]

@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from ..python.ports import StepProfile
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 EMULATED_CPUS: Mapping[str, str] = {"aarch64": "cortex-a76", "riscv64": "rv64,v=true"}
@@ -65,26 +67,16 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class StepTime:
-    """Time in one step: `ns` over all `runs` (warm-up included), summed over threads."""
-
-    name: str
-    kernel: str
-    runs: int
-    ns: int
-    macs: int
-
-
-@dataclass(frozen=True)
 class RunReport:
-    """Outputs and figures of a run; `memory` has the bytes of `arena`, `weights` and `runtime`."""
+    """Outputs and figures of a run; `memory` has the bytes of `arena`, `weights` and `runtime`. The profile counts runs
+    to warm up as well."""
 
     outputs: dict[str, Array]
     latency: Latency
     variant: str
     threads: int
     memory: dict[str, int]
-    profile: list[StepTime]
+    profile: list[StepProfile]
 
 
 @dataclass(frozen=True)
@@ -97,7 +89,7 @@ class DeviceInfo:
 
 
 class Device(Protocol):
-    """Local machine, emulator or phone."""
+    """Local machine or emulator."""
 
     @property
     def name(self) -> str:

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ...errors import EdgeError
-from .device import EMULATED_CPUS, Array, DeviceInfo, Latency, RunOptions, RunReport, StepTime, TensorPort
+from ..python.ports import StepProfile
+from .device import EMULATED_CPUS, Array, DeviceInfo, Latency, RunOptions, RunReport, TensorPort
 
 _ELF_MACHINES = {62: "x86_64", 183: "aarch64", 243: "riscv64"}
 
@@ -150,7 +151,7 @@ def _report(figures: dict[str, Any], results: dict[str, Array], kind: Literal["m
         variant=figures["variant"],
         threads=figures["threads"],
         memory=figures["memory"],
-        profile=[StepTime(**row) for row in figures.get("profile", [])],
+        profile=[StepProfile(**row) for row in figures.get("profile", [])],
     )
 
 

@@ -1,5 +1,7 @@
 """Bundles in Python: numpy in, numpy out."""
 
-from .binding import Memory, Model, Port, Session, State, StepProfile
+from .binding import Model
+from .ports import Memory, Port, State, StepProfile
+from .session import Session
 
 __all__ = ["Memory", "Model", "Port", "Session", "State", "StepProfile"]
