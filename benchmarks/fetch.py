@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..compiler.bundle.toolchain import cache_dir
+from ..compiler.cache import cache_dir
 from ..errors import EdgeError
 
 

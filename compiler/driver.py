@@ -10,8 +10,8 @@ from ..targets.registry import find
 from ..targets.target import Target
 from .bundle import assemble
 from .bundle.manifest import Manifest
-from .bundle.toolchain import cache_dir
 from .bundle.writer import write_bundle
+from .cache import cache_dir
 from .codegen.kernels import KernelObject, NoCode, compile_kernels
 from .collector import rare_collections
 from .importer import Constant, bind_constants, import_onnx, load_model

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 from ..counting.llvm import find_llvm
 from ..errors import EdgeError
-from .bundle.toolchain import cache_dir
+from .cache import cache_dir
 
 TIMEOUT_S = 60
 PIP = f"{sys.executable} -m pip install"

@@ -4,11 +4,11 @@ import hashlib
 import platform
 import re
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
-from ..compiler.bundle.toolchain import cache_dir, run_zig, toolchain_version
+from ..compiler.bundle.toolchain import run_zig, toolchain_version
+from ..compiler.cache import cache_dir, folder_beside
 from ..errors import EdgeError
 
 SOURCE = Path(__file__).with_name("plugin.c")
@@ -30,9 +30,7 @@ def build_plugin(qemu: str) -> Path:
     key = hashlib.sha256(repr((toolchain_version(), flags)).encode() + SOURCE.read_bytes()).hexdigest()[:16]
     path = cache_dir() / "counting" / f"{machine}-{key}.so"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=path.parent) as name:
-            folder = Path(name)
+        with folder_beside(path) as folder:
             run_zig(["cc", *flags, "-c", str(SOURCE), "-o", "plugin.o"], folder)
             run_zig(["ld.lld", "-m", _EMULATIONS[machine], "-shared", "-s", "plugin.o", "-o", "plugin.so"], folder)
             (folder / "plugin.so").rename(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import ziglang
 
 from edgec.compiler.bundle import toolchain
+from edgec.compiler.cache import cache_dir
 
 ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 THREAD = ("-fsanitize=thread",)
@@ -35,7 +36,7 @@ def build(output: Path, files: Sequence[Path], flags: Sequence[str], platform: s
 
 def zig(*arguments: object) -> None:
     """Runs zig. What it builds of libcs for its first arm64 program takes half a minute, so that is kept."""
-    caches = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(toolchain.cache_dir() / "zig"))
+    caches = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(cache_dir() / "zig"))
     command = [str(_ZIG), *map(str, arguments)]
     done = subprocess.run(command, env={**os.environ, **caches}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -24,9 +24,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from platformdirs import user_cache_dir
-
 from ...errors import EdgeError
+from ..cache import cache_dir, folder_beside
 
 NATIVE = Path(__file__).parents[2] / "runtimes" / "native"
 PAGE_SIZE = 16384
@@ -117,11 +116,6 @@ def link_runner(objects: Sequence[bytes], triple: Triple) -> bytes:
     return _link(linux, ["-static", "-z", f"max-page-size={PAGE_SIZE}"], objects, _runtime(linux, "runner"), {})
 
 
-def cache_dir() -> Path:
-    """Where compiled runtimes are kept: $EDGEC_CACHE_DIR, or the user's cache directory."""
-    return Path(os.environ.get("EDGEC_CACHE_DIR") or user_cache_dir("edgec")).absolute()
-
-
 def toolchain_version() -> str:
     """Name and version of the compiler, for manifests and cache keys."""
     return f"ziglang {metadata.version('ziglang')}"
@@ -138,9 +132,11 @@ def _zig() -> Path:
 def run_zig(arguments: Sequence[str], cwd: Path) -> None:
     """Runs zig in a temporary folder; its own caches stay there too, for nothing in them would be used again."""
     caches = {name: str(cwd / ".zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
-    done = subprocess.run(
-        [_zig(), *arguments], cwd=cwd, env={**os.environ, **caches}, capture_output=True, text=True, check=False
-    )
+    command, environment = [_zig(), *arguments], {**os.environ, **caches}
+    try:
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise EdgeError(f"the C compiler {_zig()} cannot be started ({error.strerror}); 'edgec doctor' helps") from None
     if done.returncode == 0:
         return
     if missing := sorted(set(re.findall(r"undefined symbol: (\S+)", done.stderr))):
@@ -212,18 +208,12 @@ def _key(triple: Triple, form: str) -> str:
 
 def _build_runtime(triple: Triple, form: str, sources: Sequence[Path], folder: Path) -> None:
     """Compiles into a temporary folder that then takes its place at once: another process may be doing the same."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EdgeError(
-            f"the cache folder {cache_dir()} cannot be written ({error.strerror}); set EDGEC_CACHE_DIR to one that can"
-        ) from None
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as name:
-        building = Path(name) / "done"
+    with folder_beside(folder) as beside:
+        building = beside / "done"
         building.mkdir()
 
         def build(source: Path) -> None:
-            inside = Path(tempfile.mkdtemp(dir=name))
+            inside = Path(tempfile.mkdtemp(dir=beside))
             built = _compile(source, triple, form == "library", inside)
             built.rename(building / f"{source.parent.name}-{source.stem}.o")
 

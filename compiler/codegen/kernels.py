@@ -7,15 +7,15 @@ vector ISAs and of what they import, the LLVM target, and TVM's version.
 import hashlib
 import importlib
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
 from ...targets.target import Target, Variant
+from .. import cache
 from ..kernels.spec import Kernel
 from .serving import serving
 
@@ -84,11 +84,10 @@ def _compile_kernel(kernel: Kernel, variant: Variant, plainer: Sequence[Variant]
     the same, if there is one. In the cache its name then is what the file holds."""
     symbol = f"{kernel.spec.symbol}_{variant.name}"
     path = cache_folder / "kernels" / f"{_key(kernel, variant)}.o"
-    if path.is_file():
-        code = path.read_bytes()
-    else:
+    code = cache.read(path)
+    if code is None:
         code = _object_code(kernel, symbol, variant, plainer)
-        _write(path, code)
+        cache.write(path, code)
     for other in plainer:
         if code == other.name.encode():
             return _compile_kernel(kernel, other, (), cache_folder)
@@ -111,19 +110,10 @@ def _key(kernel: Kernel, variant: Variant) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-@cache
+@lru_cache
 def _sources_digest() -> str:
     digest = hashlib.sha256(metadata.version("apache-tvm").encode())
     for source in (_PACKAGE / name for name in SOURCES):
         for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
             digest.update(str(path.relative_to(_PACKAGE)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
-
-
-def _write(path: Path, code: bytes) -> None:
-    """Whole or not at all: other processes may be compiling the same kernel."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(code)
-    os.replace(temporary, path)

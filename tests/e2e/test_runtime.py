@@ -16,8 +16,8 @@ import edgec
 from edgec import __version__
 from edgec.compiler.bundle.assemble import assemble, program_code
 from edgec.compiler.bundle.reader import Bundle, open_bundle
-from edgec.compiler.bundle.toolchain import cache_dir
 from edgec.compiler.bundle.writer import write_bundle
+from edgec.compiler.cache import cache_dir
 from edgec.compiler.codegen.kernels import compile_kernels
 from edgec.compiler.lower.lower import lower
 from edgec.runtimes.devices import RunOptions, open_device

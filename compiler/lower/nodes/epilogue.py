@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -132,52 +133,66 @@ def _sums(w: Array) -> Array:
 
 def epilogue_of(c: Context, node: Node, channels: int) -> Epilogue:
     """The epilogue of a conv2d, conv_transpose2d or matmul with `channels` output channels."""
-    x, scaled = node.inputs[op.X].type, op.codes_rows(node)
-    dtype = "int8" if scaled else x.dtype
-    residual = len(node.inputs) > op.RESIDUAL
-    channels = largest(channels)
-    bias = np.zeros(channels, np.int32 if x.dtype == "int8" else np.float32)
-    if len(node.inputs) > op.BIAS:
-        given = node.inputs[op.BIAS]
-        if given.data is None:
-            raise EdgeError(
-                f"node {node.name!r} ({node.op}) has the bias {given.name!r}, which is computed at run time; "
-                "only constant ones are supported: add it in a node of its own"
-            )
-        bias = (given.data + 0).astype(bias.dtype)  # which is 0 in place of -0
-    activation = activation_attr(node, "activation")
-    if x.quant is None and x.dtype == "int8":
+    x, channels = node.inputs[op.X].type, largest(channels)
+    bias = _bias(node, np.dtype(np.int32 if x.dtype == "int8" else np.float32), channels)
+    if x.quant is not None:
+        return _quantized(c, node, x.quant, bias)
+    if x.dtype == "int8":
         nothing = np.zeros(channels, np.float32)
-        return Epilogue(dtype, bias, residual, nothing, sums=True, second_bias=c.target.second_bias)
-    if x.quant is None:
-        after = activation_attr(node, "residual_activation") if residual else None
-        activation, params = _with_parameters("activation", activation)
-        after, more = _with_parameters("residual_activation", after)
-        scales = _column_scales(node, channels) if scaled else np.zeros(0, np.float32)
-        return Epilogue(
-            dtype, bias, residual, scales, halved=dtype == "float32" and node.output.type.dtype == "float16",
-            scaled=scaled, activation=activation, residual_activation=after, params=params | more,
-            second_bias=scaled and c.target.second_bias,
-        )  # fmt: skip
+        residual = len(node.inputs) > op.RESIDUAL
+        return Epilogue("int8", bias, residual, nothing, sums=True, second_bias=c.target.second_bias)
+    return _of_floats(c, node, bias)
+
+
+def _bias(node: Node, dtype: np.dtype[Any], channels: int) -> Array:
+    """[channels], of zeros where the node has none."""
+    if len(node.inputs) <= op.BIAS:
+        return np.zeros(channels, dtype)
+    given = node.inputs[op.BIAS]
+    if given.data is None:
+        raise EdgeError(
+            f"node {node.name!r} ({node.op}) has the bias {given.name!r}, which is computed at run time; "
+            "only constant ones are supported: add it in a node of its own"
+        )
+    return (given.data + 0).astype(dtype)  # which is 0 in place of -0
+
+
+def _of_floats(c: Context, node: Node, bias: Array) -> Epilogue:
+    """Of sums of floats, or of codes of rows."""
+    scaled, residual = op.codes_rows(node), len(node.inputs) > op.RESIDUAL
+    dtype = "int8" if scaled else node.inputs[op.X].type.dtype
+    activation, params = _with_parameters("activation", activation_attr(node, "activation"))
+    after = activation_attr(node, "residual_activation") if residual else None
+    after, more = _with_parameters("residual_activation", after)
+    scales = _column_scales(node, len(bias)) if scaled else np.zeros(0, np.float32)
+    return Epilogue(
+        dtype, bias, residual, scales, halved=dtype == "float32" and node.output.type.dtype == "float16",
+        scaled=scaled, activation=activation, residual_activation=after, params=params | more,
+        second_bias=scaled and c.target.second_bias,
+    )  # fmt: skip
+
+
+def _quantized(c: Context, node: Node, x: Quant, bias: Array) -> Epilogue:
+    """Of int8 -> int8."""
     w, y = node.inputs[op.W].type.quant, node.output.type.quant
     assert w is not None and y is not None
+    residual = len(node.inputs) > op.RESIDUAL
     conv = (quant_attr(node, "conv_quant") if residual else None) or y
-    low, high = quantized.saturation(activation, conv)
+    low, high = quantized.saturation(activation_attr(node, "activation"), conv)
     params = {"zero_point": quantized.scalar(conv)[1], "low": low, "high": high}
     small_add = False
     if residual:
         other = node.inputs[op.RESIDUAL].type.quant
         assert other is not None
-        after = activation_attr(node, "residual_activation")
-        bounds = quantized.saturation(after, y)
+        bounds = quantized.saturation(activation_attr(node, "residual_activation"), y)
         small_add = bounds == (-128, 127) and is_small_sum(conv, other, y)
         params |= residual_params(conv, other, y, *bounds, small=small_add)
     fixed_point = bool_attr(node, "fixed_point")
-    multiplier = quantized.requant_multiplier(x.quant, w, conv, fixed_point=fixed_point)
-    multiplier = np.broadcast_to(multiplier, (channels,)).astype(np.float32)
+    multiplier = quantized.requant_multiplier(x, w, conv, fixed_point=fixed_point)
+    multiplier = np.broadcast_to(multiplier, (len(bias),)).astype(np.float32)
     clamped = residual or (low, high) != (-128, 127)
     return Epilogue(
-        dtype, bias, residual, multiplier, quantized.scalar(x.quant)[1], clamped, small_add, fixed_point=fixed_point,
+        "int8", bias, residual, multiplier, quantized.scalar(x)[1], clamped, small_add, fixed_point=fixed_point,
         params=params, small_sums=c.target.small_sums, second_bias=c.target.second_bias,
         has_fixed_point=c.target.has_fixed_point,
     )  # fmt: skip

@@ -11,8 +11,8 @@ import numpy as np
 import edgec.compiler.ops  # noqa: F401  (fills the op registry)
 from edgec.benchmarks.options import target_of
 from edgec.compiler.bundle.assemble import assemble
-from edgec.compiler.bundle.toolchain import cache_dir
 from edgec.compiler.bundle.writer import write_bundle
+from edgec.compiler.cache import cache_dir
 from edgec.compiler.codegen.kernels import compile_kernels
 from edgec.compiler.ir.expr import In, call
 from edgec.compiler.ir.graph import Array, Graph, Node, Value
