@@ -24,7 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 a fault in edgec, 2 something in the input or on this machine needs mending.",
+    epilog="Exit codes: 0 done, 1 a fault in edgec, 2 something in the input or on this machine needs mending, "
+    "130 interrupted.",
 )
 
 

@@ -32,7 +32,6 @@ class OpDef:
     infer: Callable[[Node], tuple[TensorType, ...]]
     reference: Callable[[Node, Sequence[Array]], tuple[Array, ...]]
     requantizes: bool = False
-    doc: str = ""
     regions: int = 0
 
 

@@ -23,7 +23,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (np.array(inputs[0]).view(str_attr(node, "to", DTYPES)),)
 
 
-BITCAST = register(OpDef("bitcast", (1, 1), {"to": REQUIRED}, _infer, _reference, doc=__doc__))
+register(OpDef("bitcast", (1, 1), {"to": REQUIRED}, _infer, _reference))
 
 
 @onnx_op("BitCast")

@@ -26,7 +26,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (np.array(np.broadcast_to(inputs[0], ints_attr(node, "shape"))),)
 
 
-BROADCAST_TO = register(OpDef("broadcast_to", (1, 1), {"shape": REQUIRED}, _infer, _reference, doc=__doc__))
+register(OpDef("broadcast_to", (1, 1), {"shape": REQUIRED}, _infer, _reference))
 
 
 @onnx_op("Expand", takes_codes=True)

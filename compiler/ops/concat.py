@@ -35,7 +35,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (np.concatenate(inputs, int_attr(node, "axis")),)
 
 
-CONCAT = register(OpDef("concat", (1, MAX_INPUTS), {"axis": REQUIRED}, _infer, _reference, doc=__doc__))
+register(OpDef("concat", (1, MAX_INPUTS), {"axis": REQUIRED}, _infer, _reference))
 
 
 @onnx_op("Concat", takes_codes=True)

@@ -68,7 +68,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (from_nchw(node, epilogue.finish(node, acc, inputs, axis=1)),)
 
 
-CONV2D = register(OpDef("conv2d", (2, 4), ATTRS, _infer, _reference, requantizes=True, doc=__doc__))
+register(OpDef("conv2d", (2, 4), ATTRS, _infer, _reference, requantizes=True))
 
 
 def biased(b: Builder, op: str, operands: Sequence[Value], bias: Value | None, **more: Any) -> Value:

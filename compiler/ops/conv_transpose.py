@@ -83,7 +83,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (from_nchw(node, epilogue.finish(node, acc, inputs, axis=1)),)
 
 
-CONV_TRANSPOSE2D = register(OpDef("conv_transpose2d", (2, 3), ATTRS, _infer, _reference, requantizes=True, doc=__doc__))
+register(OpDef("conv_transpose2d", (2, 3), ATTRS, _infer, _reference, requantizes=True))
 
 
 @onnx_op("ConvTranspose")

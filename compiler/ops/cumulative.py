@@ -40,14 +40,13 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (np.ascontiguousarray(np.flip(y, axis) if bool_attr(node, "reverse") else y),)
 
 
-CUMULATIVE = register(
+register(
     OpDef(
         "cumulative",
         (1, 1),
         {"kind": REQUIRED, "axis": REQUIRED, "exclusive": False, "reverse": False},
         _infer,
         _reference,
-        doc=__doc__,
     )
 )
 

@@ -35,9 +35,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (np.array(ints_attr(node, "values"), str_attr(node, "dtype", INTEGERS)).reshape(ints_attr(node, "shape")),)
 
 
-EXTENTS = register(
-    OpDef("extents", (0, 0), {"values": REQUIRED, "shape": REQUIRED, "dtype": "int64"}, _infer, _reference, doc=__doc__)
-)
+register(OpDef("extents", (0, 0), {"values": REQUIRED, "shape": REQUIRED, "dtype": "int64"}, _infer, _reference))
 
 
 def integers_of(value: Value) -> Array | None:

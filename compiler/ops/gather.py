@@ -36,7 +36,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (np.asarray(np.take(inputs[0], inputs[1], int_attr(node, "axis"), mode="clip")),)
 
 
-GATHER = register(OpDef("gather", (2, 2), {"axis": 0}, _infer, _reference, doc=__doc__))
+register(OpDef("gather", (2, 2), {"axis": 0}, _infer, _reference))
 
 
 @onnx_op("Gather", takes_codes=True)

@@ -35,14 +35,13 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (from_nchw(node, x / (bias + alpha / x.dtype.type(size) * total) ** beta),)
 
 
-LRN = register(
+register(
     OpDef(
         "lrn",
         (1, 1),
         {"size": REQUIRED, "alpha": 1e-4, "beta": 0.75, "bias": 1.0, "layout": "NCHW"},
         _infer,
         _reference,
-        doc=__doc__,
     )
 )
 

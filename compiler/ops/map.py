@@ -20,7 +20,7 @@ from . import quantized
 
 MAX_INPUTS = 64
 
-__all__ = ["MAP", "MAX_INPUTS", "IntegerForm", "broadcast_shapes", "integer_form", "seen_as"]
+__all__ = ["MAX_INPUTS", "IntegerForm", "broadcast_shapes", "integer_form", "seen_as"]
 
 
 def seen_as(type: TensorType) -> str:
@@ -86,4 +86,4 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (compute(inputs[0], inputs[1], (a, b, q), form.lo, form.hi),)
 
 
-MAP = register(OpDef("map", (1, MAX_INPUTS), {"expr": REQUIRED}, _infer, _reference, requantizes=True, doc=__doc__))
+register(OpDef("map", (1, MAX_INPUTS), {"expr": REQUIRED}, _infer, _reference, requantizes=True))

@@ -85,7 +85,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (epilogue.finish(node, acc, inputs, axis=acc.ndim - 1),)
 
 
-MATMUL = register(OpDef("matmul", (2, 4), ATTRS, _infer, _reference, requantizes=True, doc=__doc__))
+register(OpDef("matmul", (2, 4), ATTRS, _infer, _reference, requantizes=True))
 
 
 @onnx_op("MatMul")

@@ -75,7 +75,7 @@ def _corners(boxes: Array, is_center: bool) -> tuple[Array, Array]:
     return np.minimum(first, second), np.maximum(first, second)
 
 
-NMS = register(
+register(
     OpDef(
         "nms",
         (2, 2),
@@ -84,7 +84,6 @@ NMS = register(
         },
         _infer,
         _reference,
-        doc=__doc__,
     )
 )  # fmt: skip
 

@@ -65,7 +65,7 @@ def _normalized(x: Array, epsilon: float, *, rms: bool) -> Array:
         return np.asarray(centered * (x.dtype.type(1.0) / np.sqrt(variance + np.float32(epsilon).astype(x.dtype))))
 
 
-NORMALIZE = register(
+register(
     OpDef(
         "normalize",
         (1, 3),
@@ -73,6 +73,5 @@ NORMALIZE = register(
         _infer,
         _reference,
         requantizes=True,
-        doc=__doc__,
     )
 )

@@ -48,9 +48,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (np.pad(x, widths, mode="edge") if mode == "edge" else np.pad(x, widths, mode="reflect"),)
 
 
-PAD = register(
-    OpDef("pad", (1, 1), {"pads": REQUIRED, "value": 0.0, "mode": "constant"}, _infer, _reference, doc=__doc__)
-)
+register(OpDef("pad", (1, 1), {"pads": REQUIRED, "value": 0.0, "mode": "constant"}, _infer, _reference))
 
 
 @onnx_op("Pad", takes_codes=True)

@@ -40,7 +40,7 @@ def _max_reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (from_nchw(node, best),)
 
 
-MAX_POOL2D = register(OpDef("max_pool2d", (1, 1), _WINDOW, _infer_max, _max_reference, doc=__doc__))
+register(OpDef("max_pool2d", (1, 1), _WINDOW, _infer_max, _max_reference))
 
 
 def _infer_avg(node: Node) -> tuple[TensorType, ...]:
@@ -80,7 +80,7 @@ def _avg_reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (from_nchw(node, quantized.requantize(acc, multiplier, quantized.scalar(y_quant)[1])),)
 
 
-AVG_POOL2D = register(
+register(
     OpDef(
         "avg_pool2d",
         (1, 1),
@@ -88,6 +88,5 @@ AVG_POOL2D = register(
         _infer_avg,
         _avg_reference,
         requantizes=True,
-        doc=__doc__,
     )
 )

@@ -97,7 +97,7 @@ def _of_rows(kind: str, x: Array) -> Array:
     return np.asarray(np.sqrt(total) if kind == "l2" else total)
 
 
-REDUCE = register(
+register(
     OpDef(
         "reduce",
         (1, 1),
@@ -105,7 +105,6 @@ REDUCE = register(
         _infer,
         _reference,
         requantizes=True,
-        doc=__doc__,
     )
 )
 

@@ -70,5 +70,5 @@ def _run_loop(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return states
 
 
-IF = register(OpDef("if", (1, MAX_INPUTS), {}, _infer_if, _run_if, doc=__doc__, regions=2))
-LOOP = register(OpDef("loop", (2, MAX_INPUTS), {}, _infer_loop, _run_loop, doc=__doc__, regions=1))
+register(OpDef("if", (1, MAX_INPUTS), {}, _infer_if, _run_if, regions=2))
+register(OpDef("loop", (2, MAX_INPUTS), {}, _infer_loop, _run_loop, regions=1))

@@ -26,7 +26,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (np.array(inputs[0]).reshape(ints_attr(node, "shape")),)
 
 
-RESHAPE = register(OpDef("reshape", (1, 1), {"shape": REQUIRED}, _infer, _reference, doc=__doc__))
+register(OpDef("reshape", (1, 1), {"shape": REQUIRED}, _infer, _reference))
 
 
 @onnx_op("Identity", takes_codes=True)

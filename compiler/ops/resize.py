@@ -136,7 +136,7 @@ def _mix(x: Array, taps: LinearTaps, low: Array, high: Array, axis: int) -> Arra
     return np.asarray(np.take(x, taps.low, axis) * low + np.take(x, taps.high, axis) * high)
 
 
-RESIZE = register(
+register(
     OpDef(
         "resize",
         (1, 1),
@@ -146,7 +146,6 @@ RESIZE = register(
         },
         _infer,
         _reference,
-        doc=__doc__,
     )
 )  # fmt: skip
 

@@ -88,7 +88,7 @@ def _bins(node: Node, image: Array, rows: _Line, columns: _Line) -> Array:
     return np.asarray(sum(terms).mean(axis=(2, 4), dtype=np.float32))  # type: ignore[union-attr]
 
 
-ROI_ALIGN = register(
+register(
     OpDef(
         "roi_align",
         (3, 3),
@@ -97,7 +97,6 @@ ROI_ALIGN = register(
         },
         _infer,
         _reference,
-        doc=__doc__,
     )
 )  # fmt: skip
 

@@ -57,7 +57,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (y,)
 
 
-SCATTER = register(OpDef("scatter", (3, 3), {"reduction": "none"}, _infer, _reference, doc=__doc__))
+register(OpDef("scatter", (3, 3), {"reduction": "none"}, _infer, _reference))
 
 
 def put_rows(b: Builder, x: Value, offsets: Value, updates: Value, dims: int, reduction: str = "none") -> Value:

@@ -56,9 +56,7 @@ def _of_rows(x: Array, *, log: bool) -> Array:
     return np.asarray(shifted - arrays.FUNCTIONS["log"][1](total) if log else e * (x.dtype.type(1.0) / total))
 
 
-SOFTMAX = register(
-    OpDef("softmax", (1, 1), {"axis": -1, "log": False}, _infer, _reference, requantizes=True, doc=__doc__)
-)
+register(OpDef("softmax", (1, 1), {"axis": -1, "log": False}, _infer, _reference, requantizes=True))
 
 
 @onnx_op("Softmax", "LogSoftmax", since=13)

@@ -47,9 +47,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return np.take_along_axis(x, indices, axis), indices.astype(np.int64)
 
 
-TOP_K = register(
-    OpDef("top_k", (1, 1), {"axis": REQUIRED, "k": REQUIRED, "largest": True}, _infer, _reference, doc=__doc__)
-)
+register(OpDef("top_k", (1, 1), {"axis": REQUIRED, "k": REQUIRED, "largest": True}, _infer, _reference))
 
 
 @onnx_op("TopK", takes_codes=True)

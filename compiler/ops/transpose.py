@@ -27,7 +27,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (np.ascontiguousarray(inputs[0].transpose(ints_attr(node, "perm"))),)
 
 
-TRANSPOSE = register(OpDef("transpose", (1, 1), {"perm": REQUIRED}, _infer, _reference, doc=__doc__))
+register(OpDef("transpose", (1, 1), {"perm": REQUIRED}, _infer, _reference))
 
 
 @onnx_op("Transpose", takes_codes=True)

@@ -27,7 +27,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return (inputs[0][: int(inputs[1][0])],)
 
 
-TRIM = register(OpDef("trim", (2, 2), {"extent": REQUIRED}, _infer, _reference, doc=__doc__))
+register(OpDef("trim", (2, 2), {"extent": REQUIRED}, _infer, _reference))
 
 
 def measured(node: Node) -> Symbol:
