@@ -13,8 +13,9 @@ from ..ops.builder import Builder
 from ..ops.onnx_node import OnnxAttr, OnnxNode, find_rule
 from .functions import Key, called, key_of, local_functions, opsets_of, standard_body
 from .model import Model
+from .nodes import needed_nodes, node_count, reads
 from .shapes import states_output_shapes, static_types
-from .support import MAX_NESTING, Problem, domain_of, listed, missing_ops, node_name, op_name, subgraphs, unknown_op
+from .support import MAX_NESTING, Problem, domain_of, listed, missing_ops, node_name, op_name, unknown_op
 from .tensors import array_of, codes_of, has_few_bits
 
 MAX_INNER_NODES = 2**16
@@ -263,7 +264,7 @@ class InnerGraph:
         self._scope, self._graph = scope, graph
         self.inputs = [i.name for i in graph.input]
         self.outputs = [o.name for o in graph.output]
-        self.size = _size(graph, scope.depth)
+        self.size = node_count(graph, scope.depth)
 
     def rank(self, index: int) -> int | None:
         """The rank that is declared for an input."""
@@ -286,40 +287,6 @@ class InnerGraph:
         if value is None:
             raise EdgeError(f"nothing computes the output {name!r} of the subgraph {self._graph.name!r}")
         return value
-
-
-def needed_nodes(graph: onnx.GraphProto) -> list[tuple[int, onnx.NodeProto]]:
-    """The nodes that the graph's outputs depend on, in order, with their index."""
-    producers: dict[str, int] = {}
-    for index, node in enumerate(graph.node):
-        for name in filter(None, node.output):
-            if name in producers:
-                raise EdgeError(
-                    f"two nodes compute the tensor {name!r} (the second is {node_name(node, index)!r}); "
-                    "names must be unique"
-                )
-            producers[name] = index
-    needed: set[int] = set()
-    pending = [o.name for o in graph.output]
-    while pending:
-        producer = producers.get(pending.pop())
-        if producer is not None and producer not in needed:
-            needed.add(producer)
-            pending.extend(reads(graph.node[producer]))
-    return [(i, graph.node[i]) for i in sorted(needed)]
-
-
-def reads(node: onnx.NodeProto, depth: int = 0) -> Iterable[str]:
-    """The names that a node reads; those that its graphs read, which may be their own."""
-    yield from node.input
-    for graph in subgraphs(node, depth):
-        yield from (o.name for o in graph.output)
-        for inner in graph.node:
-            yield from reads(inner, depth + 1)
-
-
-def _size(graph: onnx.GraphProto, depth: int) -> int:
-    return sum(1 + sum(_size(g, depth + 1) for g in subgraphs(node, depth)) for node in graph.node)
 
 
 def _text(data: bytes) -> str:
