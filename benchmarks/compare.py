@@ -6,20 +6,19 @@ installs the engines into build/peers, apart from edgec.
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from .comparison import add_forms, show
 from .options import add_models
 from .oracle import onnx_runtime
 from .peers.cases import CASES, HELD_OUT, Case
@@ -108,8 +107,7 @@ def _cell(row: Row, engine: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Time edgec and other engines on this machine, in turns."""
     parser = argparse.ArgumentParser(prog="python -m edgec.benchmarks.compare", description=main.__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--markdown", action="store_true", help="print README's table")
+    add_forms(parser, "README's table")
     parser.add_argument("--runs", type=int, default=30, help="timed runs of each engine (default 30)")
     parser.add_argument("--starts", type=int, default=5, help="how often each engine loads the model (default 5)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="default 1 2")
@@ -123,14 +121,7 @@ def main(arguments: Sequence[str]) -> int:
     for row in rows(cases, options.precision, options.engines, options.threads, options.runs, options.starts):
         print(f"{row.model} {row.precision} {row.threads}: {len(row.engines)} engines", file=sys.stderr)
         done.append(row)
-    if options.json:
-        print(json.dumps([asdict(row) for row in done], indent=2))
-    elif options.markdown:
-        print(markdown(done))
-    else:
-        console = Console(width=130)
-        console.print(table(done))
-        console.print(*reasons(done), sep="\n", soft_wrap=True, markup=False)
+    show(options, done, table, markdown)
     return 0
 
 

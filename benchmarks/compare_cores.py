@@ -6,21 +6,20 @@ files are those of `compare`, which measures on this machine.
 """
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from rich.console import Console
 from rich.table import Table
 
 from ..counting.cores import CORES
 from ..errors import EdgeError
+from .comparison import add_forms, show
 from .options import add_models
 from .oracle import onnx_runtime
 from .peers.arm64 import arm64
@@ -130,8 +129,7 @@ def _ratios(row: Row) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Count instructions of edgec and other engines on arm64 cores, and model their cycles."""
     parser = argparse.ArgumentParser(prog="python -m edgec.benchmarks.compare_cores", description=main.__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--markdown", action="store_true", help="print README's tables")
+    add_forms(parser, "README's tables")
     parser.add_argument("--cores", choices=CORES, nargs="+", default=list(CORES))
     parser.add_argument("--precision", choices=get_args(Precision), nargs="+", default=get_args(Precision))
     parser.add_argument("--engines", choices=PEERS, nargs="+", default=PEERS)
@@ -144,14 +142,7 @@ def main(arguments: Sequence[str]) -> int:
     for row in rows(cases, options.precision, options.cores, options.engines, options.jobs):
         print(f"{row.model} {row.precision} {row.core}: {len(row.engines)} engines", file=sys.stderr)
         done.append(row)
-    if options.json:
-        print(json.dumps([asdict(row) for row in done], indent=2))
-    elif options.markdown:
-        print(markdown(done))
-    else:
-        console = Console(width=130)
-        console.print(table(done))
-        console.print(*reasons(done), sep="\n", soft_wrap=True, markup=False)
+    show(options, done, table, markdown)
     return 0
 
 
