@@ -26,7 +26,7 @@ def show(
 ) -> None:  # fmt: skip
     """Print the rows in the form that the options name, or as a table and why what is not in it was left out."""
     if options.json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
+        print(json.dumps(rows, default=asdict, indent=2))
     elif options.markdown:
         print(markdown(rows))
     else:

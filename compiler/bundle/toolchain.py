@@ -132,7 +132,7 @@ def _zig() -> Path:
 def run_zig(arguments: Sequence[str], cwd: Path) -> None:
     """Runs zig in a temporary folder; its own caches stay there too, for nothing in them would be used again."""
     caches = {name: str(cwd / ".zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
-    command, environment = [_zig(), *arguments], {**os.environ, **caches}
+    command, environment = [str(_zig()), *arguments], {**os.environ, **caches}
     try:
         done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     except OSError as error:
