@@ -20,7 +20,7 @@ from ..kernels.spec import Kernel
 from .serving import serving
 
 SOURCES = (
-    "targets", "compiler/codegen", "compiler/kernels", "compiler/ir",
+    "targets", "compiler/cache.py", "compiler/codegen", "compiler/kernels", "compiler/ir",
     "compiler/ops/float_sums.py", "compiler/ops/row_codes.py", "compiler/lower/plan.py",
 )  # fmt: skip
 """Files and folders of the package that decide what code a kernel's spec becomes."""
