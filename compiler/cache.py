@@ -46,6 +46,6 @@ def folder_beside(path: Path) -> Iterator[Path]:
             yield Path(name)
     except OSError as error:
         raise EdgeError(
-            f"the cache folder {cache_dir()} cannot be written ({error.strerror}); make room there, or set "
-            "EDGEC_CACHE_DIR to a folder that can"
+            f"the cache folder {cache_dir()} cannot be written ({error.strerror}); make room, or set "
+            "EDGEC_CACHE_DIR to one that can"
         ) from error
