@@ -10,7 +10,7 @@ from ..targets.registry import find
 from ..targets.target import Target
 from .bundle import assemble
 from .bundle.manifest import Manifest
-from .bundle.writer import write_bundle
+from .bundle.writer import check_place, default_place, write_bundle
 from .cache import cache_dir
 from .codegen.kernels import KernelObject, NoCode, compile_kernels
 from .collector import rare_collections
@@ -60,7 +60,8 @@ def compile_model(
     machine.
     """
     device = find(target).for_halves() if fp16 else find(target)
-    path = Path(output) if output is not None else Path(Path(model).with_suffix(".edge").name)
+    path = Path(output) if output is not None else default_place(model)
+    check_place(path)
     dump = dump_to(Path(dump_ir)) if dump_ir is not None else None
     graph = build_graph(
         model, int8=int8, fp16=fp16, calibrate=calibrate, calibration=calibration, shapes=shapes, constants=constants,
@@ -95,6 +96,8 @@ def build_graph(
     progress("import", 0, 1)
     if int8 and fp16:
         raise EdgeError("--int8 and --fp16 exclude each other: pass the one that the model is to be computed in")
+    if calibrate is not None and not int8:
+        raise EdgeError(f"--calibrate {calibrate} is for --int8, which is not given: add it, or leave out the samples")
     source = bind_constants(load_model(Path(model)), constants or {})
     graph = _imported(source, shapes, verify, dump)
     if int8 and not is_quantized(graph):

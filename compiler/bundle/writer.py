@@ -23,7 +23,7 @@ def write_bundle(path: Path, files: Mapping[str, bytes], manifest: Manifest) -> 
     infos = {name: FileInfo(hashlib.sha256(data).hexdigest(), len(data)) for name, data in sorted(files.items())}
     complete = replace(manifest, files=infos)
     path = Path(os.path.abspath(path))
-    _check_replaceable(path)
+    check_place(path)
     staging = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,20 +33,34 @@ def write_bundle(path: Path, files: Mapping[str, bytes], manifest: Manifest) -> 
         _sync_directory(staging)
         _swap_in(staging, path)
     except OSError as error:
-        raise EdgeError(
-            f"the bundle {path} cannot be written: {error.strerror}; make room or choose another place with -o"
-        ) from error
+        raise _refused(path, f"{error.strerror}; make room or") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return complete
 
 
-def _check_replaceable(path: Path) -> None:
+def default_place(model: str | Path) -> Path:
+    """Where the bundle of the file `model` is written if nobody says otherwise: <model>.edge in this folder."""
+    return Path(f"{Path(model).stem or 'model'}.edge")
+
+
+def check_place(path: Path) -> None:
+    """EdgeError unless a bundle can be written to `path`, as far as can be said before it is there."""
+    path = Path(os.path.abspath(path))
+    parent = next(p for p in path.parents if os.path.lexists(p))
+    if not parent.is_dir():
+        raise _refused(path, f"{parent} is not a folder;")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise _refused(path, f"nothing may be written to {parent};")
     if not os.path.lexists(path) or _is_bundle(path):
         return
     if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
         return
     raise EdgeError(f"{path} exists and is not a bundle, so it is not replaced; choose another place with -o")
+
+
+def _refused(path: Path, why: str) -> EdgeError:
+    return EdgeError(f"the bundle {path} cannot be written: {why} choose another place with -o")
 
 
 def _is_bundle(path: Path) -> bool:

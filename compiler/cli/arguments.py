@@ -69,7 +69,10 @@ def _range(name: str, match: re.Match[str]) -> int:
 
     low, high, step = int(match["low"]), int(match["high"] or match["low"]), int(match["step"] or 1)
     if not (0 < low <= high < 2**31 and step > 0):
-        raise _no_shape(match.string)
+        raise typer.BadParameter(
+            f"{match.string!r} is not an extent from 1 to {2**31 - 1}, or a range of such, as in x=1,3,480,640 or "
+            "x=1..8,3,48,W:32..640/32"
+        )
     last = high - (high - low) % step
     return low if last == low else symbol(name, low, last, step)
 
@@ -114,7 +117,11 @@ def array(path: Path) -> Any:
     """The array in a .npy file; EdgeError for what is none."""
     import numpy as np
 
+    if path.exists() and not path.is_file():
+        raise EdgeError(f"the input {path} cannot be read: it is not a regular file")
     try:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
         return np.load(path, allow_pickle=False, mmap_mode="r")
     except OSError as error:
         raise EdgeError(f"the input {path} cannot be read: {error.strerror or error}") from error

@@ -78,10 +78,11 @@ def compile_command(
     """
     shapes, constants = arguments.shapes(shape or ()), arguments.constants(const or ())
     states = arguments.states(state or ())
+    from ..bundle.writer import default_place
     from ..driver import compile_model
 
     quantized: list[RowProducts] = []
-    path = output or Path(model.with_suffix(".edge").name)
+    path = output or default_place(model)
     with progress() as report:
         manifest = compile_model(
             model,

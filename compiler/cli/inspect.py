@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ...errors import EdgeError
 from . import arguments
 from .console import Json, Verbose, add_row, emit, facts, plain, size, table
 
@@ -44,6 +45,8 @@ def inspect_command(
     if path.is_dir():
         from ..bundle.reader import open_bundle
 
+        if shapes or constants:
+            raise EdgeError(f"--shape and --const are for models, but {path} is a folder: leave them out")
         manifest = open_bundle(path).manifest
         emit(asdict(manifest), lambda: _render_bundle(manifest))
         return

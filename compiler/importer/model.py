@@ -1,5 +1,6 @@
 """Reads model files. They are untrusted: whatever is wrong with one is an `EdgeError`."""
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 from ...errors import EdgeError
 
 OLDEST_OPSET = 7
+
+MAX_FILE_BYTES = 2**31 - 1
+"""Protobuf's limit: a larger file cannot be a model."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ def load_model(source: Source) -> Model:
         return _checked(source, None, "the model")
     path = Path(source)
     try:
-        data = path.read_bytes()
+        data = _read(path)
     except OSError as e:
         raise EdgeError(f"cannot read the model {path}: {e.strerror or e}") from None
     proto = onnx.ModelProto()
@@ -42,6 +46,19 @@ def load_model(source: Source) -> Model:
     except DecodeError:
         raise EdgeError(f"{path} is not an ONNX model, or is truncated: its protobuf cannot be decoded") from None
     return _checked(proto, path.parent, str(path))
+
+
+def _read(path: Path) -> bytes:
+    """The file's bytes. Pipes and devices are refused: they may never end."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not path.is_dir():  # of which the system says that it is one
+        raise EdgeError(f"cannot read the model {path}: it is not a regular file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise EdgeError(
+            f"{path} has {status.st_size} bytes, but a model's file at most {MAX_FILE_BYTES}; "
+            "larger models have their weights in external files"
+        )
+    return path.read_bytes()
 
 
 def _checked(proto: onnx.ModelProto, folder: Path | None, what: str) -> Model:

@@ -1,6 +1,7 @@
 """Running through the bundle's static runner: the part that all devices share."""
 
 import json
+import os
 import re
 import signal
 import tempfile
@@ -156,11 +157,20 @@ def _report(figures: dict[str, Any], results: dict[str, Array], kind: Literal["m
 
 
 def _save(results: Mapping[str, Array], out_dir: Path) -> None:
-    """Writes <name>.npy; names that are no file names, or the same one twice, are told apart by their number."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    taken: set[str] = set()
+    """Writes <name>.npy; names that are no file names, or the same one twice, are told apart by their number. None is
+    left half written."""
+    names: dict[str, Array] = {}
     for i, (name, array) in enumerate(results.items()):
         file = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:100] or f"output_{i}"
-        file = file if file not in taken else f"{file}_{i}"
-        taken.add(file)
-        np.save(out_dir / f"{file}.npy", array)
+        names[file if file not in names else f"{file}_{i}"] = array
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=out_dir) as folder:
+            for file, array in names.items():
+                np.save(Path(folder) / f"{file}.npy", array)
+            for file in names:
+                os.replace(Path(folder) / f"{file}.npy", out_dir / f"{file}.npy")
+    except OSError as error:
+        raise EdgeError(
+            f"the outputs cannot be written to {out_dir}: {error.strerror or error}; make room or choose another folder"
+        ) from error

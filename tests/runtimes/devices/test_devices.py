@@ -1,6 +1,8 @@
 """Devices, and the static runner that they start."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -86,6 +88,25 @@ def test_inputs_not_given_are_the_same_each_time(toy: Any, toy_expected: Any) ->
     first, second = run_on("local", toy, {}), run_on("local", toy, {}, threads=2, affinity="performance")
     np.testing.assert_array_equal(first.outputs["y"], second.outputs["y"])
     assert set(np.unique(first.outputs["y"])) != {0}
+
+
+def test_outputs_are_whole_or_as_they_were(toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk as well."""
+    run_on("local", toy, {}, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    save = np.save
+
+    def full(path: Path, array: np.ndarray) -> None:
+        save(path, array)
+        if path.name == "z_2.npy":
+            os.truncate(path, 10)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "save", full)
+    arrays = {port.name: np.ones(port.shape, port.dtype) for port in ports(toy.plan.inputs)}
+    with pytest.raises(EdgeError, match=r"cannot be written to .*out: No space left on device; make room"):
+        run_on("local", toy, arrays, tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_errors_say_what_to_do(toy: Any, make_bundle: Any, toy_plan: Any, tmp_path: Path) -> None:
