@@ -21,13 +21,18 @@ def _zip_low(a: Value, b: Value) -> Value:
     return shuffle([a, b], [lane for i in range(8) for lane in (i, i + 16)])
 
 
-_LOAD_PAIR = """
+_OUT_OF_ORDER = """
 define <4 x i32> @edge_load_pair(i64 %p, ptr %second) {
   %both = call { <4 x i32>, <4 x i32> } asm sideeffect "ldp ${0:q}, ${1:q}, [$2]", "=w,=w,r"(i64 %p)
   %b = extractvalue { <4 x i32>, <4 x i32> } %both, 1
   store <4 x i32> %b, ptr %second
   %a = extractvalue { <4 x i32>, <4 x i32> } %both, 0
   ret <4 x i32> %a
+}
+
+define <4 x i32> @edge_here(<4 x i32> %v) {
+  %r = call <4 x i32> asm sideeffect "", "=w,0"(<4 x i32> %v)
+  ret <4 x i32> %r
 }
 """
 
@@ -45,7 +50,7 @@ class Neon(Isa):
         self.has_dot, self.computes_halves = dotprod, half
         self._in_order = in_order
         self._has_matrix = i8mm
-        self.instructions = INSTRUCTIONS if in_order else _LOAD_PAIR if dotprod else ""
+        self.instructions = INSTRUCTIONS if in_order else _OUT_OF_ORDER if dotprod else ""
         self.name = "neonmatrix" if i8mm else "neondot" if dotprod else "neonhalf" if half else "neon"
 
     def load_again(self, p: Pointer, offset: Value) -> list[Value]:

@@ -77,10 +77,6 @@ class InOrderDotTile(DotTile):
             with walk.steps(b):
                 multiply(walk.step, i64(8))
 
-    def in_turn(self, sums: Sequence[Value]) -> Sequence[Value]:
-        """Behind no instruction, of those whose order LLVM keeps."""
-        return [Register("int32", 4, call("int32x4", "here", v)).get() for v in sums]
-
 
 class InOrderDotColumnsTile(DotTile):
     """sdot by lane for a block."""

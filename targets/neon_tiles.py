@@ -17,6 +17,7 @@ from ..compiler.kernels.emit.builder import (
 from ..compiler.kernels.emit.floating import fenced, fma
 from ..compiler.kernels.emit.halves import load
 from ..compiler.kernels.emit.isa import Tile, added
+from ..compiler.kernels.emit.tir import tirx
 
 ARM = "llvm.aarch64.neon."
 
@@ -59,6 +60,10 @@ class DotTile(Tile):
                 elements = bitcast(splat(word(quad, g), 4), "int8", 16)
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic(ARM + "sdot.v4i32.v16i8", "int32", 4, acc.get(), weight.get(), elements))
+
+    def in_turn(self, sums: Sequence[Value]) -> Sequence[Value]:
+        """Behind no instruction, which LLVM keeps in order: else it begins all rows before it ends one, and spills."""
+        return [Register("int32", 4, tirx.call_extern("int32x4", "edge_here", v)).get() for v in sums]
 
     def row(self, r: int) -> Sequence[Value]:
         """Row r's sums."""

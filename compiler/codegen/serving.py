@@ -11,6 +11,9 @@ LITTLE = 0.05
 """The share of a model's multiply-accumulates below which a kernel is computed by a more general one, if that serves
 others as well: kernels of this size are a few percent slower then, the model a thousandth."""
 
+SOME = 0.15
+"""The share of a model's multiply-accumulates below which kernels are served by the `plain` ones among them."""
+
 
 def serving(
     kernels: Iterable[Kernel], target: Target, shares: Mapping[str, float]
@@ -19,12 +22,13 @@ def serving(
     all multiply-accumulates, by kernel; one that is not named does all."""
     served, work = {}, defaultdict[tuple[Kernel, str], dict[str, float]](dict)
     wanted = list(kernels)
+    special = sum(shares.get(kernel.spec.symbol, 1.0) for kernel in wanted if _plain(kernel) != kernel)
     for variant in target.variants:
         for kernel in wanted:
             symbol = kernel.spec.symbol
             share = shares.get(symbol, 1.0)
             coder = target.coder(variant, kernel.family.rpartition(".")[2], share)
-            seen = _seen_by(kernel, coder)
+            seen = _seen_by(_plain(kernel) if special < SOME else kernel, coder)
             served[symbol, variant.name] = seen, coder
             work[seen, coder.name][symbol] = share
     little = {key for key, parts in work.items() if sum(parts.values()) < LITTLE}
@@ -44,6 +48,11 @@ def serving(
 def _seen_by(kernel: Kernel, variant: Variant) -> Kernel:
     spec = kernel.spec
     return replace(kernel, spec=spec.seen_by(variant.isa())) if isinstance(spec, SharedSpec) else kernel
+
+
+def _plain(kernel: Kernel) -> Kernel:
+    spec = kernel.spec
+    return replace(kernel, spec=spec.plain) if isinstance(spec, SharedSpec) else kernel
 
 
 def _general(kernel: Kernel) -> Kernel:

@@ -12,7 +12,14 @@ from .convolutions.epilogue import RESIDUAL_EPILOGUE
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .emit.builder import Builder, Value, define, shuffle, splat
 from .emit.isa import Isa
-from .emit.quantization import fixed_point_sum, requantize, requantize_product, splat16, splat_float
+from .emit.quantization import (
+    fixed_point_sum,
+    requantize,
+    requantize_product,
+    splat16,
+    splat_float,
+    within_sum_bounds,
+)
 from .emit.tir import tirx
 
 OPERANDS = ("a", "b", "y")
@@ -88,7 +95,8 @@ def _body(b: Builder, spec: ArithSpec, isa: Isa) -> None:
 def _result(b: Builder, spec: ArithSpec, isa: Isa, x: Value, y: Value) -> Value:
     """The sum, or saturate(rne(float32((a - za) * (b - zb)) * m) + zero_point), clamped: int16 x 2*lanes codes."""
     if spec.kind == "add":
-        return fixed_point_sum(b, isa, _totals(b, isa, x, y), small=spec.small, clamped=spec.clamped)
+        total = fixed_point_sum(b, isa, _totals(b, isa, x, y), "small" if spec.small else "any")
+        return within_sum_bounds(b, isa, total) if spec.clamped else total
     products = isa.multiply16(b.let(x - splat16(b, isa, "a_zero_point")), b.let(y - splat16(b, isa, "b_zero_point")))
     multiplier, zero_point = splat_float(b, isa, "multiplier"), splat16(b, isa, "zero_point")
     if spec.small:

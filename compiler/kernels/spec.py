@@ -25,12 +25,17 @@ class SharedSpec(KernelSpec, Protocol):
     """A spec that may differ from others in what some ISA's code does not depend on."""
 
     def seen_by(self, isa: Isa) -> KernelSpec:
-        """The spec whose code serves this one too; it has the same parameters."""
+        """The spec whose code serves this one too; its parameters are the same, or the first of these."""
         ...
 
     @property
     def general(self) -> KernelSpec:
         """The spec whose code serves this one too, and others with the same parameters, a little slower."""
+        ...
+
+    @property
+    def plain(self) -> KernelSpec:
+        """The same without what pays only where such kernels do much of a model's work."""
         ...
 
 

@@ -2,7 +2,8 @@
 block of packed weights, and stores of fewer channels than a block has columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from ...ir.elementary import FUNCTIONS
 from ...ir.expr import Call, Expr, walk
@@ -10,11 +11,13 @@ from ...ir.expr_text import to_text
 from ..emit.builder import Builder, Pointer, Value, i64
 from ..emit.isa import Isa
 from ..emit.naming import digest
+from ..emit.quantization import SumForm, unshifted
 from ..emit.tir import tirx
 from .activation import constants
 from .epilogue import (
     INT8_EPILOGUE,
     RESIDUAL_EPILOGUE,
+    SHIFTED_EPILOGUE,
     Epilogue,
     FloatEpilogue,
     HalfEpilogue,
@@ -34,9 +37,9 @@ DTYPE_LABELS = {"int8": "qs8", "float32": "f32", "float16": "f16"}
 
 @dataclass(frozen=True, kw_only=True)
 class ContractionSpec:
-    """`residual`: it is added; `small_add`: to a sum that is `small` (`quantization.fixed_point_sum`) and has no bounds
-    of its own. `clamped`: int8 results have bounds tighter than saturation. `full_range`: weights may
-    be -128. `scaling`: of int8 sums. `narrow`: fewer output channels than a block has columns.
+    """`residual`: it is added; `sum_form`: how; all but "any" have no bounds of their own. `clamped`: int8 results have
+    bounds tighter than saturation. `full_range`: weights may be -128. `scaling`: of int8 sums. `narrow`: fewer output
+    channels than a block has columns.
     `parts`: weights come as the sum of so many numbers, two or three where 8 bits do not hold them, run after run.
     `table`: int8 results without a residual are looked up in 256 bytes.
     `halved`: results of float32 are stored as float16.
@@ -46,7 +49,7 @@ class ContractionSpec:
 
     dtype: str
     residual: bool = False
-    small_add: bool = False
+    sum_form: SumForm = "any"
     clamped: bool = True
     full_range: bool = False
     scaling: Scaling = "medium"
@@ -63,7 +66,7 @@ class ContractionSpec:
         """A symbol: dtype, what the family says of `shape`, then what this spec says."""
         words = [DTYPE_LABELS["float16" if self.halved else self.dtype], *shape, *["wide"] * self.halved]
         words += ["clamp"] * (self.clamped and self.y_dtype == "int8")
-        words += ["addsmall" if self.small_add else "add"] * self.residual
+        words += [{"any": "add", "small": "addsmall", "shifted": "addshift"}[self.sum_form]] * self.residual
         words += ["lut"] * self.table
         words += ["sums"] * self.sums + ["scaled"] * self.scaled + ["w8"] * self.full_range
         words += [self.scaling] * (self.scaling != "medium")
@@ -80,7 +83,13 @@ class ContractionSpec:
         if self.y_dtype != "int8":
             roles = {"activation": self.activation, "residual_activation": self.residual_activation}
             return tuple(name for role, expr in roles.items() if expr is not None for name in constants(role, expr))
-        return INT8_EPILOGUE + (RESIDUAL_EPILOGUE if self.residual else ())
+        added = SHIFTED_EPILOGUE if self.sum_form == "shifted" else RESIDUAL_EPILOGUE
+        return INT8_EPILOGUE + (added if self.residual else ())
+
+    @property
+    def plain(self) -> Self:
+        """The member whose code has less of what only a part of the residuals can do with."""
+        return replace(self, sum_form=unshifted(self.sum_form))
 
     @property
     def calls(self) -> bool:
@@ -109,7 +118,7 @@ class ContractionSpec:
         if self.dtype == "int8":
             return Int8Epilogue(
                 b, isa, clamped=self.clamped, residual=self.residual, scaling=self.scaling,
-                small_add=self.small_add,
+                sum_form=self.sum_form,
             )  # fmt: skip
         if self.y_dtype == "float16":
             return HalfEpilogue(b, isa, self.activation, self.residual_activation)

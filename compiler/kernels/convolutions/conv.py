@@ -112,15 +112,16 @@ class ConvSpec(ContractionSpec):
             marked = self.marked and tile.marks
             whole = self.whole and (marked or not tile.marks)
             even = (self.even or self.whole) and not (whole or self.short)
-            return replace(self, marked=marked, whole=whole, even=even, paired=self.paired and tile.blocks == 2)
+            paired = self.paired and tile.blocks == 2
+            return replace(self if paired else self.plain, marked=marked, whole=whole, even=even, paired=paired)
         if tile.gathers:
-            return replace(self, paired=False, whole=False, short=0, marked=False)
+            return replace(self.plain, paired=False, whole=False, short=0, marked=False)
         if tile.blocks == 2:
             short = self.short if tile.unrolls else 0
             return replace(self, even=False, short=short, deep=self.deep and tile.resumes, marked=False)
         return replace(
             self, paired=False, whole=False, even=False, short=0, deep=self.deep and tile.resumes, marked=False,
-            scaling=general(self.scaling),
+            scaling=general(self.scaling), sum_form=self.plain.sum_form,
         )  # fmt: skip
 
     @property
@@ -140,7 +141,7 @@ class ConvSpec(ContractionSpec):
         long, and of floats any number of blocks."""
         paired = self.paired and self.dtype == "int8"
         plain = replace(self, paired=paired, whole=False, even=False, deep=False, marked=False)
-        return replace(plain, scaling=general(self.scaling))
+        return replace(plain, scaling=general(self.scaling), sum_form=self.plain.sum_form)
 
 
 SHORT = 12

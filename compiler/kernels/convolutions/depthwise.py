@@ -61,13 +61,13 @@ class DepthwiseSpec(ContractionSpec):
         return PARAMS + BATCH * self.batched + self.epilogue_params
 
     def seen_by(self, isa: Isa) -> "DepthwiseSpec":
-        """This member: every ISA has code of its own for it."""
-        return self
+        """The plain member: every ISA has code of its own for it."""
+        return self.plain
 
     @property
     def general(self) -> "DepthwiseSpec":
         """The member that serves this one too: larger sums."""
-        return replace(self, scaling=general(self.scaling))
+        return replace(self.plain, scaling=general(self.scaling))
 
 
 def build(spec: DepthwiseSpec, isa: Isa) -> object:

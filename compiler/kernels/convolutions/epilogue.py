@@ -9,7 +9,7 @@ from ..emit import halves
 from ..emit.builder import Builder, Pointer, Register, Value, bitcast, cast, const, shuffle, splat
 from ..emit.floating import element_type, fenced, keep, lanes_of, llvm_float
 from ..emit.isa import Isa
-from ..emit.quantization import fixed_point_sum, splat16
+from ..emit.quantization import SumForm, fixed_point_sum, splat16, within_sum_bounds, wrapping
 from ..emit.tir import tirx
 from .activation import finished, is_simple
 from .rescale import Scaling, rescaling
@@ -22,18 +22,22 @@ INT8_EPILOGUE = ("zero_point", "low", "high")
 RESIDUAL_EPILOGUE = ("multiplier_a", "multiplier_b", "zero_point_b", "step", "sum_zero_point", "sum_low", "sum_high")
 """The fixed-point add of convolution (a) and residual (b): see `map add` in ARCHITECTURE.md. `step` is a float."""
 
+SHIFTED_EPILOGUE = (*RESIDUAL_EPILOGUE, "shifted_a", "shifted_b", "start", "shift")
+"""Where a * shifted_a - (zero_point_b - b + start) * shifted_b, modulo 2^32, has the result's codes from bit `shift`
+on: see `lower/nodes/sums.py`. The others are for code that serves all sums."""
+
 
 class Int8Epilogue:
     """int32 sums -> int8: saturate(rne(acc * m) + zero_point), then, optionally, the residual add.
 
     `clamped`: the result is confined to [low, high], which is less than int8. A residual add needs these bounds in any
-    case, for its first operand is an int8 code. `scaling`, `small_add`: as in `ContractionSpec`.
+    case, for its first operand is an int8 code. `scaling`, `sum_form`: as in `ContractionSpec`.
     """
 
     def __init__(
-        self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, scaling: Scaling, small_add: bool
+        self, b: Builder, isa: Isa, *, clamped: bool, residual: bool, scaling: Scaling, sum_form: SumForm
     ) -> None:
-        self._b, self._isa, self._residual, self._small_add = b, isa, residual, small_add
+        self._b, self._isa, self._residual, self._sum_form = b, isa, residual, sum_form
         self._rescaling = rescaling(b, isa, scaling)
         self._bounds = [splat16(b, isa, name) for name in ("low", "high")] if clamped else None
 
@@ -103,12 +107,17 @@ class Int8Epilogue:
 
     def _added(self, differences: Sequence[Value], other: Value) -> Value:
         """int8 x columns of a block's differences and the residual."""
-        b, isa, small = self._b, self._isa, self._small_add
-        left, right = b.param32("multiplier_a"), -b.param32("multiplier_b")
-        others = isa.below(b.param32("zero_point_b"), other)
-        pairs = zip(differences, others, strict=True)
-        totals = [x * splat(left, isa.lanes) + y * splat(right, isa.lanes) for x, y in pairs]
-        return isa.narrow8(fixed_point_sum(b, isa, totals, small=small, clamped=not small))
+        b, isa = self._b, self._isa
+        shifted, others = self._sum_form == "shifted", isa.below(b.param32("zero_point_b"), other)
+        names = ("shifted_a", "shifted_b") if shifted else ("multiplier_a", "multiplier_b")
+        left, right = (splat(v, isa.lanes) for v in (b.param32(names[0]), -b.param32(names[1])))
+        if shifted:
+            start = wrapping(splat(b.param32("start"), isa.lanes))
+            left, right, differences = wrapping(left), wrapping(right), [*map(wrapping, differences)]
+            others = [start + wrapping(y) for y in others]
+        totals = [x * left + y * right for x, y in zip(differences, others, strict=True)]
+        total = fixed_point_sum(b, isa, totals, self._sum_form)
+        return isa.narrow8(within_sum_bounds(b, isa, total) if self._sum_form == "any" else total)
 
 
 def stored(codes: Value) -> Store:

@@ -64,6 +64,11 @@ class WinogradSpec(ContractionSpec):
         return self
 
     @property
+    def plain(self) -> "WinogradSpec":
+        """This member."""
+        return self
+
+    @property
     def general(self) -> "WinogradSpec":
         """The member that serves this one too: any number of channels."""
         return replace(self, paired=False, whole=False)

@@ -1,9 +1,10 @@
 """q and r of the arithmetic contract as vector code, and constants that kernels share."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from .builder import Builder, Value, bitcast, cast, const, shuffle, splat
-from .floating import fenced, llvm_float
+from .floating import fenced, lanes_of, llvm_float
 from .isa import Isa
 from .tir import tirx
 
@@ -94,17 +95,36 @@ def offset_value(b: Builder, isa: Isa, name: str) -> Value:
     return b.let(bitcast(splat(bits, isa.lanes), "float32", isa.lanes))
 
 
-def fixed_point_sum(b: Builder, isa: Isa, totals: Sequence[Value], *, small: bool, clamped: bool) -> Value:
-    """The codes of `map add` in the contract with the parameters RESIDUAL_EPILOGUE: int32 sums of products -> int16 x
-    columns.
+SumForm = Literal["any", "small", "shifted"]
+"""How the sums of products of `map add` in the contract become codes: as the contract says, with the parameters
+RESIDUAL_EPILOGUE; or
 
-    `small`: the sum is less than 2^15 - 1 steps, and `step` stands for the float32 1.5 * 2^23 steps, whose last bit is
-    a step: adding it rounds the sum to steps, half to even. `clamped`: the bounds are tighter than int8.
-    """
+    small: sums are less than 2^15 - 1 steps, and `step` stands for the float32 1.5 * 2^23 steps, whose last bit is a
+        step: adding it rounds the sum to steps, half to even
+    shifted: with the parameters SHIFTED_EPILOGUE, sums modulo 2^32 are shifted; they are small"""
+
+
+def unshifted(form: SumForm) -> SumForm:
+    """Whose code takes the same sums, and more."""
+    return "small" if form == "shifted" else form
+
+
+def fixed_point_sum(b: Builder, isa: Isa, totals: Sequence[Value], form: SumForm) -> Value:
+    """int32 sums of products -> int16 x columns, without bounds."""
+    if form == "shifted":
+        shift = splat(b.param32("shift"), isa.lanes)
+        return last_halves(isa, [tirx.shift_right(bitcast(t, "int32", isa.lanes), shift) for t in totals])
     step, zero_point = splat_float(b, isa, "step"), splat16(b, isa, "sum_zero_point")
-    if small:
-        steps = [cast(total, "float32", isa.lanes) + step for total in totals]
-        total = isa.add16(last_halves(isa, steps), zero_point)
-    else:
-        total = requantize(isa, totals, [step] * isa.vectors, zero_point)
-    return tirx.max(tirx.min(total, splat16(b, isa, "sum_high")), splat16(b, isa, "sum_low")) if clamped else total
+    if form == "small":
+        return isa.add16(last_halves(isa, [cast(t, "float32", isa.lanes) + step for t in totals]), zero_point)
+    return requantize(isa, totals, [step] * isa.vectors, zero_point)
+
+
+def wrapping(value: Value) -> Value:
+    """int32 as numbers modulo 2^32: LLVM may take signed sums and products for such that do not overflow."""
+    return bitcast(value, "uint32", lanes_of(value))
+
+
+def within_sum_bounds(b: Builder, isa: Isa, codes: Value) -> Value:
+    """int16 x columns between the parameters `sum_low` and `sum_high`."""
+    return tirx.max(tirx.min(codes, splat16(b, isa, "sum_high")), splat16(b, isa, "sum_low"))

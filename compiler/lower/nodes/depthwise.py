@@ -36,7 +36,7 @@ def depthwise(
     packed = _packed(c, w, epilogue)
     spec = kernels.DepthwiseSpec(
         dtype=dtype, kernel=_unrolled(window, height) if packed.parts == 1 else None, residual=epilogue.residual,
-        small_add=epilogue.small_add,
+        sum_form=epilogue.sum_form,
         clamped=epilogue.clamped, full_range=packed.full_range, scaling=packed.scaling, narrow=channels < columns,
         parts=packed.parts, batched=is_symbolic(images) or images > 1,
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,

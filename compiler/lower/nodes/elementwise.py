@@ -25,9 +25,10 @@ from ..buffers import Ref, View
 from ..context import Context, lowering
 from ..copies import copy
 from ..iteration import IterationSpace, broadcast_strides, collapse, each
-from .epilogue import is_small_product, is_small_sum, residual_params
+from .epilogue import is_small_product
 from .pack import float_bits
 from .split import inputs_of, next_call, renumbered, replaced
+from .sums import sum_params
 
 CHUNK = 8192
 """Elements of a tile of a dense tensor."""
@@ -75,9 +76,9 @@ def _integer(c: Context, node: Node, form: IntegerForm) -> None:
             copy(c, a, whole)
         a = whole
     if form.kind == "add":
-        small = c.target.small_sums and is_small_sum(qa, qb, qy)
-        params = {"zero_point_a": quantized.scalar(qa)[1]}
-        params |= residual_params(qa, qb, qy, form.lo, form.hi, small=small)
+        sum_form, params = sum_params(qa, qb, qy, small=c.target.small_sums)
+        small = sum_form == "small"
+        params |= {"zero_point_a": quantized.scalar(qa)[1], "sum_low": form.lo, "sum_high": form.hi}
     else:
         small = c.target.small_sums and is_small_product(qa, qb, qy)
         (za, zb, zy) = (quantized.scalar(q)[1] for q in (qa, qb, qy))

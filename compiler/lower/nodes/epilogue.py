@@ -16,12 +16,13 @@ from ...ir.lifting import BOUNDED, bounds, lifted
 from ...ir.types import Quant
 from ...kernels.convolutions.activation import constants
 from ...kernels.convolutions.rescale import Scaling, multiplies_steps, scaling_of
-from ...kernels.emit.quantization import OFFSET
+from ...kernels.emit.quantization import OFFSET, SumForm
 from ...ops import epilogue as op
 from ...ops import quantized
 from ..buffers import Ref
 from ..context import Context
 from .pack import float_bits
+from .sums import sum_params
 
 _LARGER: Mapping[Scaling, Scaling] = {
     "small": "medium", "medium": "medium", "any": "any", "offset": "float", "float": "float",
@@ -34,8 +35,8 @@ class Epilogue:
     """The epilogue of a node, for all its output channels or a range of them.
 
     `bias`: [channels] float32, or int32. `multiplier`: [channels] float32 for int8, empty for floats. `x_zero`: the
-    zero point of the data. `small_add`: as in `ContractionSpec`. `clamped`: int8 results lie in less than [-128, 127].
-    `halved`: float32 results are stored as float16. `sums`: the result is the int32 sums of int8. `scaled`: as in
+    zero point of the data. `sum_form`: as in `ContractionSpec`. `clamped`: int8 results lie in less than [-128,
+    127]. `halved`: float32 results are stored as float16. `sums`: the result is the int32 sums of int8. `scaled`: as in
     `ContractionSpec`; the bias is float32 then, and the multipliers are the columns' scales. `fixed_point`: as in the
     op. `activation`, `residual_activation`: of floats.
     `table`: what int8 results are looked up in, in place of a residual. `params`: the kernel's parameters.
@@ -48,7 +49,7 @@ class Epilogue:
     multiplier: Array = field(default_factory=lambda: np.zeros(0, np.float32))
     x_zero: int = 0
     clamped: bool = False
-    small_add: bool = False
+    sum_form: SumForm = "any"
     halved: bool = False
     sums: bool = False
     scaled: bool = False
@@ -180,19 +181,20 @@ def _quantized(c: Context, node: Node, x: Quant, bias: Array) -> Epilogue:
     conv = (quant_attr(node, "conv_quant") if residual else None) or y
     low, high = quantized.saturation(activation_attr(node, "activation"), conv)
     params = {"zero_point": quantized.scalar(conv)[1], "low": low, "high": high}
-    small_add = False
+    sum_form: SumForm = "any"
     if residual:
         other = node.inputs[op.RESIDUAL].type.quant
         assert other is not None
         bounds = quantized.saturation(activation_attr(node, "residual_activation"), y)
-        small_add = bounds == (-128, 127) and is_small_sum(conv, other, y)
-        params |= residual_params(conv, other, y, *bounds, small=small_add)
+        small = bounds == (-128, 127)
+        sum_form, added = sum_params(conv, other, y, (low, high), small=small, shifted=small and c.target.small_sums)
+        params |= {**added, "sum_low": bounds[0], "sum_high": bounds[1]}
     fixed_point = bool_attr(node, "fixed_point")
     multiplier = quantized.requant_multiplier(x, w, conv, fixed_point=fixed_point)
     multiplier = np.broadcast_to(multiplier, (len(bias),)).astype(np.float32)
     clamped = residual or (low, high) != (-128, 127)
     return Epilogue(
-        "int8", bias, residual, multiplier, quantized.scalar(x)[1], clamped, small_add, fixed_point=fixed_point,
+        "int8", bias, residual, multiplier, quantized.scalar(x)[1], clamped, sum_form, fixed_point=fixed_point,
         params=params, small_sums=c.target.small_sums, second_bias=c.target.second_bias,
         has_fixed_point=c.target.has_fixed_point,
     )  # fmt: skip
@@ -210,25 +212,6 @@ def _column_scales(node: Node, channels: int) -> Array:
     quant = node.inputs[op.W].type.quant
     assert quant is not None
     return np.broadcast_to(np.array(quant.scale, np.float32), (channels,))
-
-
-def residual_params(a: Quant, b: Quant, y: Quant, low: int, high: int, *, small: bool) -> dict[str, int]:
-    """`RESIDUAL_EPILOGUE` for a + b; `small` as in `fixed_point_sum`."""
-    p = quantized.add_parameters(a, b, y)
-    (zb, zy) = (quantized.scalar(q)[1] for q in (b, y))
-    return {
-        "multiplier_a": p.left, "multiplier_b": p.right, "zero_point_b": zb,
-        "step": float_bits(1.5 * 2**23 * float(p.step**-1) if small else float(p.step)),
-        "sum_zero_point": zy, "sum_low": low, "sum_high": high,
-    }  # fmt: skip
-
-
-def is_small_sum(a: Quant, b: Quant, y: Quant) -> bool:
-    """Whether a + b is `small` for all codes."""
-    p = quantized.add_parameters(a, b, y)
-    (za, zb) = (quantized.scalar(q)[1] for q in (a, b))
-    largest = p.left * max(127 - za, 128 + za) + p.right * max(127 - zb, 128 + zb)
-    return largest * float(p.step) < 2**15 - 1
 
 
 def is_small_product(a: Quant, b: Quant, y: Quant) -> bool:

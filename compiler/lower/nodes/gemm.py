@@ -55,8 +55,9 @@ def dense(
     even, copied, scratch = copies_of(c, packed, epilogue.dtype, runs.y * runs.x, rows, pixels)
     pointwise = runs.y * runs.x == 1
     spec = conv.ConvSpec(
-        dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual, small_add=epilogue.small_add,
-        pointwise=pointwise, deep=rows > 1 and pointwise and is_deep(c, packed, epilogue.dtype), batched=batched,
+        dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
+        sum_form=epilogue.sum_form, pointwise=pointwise, batched=batched,
+        deep=rows > 1 and pointwise and is_deep(c, packed, epilogue.dtype),
         whole=rows > 1 and not (short and epilogue.dtype == "int8") and are_steps(packed, conv.STEPS[epilogue.dtype]),
         even=even, short=packed.groups if short else 0, marked=rows > 1 and not short and packed.marked,
         clamped=epilogue.clamped,

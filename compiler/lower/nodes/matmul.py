@@ -155,7 +155,7 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
         even, copied, scratch = False, 0, 0
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
-        small_add=epilogue.small_add, pointwise=True,
+        sum_form=epilogue.sum_form, pointwise=True,
         whole=rows > 1 and are_steps(packed, conv.STEPS[epilogue.dtype]), marked=rows > 1 and packed.marked,
         deep=rows > 1 and is_deep(c, packed, epilogue.dtype), even=even, batched=bool(dims), rows="rows" in operands,
         clamped=epilogue.clamped,

@@ -1,12 +1,15 @@
 """Which kernels share code: those that do little of a model's work."""
 
+from dataclasses import replace
+
 import pytest
 
-from edgec.compiler.codegen.serving import LITTLE, serving
+from edgec.compiler.codegen.serving import LITTLE, SOME, serving
 from edgec.compiler.kernels.convolutions import conv, depthwise
 from edgec.compiler.kernels.convolutions.conv import ConvSpec
 from edgec.compiler.kernels.convolutions.depthwise import DepthwiseSpec
 from edgec.compiler.kernels.convolutions.rescale import Scaling
+from edgec.compiler.kernels.emit.quantization import SumForm
 from edgec.compiler.kernels.spec import Kernel
 from edgec.targets.registry import find
 
@@ -87,3 +90,10 @@ def test_depthwise_kernels_share_what_takes_larger_sums() -> None:
 )
 def test_a_variant_has_code_of_its_own_for_what_matters(share: float, coders: list[str]) -> None:
     assert [served([SMALL], {SMALL: share}, variant.name)[0][1] for variant in ARM64.variants] == coders
+
+
+@pytest.mark.parametrize(("share", "form"), [(SOME, "shifted"), (SOME - 0.01, "small")])
+def test_shifts_of_residuals_that_do_little_are_done_without(share: float, form: SumForm) -> None:
+    spec = ConvSpec(dtype="int8", tile_rows=40, paired=True, residual=True, whole=True, sum_form="shifted")
+    kernel, other = (Kernel(conv.__name__, replace(spec, sum_form=f)) for f in ("shifted", form))
+    assert served([kernel], {kernel: share}) == [code(other)]

@@ -11,7 +11,8 @@ from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import arith
 from edgec.compiler.kernels.arith import ArithSpec
 from edgec.compiler.kernels.elementwise import rows_of
-from edgec.compiler.lower.nodes.epilogue import is_small_product, is_small_sum, residual_params
+from edgec.compiler.lower.nodes.epilogue import is_small_product
+from edgec.compiler.lower.nodes.sums import sum_params
 from edgec.compiler.ops import quantized
 from edgec.tests.kernel_harness import Machine, examples, on_machines, run_kernel
 
@@ -42,7 +43,8 @@ def test_bytes(
     whole = np.zeros((shape[0], shape[1], shape[2] + 9), np.int8)
     y = whole[:, :, 4 : 4 + shape[2]]
     rows = rows_of(shape[2], vectors * machine.isa.lanes) if known else "any"
-    small = small and (is_small_sum if kind == "add" else is_small_product)(*types)
+    sum_form, added = sum_params(*types, small=small)
+    small = sum_form == "small" if kind == "add" else small and is_small_product(*types)
     spec = ArithSpec(kind, b_shape != "scalar", rows, vectors, small, bounds != (-128, 127))
     params: dict[str, int | float] = {
         "extent_1": shape[0],
@@ -56,7 +58,7 @@ def test_bytes(
         params |= {f"{name}_0": 0, f"{name}_1": own[0], f"{name}_2": own[1]}
     zeros = [q.zero_point[0] for q in types]
     if kind == "add":
-        params |= {"zero_point_a": zeros[0], **residual_params(*types, *bounds, small=small)}
+        params |= {"zero_point_a": zeros[0], **added, "sum_low": bounds[0], "sum_high": bounds[1]}
     else:
         params |= {"a_zero_point": zeros[0], "b_zero_point": zeros[1], "zero_point": zeros[2]}
         params |= {"multiplier": float(quantized.mul_multiplier(*types)), "low": bounds[0], "high": bounds[1]}
