@@ -7,8 +7,8 @@ from .c_text import array
 MAX_PARAMS = 64
 """The runtime changes parameters in a copy of so many."""
 
-X, Y = 0, 3
-"""Operands of a step: what it reads of the one before, what it writes for the next."""
+X = 0
+"""The operand of a step that it reads of the one before."""
 
 
 def check_bands(plan: Plan) -> None:
@@ -26,7 +26,7 @@ def check_bands(plan: Plan) -> None:
             raise ValueError(f"{where} have {bands.count} bands, but {plan.steps[bands.first].tiles} tiles")
         for i, stage in enumerate(bands.stages):
             _check_stage(plan, bands, i, stage, where)
-            inside |= {(bands.first + i, Y)} if stage.scratch else set()
+            inside |= {(bands.first + i, stage.writes)} if stage.scratch else set()
             inside |= {(bands.first + i, X)} if i else set()
             rooms[bands.first + i] = (_room(plan, bands),) * 2
     operands = {(n, i) for n, step in enumerate(plan.steps) for i, o in enumerate(step.operands) if _is_scratch(o)}
@@ -56,6 +56,9 @@ def _check_stage(plan: Plan, bands: Bands, number: int, stage: Stage, where: str
         at, room = stage.scratch, _room(plan, bands)
         if min(at.offset, bands.arena) < 0 or at.row <= 0 or at.offset + stage.rows * at.row + at.tail > room:
             raise ValueError(f"{where} need more scratch memory than {room} bytes: {at}")
+        above = step.operands[stage.writes].offset - at.offset
+        if above // at.row != stage.before:
+            raise ValueError(f"{where} have {above} bytes for the {stage.before} rows above those of step {number}")
 
 
 def band_tables(plan: Plan) -> list[str]:
@@ -65,7 +68,8 @@ def band_tables(plan: Plan) -> list[str]:
         for i, stage in enumerate(bands.stages):
             step, count = bands.first + i, 0 if i else len(bands.stages)
             at = stage.scratch or Scratch(0, 0, 0, None)
-            numbers = [step, count, len(plan.steps[step].params), stage.advance, stage.before, stage.rows]
+            numbers = [step, count, len(plan.steps[step].params), stage.writes]
+            numbers += [stage.advance, stage.before, stage.rows]
             numbers += [stage.height, stage.width, stage.tile, bands.arena, at.offset, at.row, at.tail]
             numbers.append(-1 if at.fill is None else at.fill)
             entries.append(f"{{{', '.join(map(str, numbers))}}}")

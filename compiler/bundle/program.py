@@ -42,10 +42,15 @@ def check_weights_file(data: bytes) -> str:
     return str(digest.hex())
 
 
+LARGE_PAGE = 2 << 20
+SPARE = LARGE_PAGE // 32
+"""So few bytes more are taken for a session where they fill a large page (`memory.c`)."""
+
+
 def runtime_memory(plan: Plan, threads: int = 1) -> int:
     """Bytes that a session of `threads` threads takes beside the arena and the weights: `edge_memory.runtime`.
 
-    It follows the layout in `model.c`, `session.c`, `shapes.c` and `pool.c` (LP64); a test compares the two.
+    It follows `model.c`, `session.c`, `memory.c`, `shapes.c` and `pool.c` (LP64); a test compares the two.
     """
     model, session, pool, ticket, thread, stack, slack = 72, 440, 320, 64, 48, 16 << 10, 64 + 128
     ports, tables = len(plan.inputs) + len(plan.outputs), _Tables(plan)
@@ -56,7 +61,9 @@ def runtime_memory(plan: Plan, threads: int = 1) -> int:
         block += shapes + 8 * words + STEP_BYTES * len(plan.steps)
     if threads > 1:
         block = _align(block) + pool + ticket * threads * len(plan.steps) + thread * threads
-    return model + tables.size + _align(block) + slack + stack * (threads - 1)
+    session_bytes = _align(block) + slack
+    missing = -(session_bytes + plan.arena_size + plan.scratch_size * (threads - 1)) % LARGE_PAGE
+    return model + tables.size + session_bytes + (missing if missing <= SPARE else 0) + stack * (threads - 1)
 
 
 def _align(nbytes: int) -> int:

@@ -84,7 +84,7 @@ def _touched(chain: Chain, height: int) -> int:
     """Bytes that a band of `height` rows reads and writes: input, output, residual, weights and scratch memory."""
     first, last = chain.members[0].rows, chain.members[-1].rows
     inputs = (_stages(chain, height)[0].rows - 1) * first.window.strides[0] + first.reach
-    others = [member.step.operands[AUX] for member in chain.members]
+    others = [member.step.operands[AUX] for member in chain.members if not member.rows.moves]
     residuals = sum(other is not None and other.storage.space is not Space.WEIGHTS for other in others)  # no tables
     weights = sum(member.rows.weights for member in chain.members)
     return inputs * first.x.row + (1 + residuals) * height * last.y.row + weights + scratch_size(chain, height)
@@ -112,7 +112,8 @@ def _stages(chain: Chain, height: int) -> list[Stage]:
     found: list[Stage] = []
     for member in reversed(chain.members):
         _, extent, width, _ = member.rows.y.dims
-        found.append(Stage(advance, before, rows, extent, 0 if member.is_depthwise else width, member.rows.tile))
+        width = 0 if member.is_depthwise or member.rows.moves else width
+        found.append(Stage(advance, before, rows, extent, width, member.rows.tile, writes=member.writes))
         stride = member.rows.window.strides[0]
         before = before * stride - member.rows.window.origin[0]
         advance, rows = advance * stride, (rows - 1) * stride + member.rows.reach
@@ -150,6 +151,8 @@ def _banded(c: Context, chain: Chain, height: int, *, waits: bool) -> list[Pendi
 def _params(c: Context, member: Member, height: int, count: int) -> tuple[int, ...]:
     names = c.kernels[member.step.kernel].spec.params
     params = dict(zip(names, member.step.params, strict=True))
+    if member.rows.moves:
+        return member.step.params
     if member.is_depthwise:
         params |= {"tile_rows": height, "row_tiles": count, "tile_blocks": params["blocks"]}
     else:
@@ -161,10 +164,11 @@ def _placed(c: Context, chain: Chain, height: int, halos: Sequence[PendingStep])
     """What members hand over lies in scratch memory from now on, with their own behind, that of the first thread in the
     storage that this returns. All else that they use is in use as long as the chain is."""
     places, size = _scratch(chain, height)
-    for handed, place in zip(chain.handed, places, strict=True):
-        storage = handed.view.storage
-        storage.space, storage.offset = Space.SCRATCH, place.offset
-        del c.storages[storage]
+    for handed, place, stage in zip(chain.handed, places, _stages(chain, height), strict=False):
+        view = handed.view
+        above = stage.before - view.offset // view.row  # rows that a band needs beyond those that it needs as padding
+        view.storage.space, view.storage.offset = Space.SCRATCH, place.offset + above * view.row
+        del c.storages[view.storage]
     steps = [member.step for member in chain.members]
     for step in steps:
         if step.scratch is not None:  # behind that, one step's after the other's

@@ -20,15 +20,20 @@ class Member:
     rows: Rowwise
 
     @property
+    def writes(self) -> int:
+        """The number of the operand that it writes."""
+        return next(i for i, ref in enumerate(self.step.operands) if ref and ref.storage is self.rows.y.storage)
+
+    @property
     def is_depthwise(self) -> bool:
         """Whether its tiles are rows."""
         return self.rows.tile == 0
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether a row of its output needs the same row of its input, and no other."""
+        """Whether it is a convolution of which a row needs the same row of its input, and no other."""
         window = self.rows.window
-        return self.rows.reach == window.strides[0] == 1 and window.origin[0] == 0
+        return self.rows.reach == window.strides[0] == 1 and window.origin[0] == 0 and not self.rows.moves
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,16 @@ class Chains:
 
     def find(self) -> Iterator[Chain]:
         """Each depthwise convolution with the step that computes its input and the 1 x 1 convolution that follows, as
-        far as they can be computed together. No step is in two chains."""
-        members, taken = [None, *self._members, None], -1
-        for before, member, after in zip(members, members[1:], members[2:], strict=False):
+        far as they can be computed together; before them what lays out a picture. No step is in two chains."""
+        members, taken = [None, None, *self._members, None], -1
+        for first, before, member, after in zip(members, members[1:], members[2:], members[3:], strict=False):
             if member is None or not member.is_depthwise or member.number <= taken:
                 continue
             chain, handed = [member], []
             if before and before.number > taken and (over := self._handed(before, member)):
                 chain, handed = [before, member], [over]
+                if first and first.rows.moves and (over := self._handed(first, before)):
+                    chain, handed = [first, *chain], [over, *handed]
             if after and after.is_pointwise and (over := self._handed(member, after)):
                 chain, handed = [*chain, after], [*handed, over]
             if handed and not _overwrites(chain):

@@ -9,6 +9,7 @@ from ..kernels import copy as kernels
 from .buffers import Ref, View
 from .context import Context
 from .iteration import broadcast_strides, collapse, each, strides
+from .windows import Rowwise
 
 CHUNK = 16384
 """Bytes of a tile, more or less."""
@@ -69,10 +70,10 @@ def dense(c: Context, x: View) -> View:
 
 def strided_copy(
     c: Context, x: Ref, y: Ref, extents: Sequence[int], x_strides: Sequence[int], y_strides: Sequence[int],
-    element: int, barrier: bool = True, present: int = 1,
+    element: int, barrier: bool = True, present: int = 1, rows: Rowwise | None = None,
 ) -> None:  # fmt: skip
     """y[i] := x[i] over an index space; strides in bytes, `element` bytes each. Strides of x may be 0 or negative.
-    Nothing is done in runs in which `present` is 0."""
+    Nothing is done in runs in which `present` is 0. `rows`: how rows are copied by themselves, if tiles are rows."""
     space = collapse(extents, [x_strides, y_strides])
     dims = [_Dim(*d) for d in zip(space.extents, *space.strides, strict=True)] or [_Dim(1, element, element)]
     form = _form(dims, element)
@@ -93,7 +94,9 @@ def strided_copy(
         params |= {f"x_{i}": dim.x, f"y_{i}": dim.y}
     chosen = {name: params[name] for name in form.spec.params}
     tiles = walked[0].extent * walked[1].extent * chunks
-    c.emit(kernels, form.spec, {"x": x, "y": y}, chosen, tiles * present, barrier=barrier)
+    if rows is not None and (walked[0].extent, walked[0].y, tiles) != (rows.y.dims[1], rows.y.row, rows.y.dims[1]):
+        rows = None
+    c.emit(kernels, form.spec, {"x": x, "y": y}, chosen, tiles * present, barrier=barrier, rows=rows)
 
 
 def _form(dims: list[_Dim], element: int) -> _Form:

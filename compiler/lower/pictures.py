@@ -12,6 +12,7 @@ from ..ops import quantized
 from .context import Context
 from .iteration import each
 from .nodes.pack import float_bits
+from .windows import picture_rows
 
 
 def find_pictures(graph: Graph) -> Mapping[Node, Node]:
@@ -58,6 +59,8 @@ def lower_picture(c: Context, quantize: Node, transpose: Node) -> bool:
         refined = c.target.slow_division and REFINED[0] < scale < REFINED[1]
         params |= {"y_scale": float_bits(scale), "y_zero_point": zero}
     spec = quantize_io.QuantizeIoSpec(x.type.dtype, y.dims[3], refined)
+    rows = picture_rows(x, y)
     for image, present in each(y.dims[0]):
-        c.emit(quantize_io, spec, {"x": x.at(image), "y": y.at(image)}, params, y.dims[1] * present, barrier=image == 0)
+        operands, tiles = {"x": x.at(image), "y": y.at(image)}, y.dims[1] * present
+        c.emit(quantize_io, spec, operands, params, tiles, barrier=image == 0, rows=rows)
     return True

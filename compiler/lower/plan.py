@@ -97,8 +97,9 @@ class Scratch:
 class Stage:
     """What a step computes for band number b of its `Bands`: the rows [b * advance - before, b * advance - before +
     rows) of its output, of which [0, height) exist, the others are padding. The kernel takes the range of pixels, of
-    which a row has `width`, as its first two parameters, in tiles of `tile` pixels; 0: its tiles are the bands.
-    `scratch`: where the rows are while the band is computed; None: the tensor is in memory as a whole."""
+    which a row has `width`, as its first two parameters, in tiles of `tile` pixels. Width 0: its tiles are rows, or,
+    with a tile of 0, the bands. `scratch`: where the rows are while the band is computed; None: the tensor is in memory
+    as a whole. `writes`: the operand that it writes."""
 
     advance: int
     before: int
@@ -107,13 +108,14 @@ class Stage:
     width: int = 0
     tile: int = 0
     scratch: Scratch | None = None
+    writes: int = 3
 
 
 @dataclass(frozen=True)
 class Bands:
-    """Steps from number `first` on, each of which reads (operand 0) what the one before writes (operand 3), computed
-    together, band by band of the last one's rows: `count` bands, which are the tiles of the first step. The scratch
-    memory of a session's first thread is at offset `arena` of the arena."""
+    """Steps from number `first` on, each of which reads (operand 0) what the one before writes, computed together, band
+    by band of the last one's rows: `count` bands, which are the tiles of the first step. The scratch memory of a
+    session's first thread is at offset `arena` of the arena."""
 
     first: int
     count: int

@@ -23,18 +23,26 @@ class Window:
 @dataclass(frozen=True)
 class Rowwise:
     """How a step computes rows of `y` by themselves: from the rows of `x` that `window` says, in tiles of `tile`
-    pixels, or of rows (0). `weights`: bytes that it reads beside."""
+    pixels, or of rows (0). `weights`: bytes that it reads beside. `moves`: it lays a user's picture out as pixels, of
+    which a tile is one row; a row of `x` is that of all planes."""
 
     x: View
     y: View
     window: Window
     tile: int
     weights: int
+    moves: bool = False
 
     @property
     def reach(self) -> int:
         """Rows of x from the first to the last that a row of y sees."""
         return (self.window.taps[0] - 1) * self.window.dilations[0] + 1
+
+
+def picture_rows(x: View, y: View) -> Rowwise:
+    """Of a planar picture x [n, c, h, w], whose view calls its channels rows and its rows pixels, laid out as y."""
+    planes = replace(x, dims=y.dims, strides=(x.image, x.dims[1] * x.pixel, x.dims[1] * x.element))
+    return Rowwise(planes, y, Window((1, 1), (1, 1), (1, 1), (0, 0)), 1, 0, moves=True)
 
 
 def pair(node: Node, name: str) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from ..context import Context, Label, lowering
 from ..copies import copy, strided_copy
 from ..iteration import dense_strides, strides
 from ..plan import Control
+from ..windows import picture_rows
 
 
 @lowering("transpose")
@@ -18,7 +19,8 @@ def lower_transpose(c: Context, node: Node) -> None:
     """A copy with permuted strides."""
     x, y = c.input(node, 0), c.output(node)
     own, perm = strides(x), ints_attr(node, "perm")
-    strided_copy(c, x.at(), y.at(), y.type.shape, [own[p] for p in perm], strides(y), y.element)
+    rows = picture_rows(x, y) if perm == (0, 2, 3, 1) else None
+    strided_copy(c, x.at(), y.at(), y.type.shape, [own[p] for p in perm], strides(y), y.element, rows=rows)
 
 
 @lowering("bitcast")

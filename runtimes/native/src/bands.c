@@ -5,7 +5,6 @@
 
 #define MAX_PARAMS 64
 #define X 0 /* the operand that a stage reads of the one before */
-#define Y 3 /* and the one that it writes for the next */
 
 /* Rows [first, last) of a stage's output, and where the rows of a band would begin in memory that had them all. */
 typedef struct rows {
@@ -48,11 +47,14 @@ static void call(const edge_session *session, const edge_stage *at, const rows *
         params = own;
         begin = 0;
         end = (own[1] - own[0] + at->tile - 1) / at->tile;
+    } else if (at->tile != 0) {
+        begin = r->first;
+        end = r->last;
     }
     void *p[EDGE_OPERANDS];
     for (int i = 0; i < EDGE_OPERANDS; i++) p[i] = place(session, step->operands[i], scratch);
     p[X] = (void *)((uintptr_t)p[X] - (uintptr_t)shift);
-    p[Y] = (void *)((uintptr_t)p[Y] - (uintptr_t)r->shift);
+    p[at->y] = (void *)((uintptr_t)p[at->y] - (uintptr_t)r->shift);
     edge_session_kernel(session, step)(p[0], p[1], p[2], p[3], p[4], params, begin, end);
 }
 

@@ -7,6 +7,12 @@
 #include "platform.h"
 
 #define LARGE_PAGE ((size_t)2 << 20) /* where pages are 4 KB; elsewhere they are larger, and so not asked for */
+#define SPARE (LARGE_PAGE / 32)
+
+size_t edge_os_filled(size_t nbytes) {
+    size_t missing = -nbytes & (LARGE_PAGE - 1);
+    return missing <= SPARE ? nbytes + missing : nbytes;
+}
 
 void *edge_os_alloc(size_t nbytes) {
     size_t large = nbytes & ~(LARGE_PAGE - 1);

@@ -31,7 +31,10 @@ typedef struct edge_thread {
 void *edge_os_alloc(size_t nbytes);
 void edge_os_free(void *memory, size_t nbytes); /* or a file's mapping */
 
-/* What these two (memory.c) are made of. Zeroed memory, at `wish` if there is room, or NULL; its pages `exist` from the
+/* As many bytes, or some more (64 KB at most) if these fill a large page, which is made and read faster. */
+size_t edge_os_filled(size_t nbytes);
+
+/* What these (memory.c) are made of. Zeroed memory, at `wish` if there is room, or NULL; its pages `exist` from the
  * start, or come as they are touched. Advice (MADV_...) is taken where the system knows it. */
 void *edge_os_map(void *wish, size_t nbytes, bool exist);
 void edge_os_unmap(void *memory, size_t nbytes);

@@ -113,7 +113,8 @@ extern const struct edge_shape_calls edge_shape_calls;
 /* A step as a part of bands: compiler/lower/plan.py's Stage and Scratch. */
 typedef struct edge_stage {
     uint32_t step, count; /* stages from here on, if it is the first of some */
-    uint32_t params;      /* how many its kernel has */
+    uint16_t params;      /* how many its kernel has */
+    uint16_t y;           /* the operand that it writes */
     int32_t advance, before, rows, height, width, tile;
     uint32_t arena;                   /* offset of the first thread's scratch memory */
     uint32_t offset, row_bytes, tail; /* in scratch memory; 0 bytes: not there */

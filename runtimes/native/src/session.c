@@ -22,7 +22,7 @@ static layout lay_out(const edge_program *program, const edge_session_options *o
     at.step_ns = at.shapes + edge_shapes_size(program);
     at.pool = edge_align(at.step_ns + (options->flags & EDGE_SESSION_PROFILE ? program->step_count * 8u : 0));
     at.arena = edge_align(at.pool + (threads > 1 ? edge_pool_size(program, threads) : 0)) + EDGE_SLACK_BEFORE;
-    at.total = at.arena + arena_nbytes(program, threads) + EDGE_SLACK_AFTER;
+    at.total = edge_os_filled(at.arena + arena_nbytes(program, threads) + EDGE_SLACK_AFTER);
     return at;
 }
 

@@ -10,7 +10,7 @@ import pytest
 from edgec.compiler.bundle import toolchain
 from edgec.compiler.bundle.c_text import c_identifier
 from edgec.compiler.bundle.header import header_source
-from edgec.compiler.bundle.program import check_weights_file, program_source, weights_file
+from edgec.compiler.bundle.program import check_weights_file, program_source, runtime_memory, weights_file
 from edgec.compiler.bundle.variants import Variant
 from edgec.compiler.ir.types import DTYPES, Quant, TensorType
 from edgec.compiler.lower.plan import Bands, Control, Operand, Plan, Port, Scratch, Space, Stage, Step
@@ -60,6 +60,15 @@ def test_tables_of_a_plan(tmp_path: Path) -> None:
     source = program_source(plan, [Variant("dot", frozenset({"dotprod"}), {"k": "k_dot"}), variant()])
     assert source.index('"dot", EDGE_CPU_DOTPROD, kernels_0') < source.index('"base", 0, kernels_1')
     compiles(source, tmp_path / "program.c", "-std=c11", "-pedantic")
+
+
+def test_sessions_fill_a_large_page_of_which_little_is_missing() -> None:
+    """`edge_os_filled` in memory.c."""
+    plan, most = plan_of(), 2 << 20
+    least = runtime_memory(plan)
+    beside = 448 + 16 + 48 + 192  # the session, two ports, up to 64 bytes; what kernels may read beside the arena
+    for missing, filled in [((64 << 10) + 64, 0), (64 << 10, 64 << 10), (64, 64), (0, 0)]:
+        assert runtime_memory(replace(plan, arena_size=most - beside - missing)) == least + filled
 
 
 def test_the_same_plan_gives_the_same_text() -> None:
@@ -207,7 +216,7 @@ def banded_plan() -> Plan:
 
 def test_tables_of_bands(tmp_path: Path) -> None:
     source = program_source(banded_plan(), [variant()])
-    assert "{0, 2, 3, 2, 0, 2, 8, 8, 16, 128, 0, 32, 0, -1}" in source
+    assert "{0, 2, 3, 3, 2, 0, 2, 8, 8, 16, 128, 0, 32, 0, -1}" in source
     compiles(source, tmp_path / "program.c", "-std=c11", "-pedantic")
 
 

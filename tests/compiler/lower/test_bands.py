@@ -71,7 +71,7 @@ class Net:
 
     def input(self) -> dict[str, Array]:
         shape = self.x.type.shape
-        if self.int8:
+        if self.x.type.dtype == "int8":
             return {"x": self.rng.integers(-128, 128, shape).astype(np.int8)}
         return {"x": self.rng.normal(size=shape).astype(np.float32)}
 
@@ -102,6 +102,31 @@ def heights(monkeypatch: pytest.MonkeyPatch, height: int | None) -> None:
 
     monkeypatch.setattr(bands, "band_height", chosen)
 
+
+def picture(
+    height: int, width: int, kernel: int = 3, stride: int = 2, pad: int = 1, *, int8: bool = True, planes: int = 3
+) -> Net:
+    """A planar picture of floats, laid out as pixels; a convolution of it, a depthwise one, and a 1 x 1."""
+    net = Net(height, width, planes, int8=int8)
+    net.x = Value("x", _float((1, planes, height, width)))
+    net.graph = Graph("g", [net.x], [])
+    x = net.emit("map", [net.x], {"expr": In(0)}) if int8 else net.x
+    x = net.emit("transpose", [x], {"perm": (0, 2, 3, 1)})
+    y = net.conv(x, 16, kernel, stride, pads=(pad,) * 4)
+    y = net.conv(y, 16, 3, depthwise=True)
+    net.done(net.conv(y, 24))
+    return net
+
+
+PICTURES = {
+    "stride1": (picture(17, 12, stride=1), 4),
+    "stride2": (picture(37, 21), 2),
+    "5x5": (picture(24, 40, 5, pad=2), 4),
+    "valid": (picture(33, 20, pad=0), 4),
+    "two_planes": (picture(30, 17, planes=2), 6),
+    "floats": (picture(37, 21, int8=False), 4),
+    "floats_5x5": (picture(26, 33, 5, 1, 2, int8=False), 2),
+}
 
 CASES = {
     "stride1": (bottleneck(16, 9, 12, 40), 4),
@@ -137,12 +162,27 @@ def test_any_split_gives_the_references_bytes(case: str, tmp_path: Path, monkeyp
 @pytest.mark.parametrize("device, variant", [
     (running.BASE, None), (running.DOTPROD, None), (running.DOTPROD, running.IN_ORDER),
 ])  # fmt: skip
-@pytest.mark.parametrize("case", ["stride1", "stride2", "residual", "5x5", "first_3x3s2"])
+@pytest.mark.parametrize("case", ["stride1", "stride2", "residual", "5x5", "first_3x3s2", "picture"])
 def test_on_arm64(case: str, device: str, variant: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    net, height = CASES[case]
+    net, height = PICTURES["stride2"] if case == "picture" else CASES[case]
     heights(monkeypatch, height)
     for threads in (1, 3):
         running.check(net.graph, net.input(), tmp_path, device, threads, variant)
+
+
+@pytest.mark.parametrize("case", PICTURES)
+def test_pictures_are_laid_out_band_by_band(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, height = PICTURES[case]
+    inputs, results = net.input(), set()
+    for rows in (None, height):
+        heights(monkeypatch, rows)
+        assert [len(b.stages) for b in fused(net.graph, "host").plan.bands] == ([4] if rows else [])
+        for threads in (1, 2, 3):
+            (tmp_path / f"{rows}-{threads}").mkdir()
+            done = running.run(net.graph, inputs, tmp_path / f"{rows}-{threads}", threads=threads)
+            results.add(done[net.graph.outputs[0].name].tobytes())
+    assert len(results) == 1
+    running.check(net.graph, inputs, tmp_path)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -472,6 +472,10 @@ static void test_memory(void) {
         edge_os_free(memory, sizes[i]);
         CHECK(madvise(memory, 1, MADV_POPULATE_WRITE) != 0); /* nothing is left there */
     }
+    const size_t large = 2 << 20, spare = 64 << 10;
+    CHECK(edge_os_filled(0) == 0 && edge_os_filled(large - spare - 1) == large - spare - 1);
+    CHECK(edge_os_filled(large - spare) == large && edge_os_filled(large) == large);
+    CHECK(edge_os_filled(large + 1) == large + 1 && edge_os_filled(3 * large - 1) == 3 * large);
     CHECK(held == 0);
 }
 
