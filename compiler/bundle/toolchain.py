@@ -19,15 +19,16 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from ...errors import EdgeError
-from ..cache import cache_dir, folder_beside
+from .. import cache
 
-NATIVE = Path(__file__).parents[2] / "runtimes" / "native"
+PACKAGE = Path(__file__).parents[2]
+NATIVE = PACKAGE / "runtimes" / "native"
 PAGE_SIZE = 16384
 
 _COMMON = (
@@ -102,18 +103,17 @@ def compile_c(source: str, triple: Triple, position_independent: bool = True) ->
 def link_library(name: str, exports: Sequence[str], objects: Sequence[bytes], triple: Triple) -> bytes:
     """The shared library from the program's and the kernels' objects. `name` is its SONAME, which should be the name of
     its file; `exports` are its visible symbols (globs allowed)."""
-    runtime = _runtime(triple, "library")
     arguments = ["-shared", "-soname", name, "-Bsymbolic", "--version-script=exports"]
     arguments += ["-z", f"max-page-size={PAGE_SIZE}", "-z", "relro", "-z", "now", "-z", "text", "--hash-style=both"]
     arguments += ["--no-undefined", "--as-needed"]
     script = f"{{ global: {' '.join(f'{symbol};' for symbol in exports)} local: *; }};\n"
-    return _link(triple, arguments, objects, runtime, {"exports": script})
+    return _link(triple, arguments, [*objects, *_runtime(triple, "library")], {"exports": script})
 
 
 def link_runner(objects: Sequence[bytes], triple: Triple) -> bytes:
     """The static runner. It makes system calls only, so it is the same for linux and android."""
     linux = Triple(triple.arch)
-    return _link(linux, ["-static", "-z", f"max-page-size={PAGE_SIZE}"], objects, _runtime(linux, "runner"), {})
+    return _link(linux, ["-static", "-z", f"max-page-size={PAGE_SIZE}"], [*objects, *_runtime(linux, "runner")], {})
 
 
 def toolchain_version() -> str:
@@ -121,7 +121,7 @@ def toolchain_version() -> str:
     return f"ziglang {metadata.version('ziglang')}"
 
 
-@cache
+@lru_cache
 def _zig() -> Path:
     spec = find_spec("ziglang")
     if spec is None or spec.origin is None:
@@ -160,9 +160,7 @@ def _compile(source: Path, triple: Triple, position_independent: bool = True, in
     return output
 
 
-def _link(
-    triple: Triple, arguments: Sequence[str], objects: Sequence[bytes], runtime: Sequence[Path], files: dict[str, str]
-) -> bytes:
+def _link(triple: Triple, arguments: Sequence[str], objects: Sequence[bytes], files: dict[str, str]) -> bytes:
     """Links in a folder of its own, under names that do not depend on the machine."""
     with tempfile.TemporaryDirectory(prefix="edgec-") as name:
         folder = Path(name)
@@ -173,18 +171,30 @@ def _link(
         for file, text in files.items():
             (folder / file).write_text(text)
         common = ["ld.lld", "-m", _EMULATIONS[triple.arch], "--gc-sections", "--build-id=none", "-s", "-o", "linked"]
-        run_zig([*common, *arguments, *inputs, *map(str, runtime)], folder)
+        run_zig([*common, *arguments, *inputs], folder)
         return (folder / "linked").read_bytes()
 
 
-def _runtime(triple: Triple, form: str) -> list[Path]:
+def _runtime(triple: Triple, form: str) -> list[bytes]:
     """Objects (and stub libraries) of the runtime as a "library" or a "runner", from the cache or compiled now."""
-    sources = _sources(triple, form)
-    folder = cache_dir() / "runtime" / f"{triple}-{form}-{_key(triple, form)}"
-    if not folder.is_dir():
-        _build_runtime(triple, form, sources, folder)
-    stubs = [folder / "libc.so"] if _needs_libc(triple, form) else []
-    return [folder / f"{source.parent.name}-{source.stem}.o" for source in sources] + stubs
+    sources = {f"{source.parent.name}-{source.stem}.o": source for source in _sources(triple, form)}
+    folder = cache.cache_dir() / "runtime" / f"{triple}-{form}-{_key(triple, form)}"
+    names = [*sources, *["libc.so"] * _needs_libc(triple, form)]
+    kept = [data for name in names if (data := cache.read(folder / name)) is not None]
+    if len(kept) == len(names):
+        return kept
+
+    def build(name: str) -> bytes:
+        if name not in sources:
+            return _stub_library(triple, name, _BIONIC)
+        with tempfile.TemporaryDirectory(prefix="edgec-") as inside:
+            return _compile(sources[name], triple, form == "library", Path(inside)).read_bytes()
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        built = list(pool.map(build, names))
+    for name, data in zip(names, built, strict=True):
+        cache.write(folder / name, data)
+    return built
 
 
 def _needs_libc(triple: Triple, form: str) -> bool:
@@ -201,31 +211,9 @@ def _sources(triple: Triple, form: str) -> list[Path]:
 
 def _key(triple: Triple, form: str) -> str:
     digest = hashlib.sha256(repr((toolchain_version(), _CFLAGS, _FREESTANDING, triple._cflags, _BIONIC, form)).encode())
-    for path in sorted(NATIVE.rglob("*.[ch]")):
-        digest.update(path.relative_to(NATIVE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in (Path(cache.__file__), *sorted(NATIVE.rglob("*.[ch]"))):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
-
-
-def _build_runtime(triple: Triple, form: str, sources: Sequence[Path], folder: Path) -> None:
-    """Compiles into a temporary folder that then takes its place at once: another process may be doing the same."""
-    with folder_beside(folder) as beside:
-        building = beside / "done"
-        building.mkdir()
-
-        def build(source: Path) -> None:
-            inside = Path(tempfile.mkdtemp(dir=beside))
-            built = _compile(source, triple, form == "library", inside)
-            built.rename(building / f"{source.parent.name}-{source.stem}.o")
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(build, sources))
-        if _needs_libc(triple, form):
-            (building / "libc.so").write_bytes(_stub_library(triple, "libc.so", _BIONIC))
-        try:
-            building.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
 
 
 def _stub_library(triple: Triple, soname: str, symbols: Sequence[str]) -> bytes:

@@ -89,8 +89,10 @@ class Epilogue:
     def dense_header(self, w: Array, scaling: Scaling) -> Sequence[Array]:
         """`header` of a dense convolution, with the second bias if the target's blocks have one."""
         header = self.header(w, scaling)
+        if not self.second_bias:
+            return header
         start = 0 if self.scaled else header[0]
-        return [*header, *[(start - 128 * _sums(w)).astype(np.int32)] * self.second_bias]
+        return [*header, (start - 128 * _sums(w)).astype(np.int32)]
 
     def scaling(self, w: Array) -> Scaling:
         """Of the sums with `w`, whatever the data."""

@@ -154,7 +154,21 @@ def test_the_runtime_is_compiled_once_and_quickly(tmp_path: Path, monkeypatch: p
     assert time.monotonic() - start < 20  # about 1 s; anything that builds a libc takes minutes
     monkeypatch.setattr(toolchain, "_compile", None)
     assert link_library("libnet.so", exported_symbols(PLAN), made, Triple("aarch64")) == first
-    assert not [path for path in (tmp_path / "runtime").iterdir() if path.name.startswith(".")]
+    assert not [path for path in tmp_path.rglob(".*")]
+
+
+@pytest.mark.parametrize("damage", [b"", b"!<arch>\n", None])
+def test_a_damaged_runtime_is_compiled_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
+) -> None:
+    """lld takes an empty file for a script without a command, and would link a library without its functions."""
+    monkeypatch.setenv("EDGEC_CACHE_DIR", str(tmp_path))
+    first = library(Triple("aarch64"))
+    (kept,) = (tmp_path / "runtime").rglob("src-session.o")
+    kept.unlink()
+    if damage is not None:
+        kept.write_bytes(damage)
+    assert library(Triple("aarch64")) == first
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,8 +187,8 @@ def test_the_cache_may_be_given_relative_to_here(tmp_path: Path, monkeypatch: py
 def test_several_processes_may_fill_the_cache(tmp_path: Path) -> None:
     script = """
 from edgec.compiler.bundle.toolchain import Triple, _runtime
-paths = _runtime(Triple("x86_64"), "runner")
-print(len(paths), all(path.stat().st_size for path in paths))
+made = _runtime(Triple("x86_64"), "runner")
+print(len(made), all(made))
 """
     environment = {**os.environ, "EDGEC_CACHE_DIR": str(tmp_path)}
     running = [
