@@ -1,7 +1,6 @@
 """arm64 with NEON: Armv8.0, dotprod (in two orders) and i8mm code in one bundle, with one weight packing."""
 
 from .neon import Neon
-from .neon_matrix import MATRIX_ROWS
 from .target import Target, TileShape, Variant
 
 
@@ -14,6 +13,7 @@ def _llvm(triple: str, *features: str) -> dict[str, object]:
 
 
 _TILES = [TileShape(40, 8), TileShape(40, 5, paired=True, cost=0.96)]
+_INT8_TILES = [TileShape(40, 8, gathered=8), TileShape(40, 5, paired=True, cost=0.96, gathered=10)]
 
 
 def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) -> Target:
@@ -73,7 +73,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         columns=8,
         cache=128 << 10,
         tiles={
-            "int8": _TILES,
+            "int8": _INT8_TILES,
             "float32": _TILES,
             "float16": [TileShape(56, 7), TileShape(56, 7, paired=True, cost=0.96)],
         },
@@ -82,7 +82,6 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         looks_up_results=True,
         marks=True,
         has_fixed_point=True,
-        gathers=MATRIX_ROWS,
     )
 
 

@@ -12,7 +12,7 @@ from .neon_inorder_half import InOrderHalfTile
 from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile
 from .neon_inorder_marked import InOrderMarkedTile
 from .neon_inorder_table import look_up
-from .neon_matrix import MATRIX_ROWS, MatrixTile
+from .neon_matrix import MatrixTile
 from .neon_tiles import ARM, DotTile, FloatTile, WideningTile
 
 
@@ -86,7 +86,7 @@ class Neon(Isa):
         """smmla, sdot by lane, or smull, smlal and sadalp. Single blocks and rows are rare enough for code that suits
         all."""
         if self._has_matrix and even:
-            return MatrixTile(MATRIX_ROWS)
+            return MatrixTile(10 if paired else 8)
         if self.has_dot and paired:
             return InOrderDotTile(5) if self._in_order else DotTile(5, 2)
         if self.has_dot:

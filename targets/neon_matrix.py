@@ -6,14 +6,12 @@ from ..compiler.kernels.emit.builder import Builder, Pointer, Register, Value, i
 from ..compiler.kernels.emit.isa import Tile
 from ..compiler.kernels.emit.tir import tirx
 
-MATRIX_ROWS = 10
-"""Of the register tile: there is room for its sums, and for the operands that are multiplied next."""
-
 
 class MatrixTile(Tile):
     """smmla multiplies two rows by two columns, eight elements deep: two groups of the weights that sdot takes are
-    zipped for it, and pairs of rows, eight elements of each side by side. Larger tiles do not fit the registers, and
-    these do as long as LLVM keeps the order: hence `asm sideeffect`."""
+    zipped for it, and pairs of rows, eight elements of each side by side. Tiles of more than ten rows do not fit the
+    registers, beside the operands that are multiplied next, and these do as long as LLVM keeps the order: hence
+    `asm sideeffect`."""
 
     dtype, columns, group, gathers, mixed = "int8", 8, 4, True, True
     instructions = """

@@ -30,12 +30,14 @@ class Variant:
 @dataclass(frozen=True)
 class TileShape:
     """Output pixels of a scheduling tile, and of the largest register tile, which takes two blocks at once if `paired`.
-    `cost`: of the instructions for a pixel that it computes, what it takes next to other shapes."""
+    `cost`: of the instructions for a pixel that it computes, what it takes next to other shapes. `gathered`: rows of
+    the register tile of the variant that multiplies copies (`Tile.gathers`); 0: none does."""
 
     rows: int
     pixels: int
     paired: bool = False
     cost: float = 1.0
+    gathered: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,7 @@ class Target:
     converted to floats and back without instructions for that. `slow_division`: of floats, next to multiplication.
     `looks_up_results`: convolutions have code that looks up their int8 results in a table.
     `marks`: a variant has a tile that reads marks, so int8 weights have them (`kernels/convolutions/conv.py`).
-    `second_bias`, `has_fixed_point`: of every variant's ISA. `gathers`: rows of the register tile of the variant that
-    multiplies copies of int8 (`Tile.gathers`); 0: none does. `halves`: the variants of bundles that compute in float16.
+    `second_bias`, `has_fixed_point`: of every variant's ISA. `halves`: the variants of bundles that compute in float16.
     """
 
     name: str
@@ -68,7 +69,6 @@ class Target:
     marks: bool = False
     second_bias: bool = False
     has_fixed_point: bool = False
-    gathers: int = 0
     halves: tuple[Variant, ...] = ()
 
     def for_halves(self) -> "Target":

@@ -115,7 +115,7 @@ class ConvSpec(ContractionSpec):
             paired = self.paired and tile.blocks == 2
             return replace(self if paired else self.plain, marked=marked, whole=whole, even=even, paired=paired)
         if tile.gathers:
-            return replace(self.plain, paired=False, whole=False, short=0, marked=False)
+            return replace(self.plain, whole=False, short=0, marked=False)
         if tile.blocks == 2:
             short = self.short if tile.unrolls else 0
             return replace(self, even=False, short=short, deep=self.deep and tile.resumes, marked=False)

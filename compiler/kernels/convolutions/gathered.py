@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DEEPEST = 4608
 """Bytes of a row that are copied at most."""
 
+MOST = 64 << 10
+"""Bytes of copies for several register tiles at most: they stay in the first cache."""
+
 
 def scratch_bytes(tiles: int, row_bytes: int, rows: int, columns: int) -> int:
     """What copies for so many register tiles of `rows` by `columns` take, of rows of `row_bytes` and of weights."""

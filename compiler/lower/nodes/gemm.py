@@ -8,7 +8,7 @@ from ....targets.target import TileShape
 from ...ir.extent import always_less, ceil_div, is_symbolic, largest, least, less, most
 from ...kernels.convolutions import conv
 from ...kernels.convolutions.deep import part_groups
-from ...kernels.convolutions.gathered import DEEPEST, scratch_bytes
+from ...kernels.convolutions.gathered import DEEPEST, MOST, scratch_bytes
 from ..buffers import View
 from ..context import Context
 from ..windows import Rowwise, Window
@@ -52,7 +52,7 @@ def dense(
     rows, paired = tile.rows, tile.paired
     short = rows > 1 and runs.y > 1 and runs.x == packed.parts == 1 and packed.groups <= conv.SHORT
     short &= epilogue.dtype != "float16"  # which is summed up in blocks
-    even, copied, scratch = copies_of(c, packed, epilogue.dtype, runs.y * runs.x, rows, pixels)
+    even, copied, scratch = copies_of(c, packed, epilogue.dtype, runs.y * runs.x, tile, pixels)
     pointwise = runs.y * runs.x == 1
     spec = conv.ConvSpec(
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
@@ -116,18 +116,18 @@ def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> TileShape:
     return min(reversed(shapes), key=lambda shape: shape.cost * ceil_div(pixels, shape.pixels) * shape.pixels)
 
 
-def copies_of(c: Context, packed: Packed, dtype: str, taps: int, rows: int, pixels: int) -> tuple[bool, int, int]:
-    """Whether the runs of `pixels` pixels, `rows` in a tile, can be copied before they are multiplied; and if a variant
+def copies_of(c: Context, packed: Packed, dtype: str, taps: int, tile: TileShape, pixels: int) -> tuple[bool, int, int]:
+    """Whether the runs of `pixels` pixels can be copied before they are multiplied; and if a variant
     of the target makes copies, for how many register tiles at once, and the bytes of scratch memory for them: for one
     at least, for more where there is room."""
     size = largest(taps * packed.parts * packed.groups * group_of(dtype))
-    if dtype != "int8" or rows == 1 or size > DEEPEST or not are_steps(packed, 2):
+    if dtype != "int8" or tile.rows == 1 or size > DEEPEST or not are_steps(packed, 2):
         return False, 0, 0
-    if not c.target.gathers:
+    if not tile.gathered:
         return True, 0, 0
-    most = min(ceil_div(min(largest(pixels), rows), c.target.gathers), DEEPEST // max(size, 1))
-    sizes = {n: scratch_bytes(n, size, c.target.gathers, c.target.columns) for n in range(1, most + 1)}
-    copied = max(n for n in sizes if n == 1 or c.room.for_copies(sizes[n]))
+    most = ceil_div(min(largest(pixels), tile.rows), tile.gathered)
+    sizes = {n: scratch_bytes(n, size, tile.gathered, c.target.columns) for n in range(1, most + 1)}
+    copied = max(n for n in sizes if n == 1 or (sizes[n] <= MOST and c.room.for_copies(sizes[n])))
     return True, copied, sizes[copied]
 
 

@@ -150,7 +150,7 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
     single = meets_single_rows(node.output.type.shape[:-1], _second_shape(node))
     tile = tile_of(c, epilogue.dtype, 1 if single else count, outputs)
     rows, paired = tile.rows, tile.paired
-    even, copied, scratch = copies_of(c, packed, epilogue.dtype, 1, rows, count)
+    even, copied, scratch = copies_of(c, packed, epilogue.dtype, 1, tile, count)
     if "rows" in operands and not epilogue.scaled:  # in the place of scratch memory
         even, copied, scratch = False, 0, 0
     spec = conv.ConvSpec(

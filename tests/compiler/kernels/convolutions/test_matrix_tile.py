@@ -17,7 +17,17 @@ from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_o
 from edgec.tests.compiler.lower.running import MATRIX, check
 
 ARM64 = find("arm64-neon")
-PRODUCTS = [(2, 16, 8), (9, 48, 24), (10, 8, 16), (11, 320, 8), (39, 24, 19), (40, 32, 32), (41, 96, 40), (97, 16, 16)]
+PRODUCTS = [
+    (2, 16, 8),
+    (9, 48, 24),
+    (10, 8, 16),
+    (11, 320, 8),
+    (32, 64, 48),
+    (39, 24, 19),
+    (40, 32, 32),
+    (41, 96, 40),
+    (97, 16, 16),
+]
 LAYOUT: dict[str, object] = {"layout": "NHWC", "strides": (1, 1), "dilations": (1, 1), "groups": 1}
 WINDOWS = [
     ((1, 7, 9, 16), (24, 16, 3, 3), (1, 1, 1, 1)), ((2, 6, 6, 32), (8, 32, 1, 1), (0, 0, 0, 0)),
