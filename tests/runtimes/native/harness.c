@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "edge.h"
@@ -455,18 +456,22 @@ static size_t resident(void) {
     return kib << 10;
 }
 
-/* Pages exist from the start, and no more of them than it takes, whatever their size. */
+/* Pages exist from the start, and no more of them than it takes, whatever their size. Code and stack that are touched
+ * meanwhile are resident too: 180 to 330 KB were measured in a first turn, by where libc lies, since the system maps what
+ * is around a page that is read; nothing in the turns behind it. So they count from the second one on. */
 static void test_memory(void) {
     const size_t sizes[] = {1, 5000, 1 << 20, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, (9 << 20) + 5000};
-    const size_t other = 512 << 10; /* code and stack that are touched meanwhile: a quarter of a large page */
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    edge_os_free(edge_os_alloc(1), 1);
+    resident();
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         size_t before = resident();
         uint8_t *memory = edge_os_alloc(sizes[i]);
         size_t taken = resident() - before;
-        CHECK(memory != NULL && (uintptr_t)memory % 4096 == 0);
-        CHECK(taken <= sizes[i] + other);
+        CHECK(memory != NULL && (uintptr_t)memory % page == 0);
+        CHECK(taken < sizes[i] + page);
         bool populates = madvise(memory, 1, MADV_POPULATE_WRITE) == 0; /* Linux 5.14 */
-        CHECK(taken + other >= sizes[i] || (sizes[i] >= 2 << 20 && !populates));
+        CHECK(taken >= sizes[i] || (sizes[i] >= 2 << 20 && !populates));
         for (size_t k = 0; k < sizes[i]; k++) CHECK(memory[k] == 0);
         memset(memory, 0xff, sizes[i]);
         edge_os_free(memory, sizes[i]);
