@@ -13,7 +13,7 @@ from edgec.compiler.ops.reference import run_graph
 RNG = np.random.default_rng(0)
 
 
-def conv_model(dtype=np.float32, **initializer_of):
+def conv_model(dtype=np.float32):
     """conv -> relu -> reshape with a shape computed from Shape, as bytes-identical as it gets."""
     weights = {
         "w": RNG.normal(size=(4, 3, 3, 3)).astype(dtype),

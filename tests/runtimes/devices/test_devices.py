@@ -20,8 +20,6 @@ from edgec.errors import EdgeError
 from edgec.runtimes.devices import RunOptions, open_device
 
 needs_qemu = pytest.mark.skipif(shutil.which("qemu-aarch64") is None, reason="qemu-user is not installed")
-ODD = 'odd "name"/=\\'
-
 
 NOTHING = Step("", (), (), 0, control=Control.JUMP, target=1)
 
