@@ -20,6 +20,7 @@ from .ir.graph import Graph
 from .ir.probe import is_ranged, probing, require_same
 from .ir.specialize import Specialization, now, revalued
 from .ir.verify import verify as check
+from .lower.channels.arrange import arrange_channels
 from .lower.lower import Lowered, lower
 from .quantize import Method, RowProducts, open_samples, post_training_quantization, use_halves
 
@@ -69,6 +70,9 @@ def compile_model(
     )  # fmt: skip
     graph.name = assemble.bundle_name(path)
     progress("lower", 0, 1)
+    arrange_channels(graph, device)
+    if dump is not None:
+        dump("arrange_channels", graph)
     lowered = lower(graph, device, states)
     objects = _compile_kernels(lowered, device, progress)
     files, manifest = assemble.assemble(lowered, objects, device, __version__)

@@ -9,6 +9,7 @@ from ..compiler.kernels.emit.tir import tirx
 from .neon_half import HalfTile
 from .neon_inorder import INSTRUCTIONS, InOrderFloatColumnsTile, InOrderFloatTile, address, call
 from .neon_inorder_half import InOrderHalfTile
+from .neon_inorder_held import InOrderHeldTile
 from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile
 from .neon_inorder_marked import InOrderMarkedTile
 from .neon_inorder_table import look_up
@@ -93,6 +94,10 @@ class Neon(Isa):
             return InOrderDotColumnsTile(8) if self._in_order and rows > 1 else DotTile(min(rows, 8), 1)
         in_order = self._in_order and rows > 1 and not full_range
         return InOrderMarkedTile(4) if in_order else WideningTile(min(rows, 4), full_range=full_range)
+
+    def held_tile(self) -> Tile | None:
+        """In order, of Armv8.0."""
+        return InOrderHeldTile(4) if self._in_order and not self.has_dot else None
 
     def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """fmla by lane."""

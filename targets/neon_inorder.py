@@ -95,6 +95,7 @@ STEP_INSTRUCTIONS = "".join([
     _load("edge_step_next", "ldr ${0:d}, [$1, #128]!", 16),
     _pure("edge_step_zip", "zip1 $0.4s, $1.4s, $1.4s", "<16 x i8>", "<16 x i8>"),
     *(_pure(f"edge_step_at{o}", f"ldr ${{0:d}}, [$1, #{o}]", "<16 x i8>", "i64") for o in range(0, 96, 8)),
+    _pure("edge_step_saddlp", "saddlp $0.4s, $1.8h", "<4 x i32>", "<8 x i16>"),
     _pure("edge_step_smull", "smull $0.8h, $1.8b, $2.8b", "<8 x i16>", "<16 x i8>", "<16 x i8>"),
     _pure(
         "edge_step_smlal1", "smlal $0.8h, $2.8b, $3.8b", "<8 x i16>", "<8 x i16>", "<16 x i8>", "<16 x i8>", tie=True
@@ -104,7 +105,7 @@ STEP_INSTRUCTIONS = "".join([
         tie=True,
     ),
 ])  # fmt: skip
-"""What `neon_inorder_marked.py` has beside them."""
+"""What `neon_inorder_marked.py` and `neon_inorder_held.py` have beside them."""
 
 
 def call(dtype: str, name: str, *args: Value) -> Value:

@@ -24,19 +24,23 @@ WEIGHTS = {(2, 0): (0, "low"), (3, 0): (0, "high"), (FOLD, 0): (1, "low"), (0, 0
 """Behind the instruction of (group, row) of each column: which half of which pair of groups is loaded, of the weights
 of the next column; behind the first group of this one."""
 
-PARTS = (("spread", "lane2", "lane3"), ("spread", "lane2", "lane3"), ("word_pair", "zip"), ("word_pair", "zip"))
-"""How a pair of words comes into its register, by row, each part four cycles after the one before: loads alone would be
-more than there are multiplications to stand behind."""
+ZIPPED, LOADED = ("word_pair", "zip"), ("spread", "lane2", "lane3")
+"""How a pair of words comes into its register, each part four cycles after the one before: in fewer instructions, or
+without taking the vector units."""
+
+LOADED_ROWS = 3
+"""In windows of several taps, the last rows are `LOADED`: with all of them, there would be more loads than
+multiplications that they can stand behind."""
 
 FIRST_COLUMN = {
-    (0, 1): [(0, 1, 1)], (0, 2): [(1, 1, 1)], (0, 3): [(2, 1, 1)],
-    (1, 1): [(0, 1, 2)], (1, 2): [(1, 1, 2)], (1, 3): [(3, 1, 1)],
+    (0, 1): [(1, 1, 1)], (0, 2): [(2, 1, 1)], (0, 3): [(3, 1, 1)],
+    (1, 0): [(0, 1, 1)], (1, 1): [(1, 1, 2)], (1, 2): [(2, 1, 2)], (1, 3): [(3, 1, 2)],
 }  # fmt: skip
 LAST_COLUMN = {
     (1, 0): [(0, 0, 0)], (1, 1): [(1, 0, 0)], (1, 2): [(2, 0, 0)], (1, 3): [(3, 0, 0)],
-    (2, 1): [(0, 0, 1)], (2, 2): [(1, 0, 1)],
-    (3, 1): [(0, 0, 2)], (3, 2): [(1, 0, 2), (2, 0, 1)], (3, 3): [(0, 1, 0), (3, 0, 1)],
-    (FOLD, 1): [(1, 1, 0)], (FOLD, 2): [(2, 1, 0)], (FOLD, 3): [(3, 1, 0)],
+    (2, 1): [(0, 0, 1), (1, 0, 1)], (2, 2): [(2, 0, 1)], (2, 3): [(3, 0, 1)],
+    (3, 1): [(1, 0, 2)], (3, 2): [(2, 0, 2)], (3, 3): [(3, 0, 2), (1, 1, 0)],
+    (FOLD, 1): [(2, 1, 0)], (FOLD, 2): [(3, 1, 0)], (FOLD, 3): [(0, 1, 0)],
 }  # fmt: skip
 """Behind the instruction of (group, row) of the last column: which parts of words of the next step, (row, pair, part),
 and behind those of the first column what is left of them."""
@@ -51,99 +55,93 @@ class InOrderMarkedTile(InOrderWideningTile):
     def walk(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], walk: Walk
     ) -> None:
-        """Steps by their marks, which stand behind the weights."""
-        if not walk.marked:
+        """Steps by their marks, which stand behind the weights, or all the same."""
+        if not (walk.marked or walk.fitting):
             super().walk(b, x, row_offsets, w, w_offsets, walk)
             return
-        operands = _Operands(x, row_offsets, w, w_offsets[0])
+        words, weights = _Words(x, row_offsets, LOADED_ROWS if walk.looped else 0), Weights(w, w_offsets[0])
         runs = walk.count_y * walk.count_x if walk.looped else i64(1)
-        marks = _Marks(w, b.let(w_offsets[0] + runs * walk.groups * 32))
-        in_turns([*operands.first_weights(), *([] if walk.looped else operands.first_words())], self.copies())
+        marks = _Marks(w, b.let(w_offsets[0] + runs * walk.groups * 32)) if walk.marked else None
+        in_turns([*weights.first_loads(), *([] if walk.looped else words.first_loads())], self.copies())
         if not walk.looped:
-            self._steps(b, walk, operands, marks)
+            self._steps(b, walk, words, weights, marks)
             return
         with walk.runs(b) as start:
-            for place, offset in zip(operands.rows, row_offsets, strict=True):
+            for place, offset in zip(words.rows, row_offsets, strict=True):
                 place.set(address(x, offset + start).get())
-            for load in operands.first_words():
+            for load in words.first_loads():
                 load()
-            self._steps(b, walk, operands, marks)
+            self._steps(b, walk, words, weights, marks)
 
-    def _steps(self, b: Builder, walk: Walk, operands: "_Operands", marks: "_Marks") -> None:
+    def _steps(self, b: Builder, walk: Walk, words: "_Words", weights: "Weights", marks: "_Marks | None") -> None:
         with walk.steps(b):
+            if marks is None:
+                self._add_step(GROUPS, words, weights)
+                return
             fits = b.let(marks.take())
             for chosen, depth in ((fits != 0, GROUPS), (tirx.EQ(fits, i64(0)), PAIR)):
                 with b.when(chosen):
-                    for j in range(4):
-                        self._add_column(j, depth, operands)
+                    self._add_step(depth, words, weights)
 
-    def _add_column(self, j: int, depth: int, operands: "_Operands") -> None:
+    def _add_step(self, depth: int, words: "_Words", weights: "Weights") -> None:
+        for j in range(4):
+            self._add_column(j, depth, words, weights)
+
+    def _add_column(self, j: int, depth: int, words: "_Words", weights: "Weights") -> None:
         """All groups of two channels, `depth` of them at once in int16."""
         products = [Register("int16", 8) for _ in range(self.rows)]
         for g in range(GROUPS):
             for r, result in enumerate(products):
-                factors = operands.weights[g // PAIR].get(), operands.words[r][g // PAIR].get()
+                factors = weights.pairs[g // PAIR].get(), words.pairs[r][g // PAIR].get()
                 if g % depth:
                     result.set(call("int16x8", f"step_smlal{g % PAIR + 1}", result.get(), *factors))
                 else:
                     result.set(call("int16x8", "step_smull", *factors))
-                operands.load_behind(j, g, r)
+                weights.load_behind(j, g, r)
+                words.load_behind(j, g, r)
             if g % depth < depth - 1:
                 continue
             for r, (sums, result) in enumerate(zip(self._sums, products, strict=True)):
                 sums[j].set(call("int32x4", "sadalp", sums[j].get(), result.get()))
                 if g == GROUPS - 1:
-                    operands.load_behind(j, FOLD, r)
+                    weights.load_behind(j, FOLD, r)
+                    words.load_behind(j, FOLD, r)
 
 
 class _Marks:
-    """Of steps, each taken from memory a step before."""
+    """Of steps, one after the other."""
 
     def __init__(self, w: Pointer, offset: Value) -> None:
         self._w, self._at = w, Register("int64", 1, offset)
-        self._next = Register("int64", 1, self._load())
 
     def take(self) -> Value:
         """The next one."""
-        mark = Register("int64", 1, self._next.get())
+        mark = Register("int64", 1, i64(self._w.load(self._at.get(), "uint8")))
         self._at.set(self._at.get() + 1)
-        self._next.set(self._load())
         return mark.get()
 
-    def _load(self) -> Value:
-        return i64(self._w.load(self._at.get(), "uint8"))
 
+class Weights:
+    """The registers of a column's weights, by pair of groups, which are loaded while they are used."""
 
-class _Operands:
-    """The registers of a step: its words, by row and pair of groups, and the weights of a column, by pair of groups."""
-
-    def __init__(self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value) -> None:
-        self.rows = [address(x, o) for o in row_offsets]
-        self.words = [[Register("int8", 16) for _ in range(PAIR)] for _ in row_offsets]
-        self.weights = [Register("int8", 16) for _ in range(PAIR)]
-        self._low = address(w, w_offset)
-        self._high = [address(w, w_offset + 32 + 64 * pair) for pair in range(PAIR)]
+    def __init__(self, w: Pointer, offset: Value) -> None:
+        self.pairs = [Register("int8", 16) for _ in range(PAIR)]
+        self._low = address(w, offset)
+        self._high = [address(w, offset + 32 + 64 * pair) for pair in range(PAIR)]
         self._next_column, self._next_step = (Register("int64", 1, i64(by)) for by in (8, STEP_BYTES - 24))
 
-    def first_weights(self) -> list[Action]:
-        """Loads of what the first column begins with."""
-        return [partial(self._load_weights, -1, pair, half) for pair, half in ((0, "low"), (0, "high"), (1, "low"))]
-
-    def first_words(self) -> list[Action]:
-        """Loads of what a run begins with: what the last column of a step leaves to the next."""
-        parts = [part for place in sorted(LAST_COLUMN) for part in LAST_COLUMN[place]]
-        return [partial(self._load_part, *part) for part in parts]
+    def first_loads(self) -> list[Action]:
+        """Of what the first column begins with."""
+        return [partial(self._load, -1, pair, half) for pair, half in ((0, "low"), (0, "high"), (1, "low"))]
 
     def load_behind(self, j: int, g: int, r: int) -> None:
         """What is loaded behind the instruction of group `g`, row `r` of column `j`."""
         if (g, r) in WEIGHTS:
-            self._load_weights(j - 1 if g == 0 else j, *WEIGHTS[g, r])
-        for part in {0: FIRST_COLUMN, 3: LAST_COLUMN}.get(j, {}).get((g, r), ()):
-            self._load_part(*part)
+            self._load(j - 1 if g == 0 else j, *WEIGHTS[g, r])
 
-    def _load_weights(self, j: int, pair: int, half: str) -> None:
+    def _load(self, j: int, pair: int, half: str) -> None:
         """Those that follow column `j`, behind the last those of the next step."""
-        register = self.weights[pair]
+        register = self.pairs[pair]
         if half == "low" and j == 3 and pair == 0:
             register.set(call("int8x16", "step_next", self._low.address))
         elif half == "low":
@@ -152,11 +150,30 @@ class _Operands:
             by = self._next_step if j == 2 else self._next_column
             register.set(call("int8x16", "high", register.get(), by.get(), self._high[pair].address))
 
-    def _load_part(self, r: int, pair: int, part: int) -> None:
-        word, kind = self.words[r][pair], PARTS[r][part]
-        if part == 0:
-            word.set(call("int8x16", f"step_{kind}", self.rows[r].address))
-        elif kind == "zip":
-            word.set(call("int8x16", "step_zip", word.get()))
-        else:
-            word.set(call("int8x16", f"step_{kind}", word.get(), self.rows[r].address))
+
+class _Words:
+    """The registers of a step's words, by row and pair of groups, which are loaded while they are used, so many of the
+    last rows as `LOADED`."""
+
+    def __init__(self, x: Pointer, row_offsets: Sequence[Value], loaded: int) -> None:
+        self._parts = [ZIPPED] * (len(row_offsets) - loaded) + [LOADED] * loaded
+        self.rows = [address(x, o) for o in row_offsets]
+        self.pairs = [[Register("int8", 16) for _ in range(PAIR)] for _ in row_offsets]
+
+    def first_loads(self) -> list[Action]:
+        """Of what a run begins with: what the last column of a step leaves to the next."""
+        parts = [part for place in sorted(LAST_COLUMN) for part in LAST_COLUMN[place]]
+        return [partial(self._load, *part) for part in parts]
+
+    def load_behind(self, j: int, g: int, r: int) -> None:
+        """As of weights."""
+        for part in {0: FIRST_COLUMN, 3: LAST_COLUMN}.get(j, {}).get((g, r), ()):
+            self._load(*part)
+
+    def _load(self, r: int, pair: int, part: int) -> None:
+        word = self.pairs[r][pair]
+        kind = dict(enumerate(self._parts[r])).get(part)
+        operands = [] if part == 0 else [word.get()]
+        if kind is not None:
+            operands += [] if kind == "zip" else [self.rows[r].address]
+            word.set(call("int8x16", f"step_{kind}", *operands))

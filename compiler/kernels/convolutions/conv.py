@@ -67,7 +67,8 @@ class ConvSpec(ContractionSpec):
     are whole steps of `STEPS` groups. `even`: all of a row of int8 can be `gathered`, runs are multiples of two groups.
     `short`: the groups of a run that is a kernel's row, where they are few, else 0.
     `deep`: a matrix product of float32 whose runs are long, whole steps, and taken in parts (`deep.py`).
-    `marked`: `whole`, and blocks say which steps fit int16.
+    `marked`: `whole`, and blocks say which steps fit int16. `fitting`: `whole`, and all do.
+    `held`: `pointwise`, and runs are one step, which may stay in registers while blocks pass.
     `batched`: tiles of several products, of which each has its own data and weights.
     `rows`: each pixel has an int32 (operand "beside") that is added to all its sums, or, where they are `scaled`, a
     float32 that multiplies them, in the same memory as the data."""
@@ -80,6 +81,8 @@ class ConvSpec(ContractionSpec):
     short: int = 0
     deep: bool = False
     marked: bool = False
+    fitting: bool = False
+    held: bool = False
     batched: bool = False
     rows: bool = False
 
@@ -88,7 +91,8 @@ class ConvSpec(ContractionSpec):
         """The kernel's name in plans, symbols and profiles."""
         shape = ["gemm" if self.pointwise else "conv", f"m{self.tile_rows}", *["pair"] * self.paired]
         shape += [f"runs{self.short}"] * (self.short > 0)
-        shape += ["whole"] * self.whole + ["even"] * self.even + ["deep"] * self.deep + ["marked"] * self.marked
+        shape += ["whole"] * self.whole + ["even"] * self.even + ["deep"] * self.deep
+        shape += ["marked"] * self.marked + ["fitting"] * self.fitting + ["held"] * self.held
         return self.name(*shape, *["batch"] * self.batched, *["rows"] * self.rows)
 
     @property
@@ -99,7 +103,9 @@ class ConvSpec(ContractionSpec):
     def tile(self, isa: Isa) -> Tile:
         """The register tile that `isa` uses for this kernel."""
         if self.dtype == "int8":
-            return isa.int8_tile(self.tile_rows, paired=self.paired, full_range=self.full_range, even=self.even)
+            held = isa.held_tile() if self.held else None
+            plain = isa.int8_tile(self.tile_rows, paired=self.paired, full_range=self.full_range, even=self.even)
+            return held or plain
         if self.dtype == "float16":
             return isa.half_tile(self.tile_rows, paired=self.paired)
         return isa.float_tile(self.tile_rows, paired=self.paired)
@@ -108,19 +114,22 @@ class ConvSpec(ContractionSpec):
         """The member that serves this one too: the most general one, unless a register tile takes pairs of blocks or
         gathers rows or walks over taps. Others are rare, or run on cores where speed is not worth as much code."""
         tile = self.tile(isa)
+        if tile.holds:
+            return replace(self.plain, paired=False, whole=False, even=False, marked=False)
         if tile.walks and self.walkable:
-            marked = self.marked and tile.marks
-            whole = self.whole and (marked or not tile.marks)
-            even = (self.even or self.whole) and not (whole or self.short)
-            paired = self.paired and tile.blocks == 2
-            return replace(self if paired else self.plain, marked=marked, whole=whole, even=even, paired=paired)
+            marked, fitting = self.marked and tile.marks, self.fitting and tile.marks
+            whole = self.whole and (marked or fitting or not tile.marks)
+            even, paired = (self.even or self.whole) and not (whole or self.short), self.paired and tile.blocks == 2
+            form = self if paired else self.plain
+            return replace(form, marked=marked, fitting=fitting, whole=whole, even=even, paired=paired, held=False)
+        untold = replace(self, marked=False, fitting=False, held=False)
         if tile.gathers:
-            return replace(self.plain, whole=False, short=0, marked=False)
+            return replace(untold.plain, whole=False, short=0)
         if tile.blocks == 2:
             short = self.short if tile.unrolls else 0
-            return replace(self, even=False, short=short, deep=self.deep and tile.resumes, marked=False)
+            return replace(untold, even=False, short=short, deep=self.deep and tile.resumes)
         return replace(
-            self, paired=False, whole=False, even=False, short=0, deep=self.deep and tile.resumes, marked=False,
+            untold, paired=False, whole=False, even=False, short=0, deep=self.deep and tile.resumes,
             scaling=general(self.scaling), sum_form=self.plain.sum_form,
         )  # fmt: skip
 
@@ -140,8 +149,9 @@ class ConvSpec(ContractionSpec):
         """The member that serves this one too: any number of groups, but for short runs, of which loops take twice as
         long, and of floats any number of blocks."""
         paired = self.paired and self.dtype == "int8"
-        plain = replace(self, paired=paired, whole=False, even=False, deep=False, marked=False)
-        return replace(plain, scaling=general(self.scaling), sum_form=self.plain.sum_form)
+        untold = replace(self, marked=False, fitting=False, held=False)
+        least = replace(untold, paired=paired, whole=False, even=False, deep=False)
+        return replace(least, scaling=general(self.scaling), sum_form=self.plain.sum_form)
 
 
 SHORT = 12
@@ -206,14 +216,14 @@ def _rows(
     epilogue = spec.epilogue(b, isa)
     element = BITS[spec.y_dtype] // 8
     columns = i64(tile.columns)
+    if spec.held:
+        tile.hold(x, offsets["x"])
+    last = b.opaque(tirx.max(b.param("channels") - columns, i64(0)))  # or LLVM looks for the maximum in the loop
     w_at = Register("int64", 1, begins["w"] + first_block * b.param("block_bytes"))
     with b.range(0, tirx.truncdiv(last_block - first_block, i64(tile.blocks))) as number:
         block = b.let(first_block + number * tile.blocks)
         w_blocks = [b.let(w_at.get() + i * b.param("block_bytes")) for i in range(tile.blocks)]
-        channel = block * columns
-        if not spec.paired:
-            channel = tirx.max(tirx.min(channel, b.param("channels") - columns), i64(0))
-        channel = b.let(channel)
+        channel = b.let(block * columns if spec.paired else tirx.min(block * columns, last))
         tile.start(_bias(spec, isa, tile, w, w_blocks))
         head = dense_header_bytes(spec.dtype, isa)
         w_firsts = [b.let(o + head) for o in w_blocks]
@@ -245,10 +255,13 @@ def _accumulate(
     b: Builder, spec: ConvSpec, tile: Tile, x: Pointer, rows: Sequence[Value], w: Pointer, w_firsts: Sequence[Value]
 ) -> None:
     """Add up all taps' runs."""
+    if spec.held:
+        tile.multiply_held(w, w_firsts[0], fitting=spec.fitting)
+        return
     if tile.walks and spec.walkable:
         count_y, apart_y, count_x, apart_x, groups = map(b.param, ("taps_y", "tap_y", "taps_x", "tap_x", "groups"))
         step, looped = 4 if spec.whole else 2, not spec.pointwise
-        walk = Walk(looped, count_y, apart_y, count_x, apart_x, groups, step, spec.short, spec.marked)
+        walk = Walk(looped, count_y, apart_y, count_x, apart_x, groups, step, spec.short, spec.marked, spec.fitting)
         tile.walk(b, x, rows, w, w_firsts, walk)
         return
     if spec.pointwise and spec.parts == 1:

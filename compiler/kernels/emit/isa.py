@@ -29,8 +29,9 @@ class Tile(ABC):
     block's second bias. `gathers`: it multiplies rows that `gather` has copied by weights that `arrange` has.
     `mixed`: registers of sums hold two channels of a row, then the same of the next row.
     `walks`: it takes all runs at once, where they have an even number of groups or few. `marks`: it gains where steps
-    are marked, and nothing else from whole steps. `unrolls`: short runs take it less time without a loop.
+    fit int16 or are marked, and nothing else from whole steps. `unrolls`: short runs take it less time without a loop.
     `resumes`: its sums can be kept in memory and go on from there.
+    `holds`: it takes runs of one step, which stay in registers while blocks of weights pass.
     `instructions`: functions in LLVM's language that it calls.
     """
 
@@ -48,6 +49,7 @@ class Tile(ABC):
     marks: bool = False
     unrolls: bool = True
     resumes: bool = False
+    holds: bool = False
     instructions: str = ""
 
     def gather(
@@ -113,6 +115,14 @@ class Tile(ABC):
     ) -> None:
         """Accumulate all runs."""
         raise AssertionError("this tile takes run by run")
+
+    def hold(self, x: Pointer, row_offsets: Sequence[Value]) -> None:
+        """Load the rows' only step."""
+        raise AssertionError("this tile reads rows where they are")
+
+    def multiply_held(self, w: Pointer, w_offset: Value, *, fitting: bool) -> None:
+        """Accumulate the step that is held; `fitting`: it fits int16."""
+        raise AssertionError("this tile reads rows where they are")
 
     def end(self, b: Builder) -> None:  # noqa: B027 - most tiles have nothing to do
         """All groups are accumulated: what is left to do before the sums are asked for."""
@@ -198,6 +208,10 @@ class Isa(ABC):
         """int8 x int8 -> int32, of at most `rows` rows and, if `paired`, two blocks. `full_range`: weights may be -128
         (otherwise they lie in [-127, 127]). `even`: all runs are multiples of two groups, and not too long to be
         gathered."""
+
+    def held_tile(self) -> Tile | None:
+        """The tile that `holds` steps of int8, for weights in [-127, 127], where there is one."""
+        return None
 
     @abstractmethod
     def float_tile(self, rows: int, *, paired: bool) -> Tile:

@@ -12,7 +12,7 @@ from .tir import tirx
 class Walk:
     """`count_y` times `count_x` runs, so many bytes apart; one if not `looped`. A run has `short` groups, or if that is
     0 `groups`, a multiple of `step`, which is a power of two. Its weights follow those of the run before, and if they
-    are `marked` the block's marks those of the last."""
+    are `marked` the block's marks those of the last. `fitting`: every step fits int16."""
 
     looped: bool
     count_y: Value
@@ -23,6 +23,7 @@ class Walk:
     step: int
     short: int = 0
     marked: bool = False
+    fitting: bool = False
 
     @contextmanager
     def runs(self, b: Builder) -> Iterator[Value]:

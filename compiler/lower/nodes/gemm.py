@@ -60,6 +60,7 @@ def dense(
         deep=rows > 1 and pointwise and is_deep(c, packed, epilogue.dtype),
         whole=rows > 1 and not (short and epilogue.dtype == "int8") and are_steps(packed, conv.STEPS[epilogue.dtype]),
         even=even, short=packed.groups if short else 0, marked=rows > 1 and not short and packed.marked,
+        fitting=rows > 1 and not short and packed.fitting, held=pointwise and is_held(packed, epilogue.dtype, rows),
         clamped=epilogue.clamped,
         narrow=outputs < c.target.columns, parts=packed.parts, full_range=packed.full_range,
         scaling=packed.scaling, halved=epilogue.halved, sums=epilogue.sums, table=epilogue.table is not None,
@@ -129,6 +130,12 @@ def copies_of(c: Context, packed: Packed, dtype: str, taps: int, tile: TileShape
     sizes = {n: scratch_bytes(n, size, tile.gathered, c.target.columns) for n in range(1, most + 1)}
     copied = max(n for n in sizes if n == 1 or (sizes[n] <= MOST and c.room.for_copies(sizes[n])))
     return True, copied, sizes[copied]
+
+
+def is_held(packed: Packed, dtype: str, rows: int) -> bool:
+    """Whether the runs of a matrix product of int8 are one step."""
+    plain = dtype == "int8" and not packed.full_range
+    return plain and rows > 1 and packed.parts == 1 and packed.groups == conv.STEPS["int8"]
 
 
 def is_deep(c: Context, packed: Packed, dtype: str) -> bool:

@@ -18,7 +18,7 @@ from ..context import Context, lowering, require
 from ..copies import permuted
 from ..iteration import collapse, dense_strides, each, strides
 from .epilogue import Epilogue, constant_weights, epilogue_of
-from .gemm import are_steps, blocks_per_tile, copies_of, is_deep, tile_of
+from .gemm import are_steps, blocks_per_tile, copies_of, is_deep, is_held, tile_of
 from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
 from .row_codes import row_codes
 
@@ -157,6 +157,7 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
         dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
         sum_form=epilogue.sum_form, pointwise=True,
         whole=rows > 1 and are_steps(packed, conv.STEPS[epilogue.dtype]), marked=rows > 1 and packed.marked,
+        fitting=rows > 1 and packed.fitting, held=is_held(packed, epilogue.dtype, rows),
         deep=rows > 1 and is_deep(c, packed, epilogue.dtype), even=even, batched=bool(dims), rows="rows" in operands,
         clamped=epilogue.clamped,
         narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,

@@ -28,14 +28,15 @@ ENOUGH = 0.5
 """The share of steps that fit int16 from which telling them apart gains."""
 
 SLACK = 32
-"""Bytes behind marked weights, which are read a step ahead, up to 88 bytes behind the marks; 64 follow all weights."""
+"""Bytes behind weights whose steps fit or are marked, which are read a step ahead, up to 88 bytes behind the last;
+64 follow all weights."""
 
 
 @dataclass(frozen=True)
 class Packed:
     """Equally shaped matrices one after the other, each `blocks` of `block_bytes`. A run has `groups` groups; a weight
-    is the sum of `parts` numbers; with `full_range` some are -128. `marked`: blocks have marks. `scaling`: of all
-    sums.
+    is the sum of `parts` numbers; with `full_range` some are -128. `marked`: blocks have marks. `fitting`: all steps
+    fit int16. `scaling`: of all sums.
     `fresh`: the step before packed them."""
 
     where: Ref
@@ -45,6 +46,7 @@ class Packed:
     parts: int = 1
     full_range: bool = False
     marked: bool = False
+    fitting: bool = False
     scaling: Scaling = "medium"
     fresh: bool = False
 
@@ -91,14 +93,17 @@ def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
     scaling = max(map(epilogue.scaling, channels_first), key=SCALINGS.index)
     full_range = dtype == "int8" and bool((stacked == -128).any())
     marks = _marks(c, padded) if dtype == "int8" and not full_range else None
+    slack, fitting = bytes(SLACK if marks is not None else 0), marks is not None and bool(marks.all())
+    marks = None if fitting else marks
     headers = [epilogue.dense_header(whole, scaling) for whole in channels_first]
     blocks = [
         pack_dense(matrix, columns, group, header, None if marks is None else marks[number])
         for number, (matrix, header) in enumerate(zip(padded, headers, strict=True))
     ]
     count = -(-channels // columns)
-    where = c.weights.add(b"".join(blocks) + (b"" if marks is None else bytes(SLACK)))
-    return Packed(where, count, len(blocks[0]) // count, groups, len(parts), full_range, marks is not None, scaling)
+    where = c.weights.add(b"".join(blocks) + slack)
+    marked, size = marks is not None, len(blocks[0]) // count
+    return Packed(where, count, size, groups, len(parts), full_range, marked, fitting, scaling)
 
 
 def _marks(c: Context, matrices: Array) -> Array | None:
@@ -136,7 +141,7 @@ def pack_computed(c: Context, source: Source, epilogue: Epilogue) -> Packed:
     with c.part("pack"):
         operands = {"x": source.where, "header": c.weights.add(header), "y": target}
         c.emit(pack, spec, operands, params, tiles)
-    return Packed(target, blocks, block_bytes, groups, 1, dtype == "int8", False, scaling, fresh=True)
+    return Packed(target, blocks, block_bytes, groups, 1, dtype == "int8", scaling=scaling, fresh=True)
 
 
 class Kernel(Protocol):

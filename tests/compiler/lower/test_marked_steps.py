@@ -61,6 +61,11 @@ FORMS = {
     "gemm_m40_whole_even_marked": [_convolution(16, 24, 1), _convolution(320, 40, 1)],
     "conv_m40_whole_even_marked": [_convolution(32, 24, 3), _convolution(32, 40, 3, dilation=2)],
     "gemm_m40_whole_even_w8": [_convolution(64, 24, 1, "full")],
+    "gemm_m40_whole_even_fitting": [_convolution(48, 24, 1, "small"), _convolution(320, 40, 1, "small")],
+    "conv_m40_whole_even_fitting": [_convolution(32, 24, 3, "small"), _convolution(32, 40, 3, "small", dilation=2)],
+    "gemm_m40_pair_whole_even_held": [_convolution(16, 24, 1, "symmetric"), _convolution(16, 64, 1, "symmetric")],
+    "gemm_m40_whole_even_fitting_held": [_convolution(16, 32, 1, "small"), _convolution(16, 40, 1, "small")],
+    "gemm_m40_whole_even_held_small_narrow": [_convolution(16, 5, 1, "symmetric")],
 }
 
 

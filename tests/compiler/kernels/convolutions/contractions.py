@@ -22,8 +22,8 @@ ACTIVATIONS: tuple[Expr | None, ...] = (*CLAMPS, hard_swish(In(0)), sigmoid(In(0
 @dataclass(frozen=True)
 class Case:
     """A node: its op, shapes and attributes. `weights`: "symmetric" per channel in [-127, 127], "full" with -128,
-    "wide" (codes minus a zero point far from the middle: 9 bits), or "steps" (`step_codes`). `computed`: weights are an
-    input, not a constant.
+    "wide" (codes minus a zero point far from the middle: 9 bits), "steps" (`step_codes`), or "small" in [-63, 63].
+    `computed`: weights are an input, not a constant.
     `activation`: an index of `CLAMPS` or `ACTIVATIONS`."""
 
     op: str
@@ -119,6 +119,8 @@ class _Builder:
         codes = self.rng.integers(-127 if case.weights == "symmetric" else -128, 128, shape).astype(np.int8)
         if case.weights == "steps":
             codes = step_codes(self.rng, shape)
+        if case.weights == "small":
+            codes = self.rng.choice(np.array([-63, 63], np.int8), shape)
         groups = case.attrs.get("groups", 1)
         if case.weights == "wide" or (case.op == "conv_transpose2d" and groups != 1):
             return constant(name, codes, Quant.per_tensor(0.01, -101 if case.weights == "wide" else 0))

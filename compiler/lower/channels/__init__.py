@@ -1,0 +1,1 @@
+"""In which order the channels of tensors between convolutions are computed."""
