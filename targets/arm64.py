@@ -72,6 +72,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         ),
         columns=8,
         cache=128 << 10,
+        share=0.75,
         tiles={
             "int8": _INT8_TILES,
             "float32": _TILES,

@@ -46,6 +46,7 @@ class Target:
     has a library for, "linux" always among them.
 
     `cache`: bytes of the smallest cache beside the first one that a core of it has to itself.
+    `share`: of it, what weights and data of a tile of a dense convolution may take; weights at least half.
     `columns`: output channels of a packed weight block (of every variant's ISA).
     `tiles`: by dtype, the shapes that products may be tiled in; the first serves any number of channels.
     `small_sums`: there is code for sums that surely are small, which are
@@ -63,6 +64,7 @@ class Target:
     columns: int
     cache: int
     tiles: Mapping[str, Sequence[TileShape]]
+    share: float = 0.5
     small_sums: bool = False
     slow_division: bool = False
     looks_up_results: bool = False

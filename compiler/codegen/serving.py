@@ -23,11 +23,14 @@ def serving(
     served, work = {}, defaultdict[tuple[Kernel, str], dict[str, float]](dict)
     wanted = list(kernels)
     special = sum(shares.get(kernel.spec.symbol, 1.0) for kernel in wanted if _plain(kernel) != kernel)
+    alike = defaultdict[Kernel, float](float)
+    for kernel in wanted:
+        alike[_plain(kernel)] += shares.get(kernel.spec.symbol, 1.0)
     for variant in target.variants:
         for kernel in wanted:
             symbol = kernel.spec.symbol
             share = shares.get(symbol, 1.0)
-            coder = target.coder(variant, kernel.family.rpartition(".")[2], share)
+            coder = target.coder(variant, kernel.family.rpartition(".")[2], alike[_plain(kernel)])
             seen = _seen_by(_plain(kernel) if special < SOME else kernel, coder)
             served[symbol, variant.name] = seen, coder
             work[seen, coder.name][symbol] = share

@@ -15,10 +15,6 @@ from ..windows import Rowwise, Window
 from .epilogue import Epilogue
 from .packing import Kernel, Packed, group_of
 
-SHARE = 0.5
-"""Of the second cache, for the packed weights of a tile: the tiles of other pixels find them there, beside their data.
-If they are more, the channels are split."""
-
 FEW_TILES = 8
 """With fewer tiles of pixels than that, the channels are split until there are twice as many, so that all threads have
 work."""
@@ -67,7 +63,9 @@ def dense(
         activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles = ceil_div(pixels, rows)
-    per_tile = blocks_per_tile(c, packed, m_tiles * images, paired=paired)
+    lines = (rows - 1) // most(1, width) * window.strides[0] + runs.y
+    data = rows * x.pixel if pointwise else lines * x.row
+    per_tile = blocks_per_tile(c, packed, m_tiles * images, data, paired=paired)
     parts = ceil_div(packed.blocks, per_tile)
     params = {
         "m_begin": 0, "m_end": pixels, "m_tiles": m_tiles, "out_width": width,
@@ -150,10 +148,12 @@ def are_steps(packed: Packed, groups: int) -> bool:
     return packed.groups % groups == 0 and always_less(0, packed.groups)
 
 
-def blocks_per_tile(c: Context, packed: Packed, m_tiles: int, *, paired: bool) -> int:
-    """Blocks of output channels that a tile computes of its pixels."""
+def blocks_per_tile(c: Context, packed: Packed, m_tiles: int, data: int, *, paired: bool) -> int:
+    """Blocks of output channels that a tile computes of its pixels: those whose weights the tiles of other pixels find
+    in the second cache, beside the `data` bytes that they read."""
     unit = 2 if paired else 1
-    blocks, room = packed.blocks // unit, int(SHARE * c.target.cache)
+    blocks, room = packed.blocks // unit, most(c.target.cache // 2, int(c.target.share * c.target.cache) - data)
     per_tile = most(1, least(blocks, room * blocks // packed.matrix_bytes))
     few = least(per_tile, most(1, ceil_div(blocks * m_tiles, 2 * FEW_TILES)))
-    return unit * (per_tile - (per_tile - few) * less(m_tiles, FEW_TILES))
+    per_tile = per_tile - (per_tile - few) * less(m_tiles, FEW_TILES)
+    return unit * ceil_div(blocks, most(1, ceil_div(blocks, per_tile)))  # so that the last one is not much less

@@ -13,7 +13,7 @@ from ...kernels.convolutions import conv, rowsums
 from ...ops import epilogue as op
 from ...ops.float_products import meets_single_rows
 from ...ops.matmul import first_operand, second_operand
-from ..buffers import Ref, View
+from ..buffers import Ref, View, element_size
 from ..context import Context, lowering, require
 from ..copies import permuted
 from ..iteration import collapse, dense_strides, each, strides
@@ -165,7 +165,8 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
         scaled=epilogue.scaled, activation=epilogue.activation, residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     m_tiles, products = ceil_div(count, rows), prod(d.extent for d in batch)
-    per_tile = blocks_per_tile(c, packed, m_tiles * products, paired=paired)
+    data = rows * depth * element_size(TensorType((), epilogue.dtype))
+    per_tile = blocks_per_tile(c, packed, m_tiles * products, data, paired=paired)
     parts = ceil_div(packed.blocks, per_tile)
     params = {
         "m_begin": 0, "m_end": count, "m_tiles": m_tiles, "out_width": width.extent,

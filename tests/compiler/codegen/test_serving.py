@@ -97,3 +97,12 @@ def test_shifts_of_residuals_that_do_little_are_done_without(share: float, form:
     spec = ConvSpec(dtype="int8", tile_rows=40, paired=True, residual=True, whole=True, sum_form="shifted")
     kernel, other = (Kernel(conv.__name__, replace(spec, sum_form=f)) for f in ("shifted", form))
     assert served([kernel], {kernel: share}) == [code(other)]
+
+
+def test_kernels_that_differ_in_shifts_are_worth_code_of_their_own_together() -> None:
+    spec = ConvSpec(dtype="int8", tile_rows=40, paired=True, residual=True, even=True)
+    forms: tuple[SumForm, ...] = ("shifted", "small")
+    kernels = [Kernel(conv.__name__, replace(spec, sum_form=form)) for form in forms]
+    least = next(v.least for v in ARM64.variants if v.name == "i8mm")
+    assert {name for _, name in served(kernels, dict.fromkeys(kernels, least / 2), "i8mm")} == {"i8mm"}
+    assert served(kernels[:1], {kernels[0]: least / 2}, "i8mm")[0][1] == "dotprod"

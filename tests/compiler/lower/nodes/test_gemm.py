@@ -3,9 +3,12 @@
 import pytest
 
 from edgec.compiler.ir.extent import symbol
+from edgec.compiler.lower.buffers import Ref, Storage
 from edgec.compiler.lower.context import Context
 from edgec.compiler.lower.layout import Layout
-from edgec.compiler.lower.nodes.gemm import tile_of
+from edgec.compiler.lower.nodes.gemm import blocks_per_tile, tile_of
+from edgec.compiler.lower.nodes.packing import Packed
+from edgec.targets.arm64 import ARM64_NEON
 from edgec.targets.host import X86_64
 from edgec.targets.target import TileShape
 
@@ -31,3 +34,17 @@ def tile(pixels: int, outputs: int) -> TileShape:
 def test_tiles_compute_few_pixels_that_nobody_wants(pixels: int, outputs: int, want: tuple[int, bool]) -> None:
     shape = tile(pixels, outputs)
     assert (shape.pixels, shape.paired) == want
+
+
+@pytest.mark.parametrize(
+    ("blocks", "m_tiles", "data", "want"),
+    [
+        (64, 20, 5 << 10, 64),  # 68 KiB of weights, in 96
+        (64, 20, 30 << 10, 32),  # weights have 64 KiB
+        (96, 20, 5 << 10, 48),  # two equal parts
+        (64, 5, 5 << 10, 16),  # work for threads: four parts
+    ],
+)
+def test_weights_of_a_tile_stay_in_the_cache(blocks: int, m_tiles: int, data: int, want: int) -> None:
+    c, packed = Context(ARM64_NEON, Layout()), Packed(Ref(Storage(0), 0), blocks, 1088, 32)
+    assert blocks_per_tile(c, packed, m_tiles, data, paired=True) == want
