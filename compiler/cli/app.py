@@ -56,8 +56,10 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     def wrapper(*args: object, **kwargs: object) -> None:
         try:
             command(*args, **kwargs)
-        except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
+        except typer.BadParameter as error:
+            _exit(error.message, USER_ERROR, error)
         except EdgeError as error:
             _exit(str(error), USER_ERROR, error)
         except OSError as error:
