@@ -45,8 +45,7 @@ def fuse(c: Context) -> Fused:
     hand each other is scratch memory. Models with control steps or ranges of shapes stay as they are."""
     if c.symbols or any(step.control for step in c.steps):
         return Fused()
-    found = [(chain, band_height(chain, c.target.cache)) for chain in Chains(c).find()]
-    chains = [(chain, height) for chain, height in found if height is not None]
+    chains = [found for chain in Chains(c).find() if (found := _worth_it(chain, c.target.cache))]
     chain_at = {
         n: which for which in chains for n in range(which[0].members[0].number, which[0].members[-1].number + 1)
     }
@@ -67,6 +66,14 @@ def fuse(c: Context) -> Fused:
     used = {step.kernel for step in steps}
     c.kernels = {symbol: kernel for symbol, kernel in c.kernels.items() if symbol in used}
     return fused
+
+
+def _worth_it(chain: Chain, cache: int) -> tuple[Chain, int] | None:
+    """The chain with the height of its bands, or without the picture if they are too large with it."""
+    height = band_height(chain, cache)
+    if height is None and chain.members[0].rows.moves and len(chain.handed) > 1:
+        return _worth_it(Chain(chain.members[1:], chain.handed[1:]), cache)
+    return None if height is None else (chain, height)
 
 
 def band_height(chain: Chain, cache: int) -> int | None:

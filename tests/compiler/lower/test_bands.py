@@ -218,6 +218,12 @@ def test_decisions_for_mobilenet_v2(block: tuple[int, int, int], expected: tuple
     assert decided(*block) == expected
 
 
+@pytest.mark.parametrize("width, expected", [(112, 4), (232, 3), (480, 0)])
+def test_a_picture_is_laid_out_before_where_bands_are_too_large_with_it(width: int, expected: int) -> None:
+    net = picture(64, width, int8=False)
+    assert [len(b.stages) for b in fused(net.graph).plan.bands] == [expected] * bool(expected)
+
+
 def test_the_wide_tensors_are_not_in_the_arena(monkeypatch: pytest.MonkeyPatch) -> None:
     """56 x 56 x 144 twice takes 900 KB; what is left is 24 channels three times, and the scratch memory."""
     net = bottleneck(56, 56, 24, 144, residual=True)
