@@ -3,8 +3,11 @@ a plan needs anyway."""
 
 from dataclasses import dataclass
 from itertools import accumulate
+from math import prod
 
-from ..ir.graph import Graph, Node
+from ..ir.extent import largest
+from ..ir.graph import Graph, Node, Value
+from ..ops import epilogue as op
 from .buffers import Storage
 from .layout import Layout
 from .plan import Space
@@ -40,20 +43,25 @@ class Room:
 
 
 def bytes_in_use(graph: Graph, layout: Layout) -> list[int]:
-    """Bytes of the arena that values in use take, at each node of `graph`."""
-    spans: dict[Storage, tuple[int, int]] = {}
+    """Bytes of the arena that values in use take, at each node of `graph`. A product of codes of rows reads these: its
+    data are not in use any more, unless another node reads them."""
+    spans: dict[Storage | Value, tuple[int, int, int]] = {}
     for number, node in enumerate(graph.nodes):
-        for storage in _storages(node, layout):
-            spans[storage] = spans.get(storage, (number, number))[0], number
+        for part, size in _parts(node, layout).items():
+            spans[part] = spans.get(part, (number,))[0], number, size
     changes = [0] * (len(graph.nodes) + 1)
-    for storage, (first, last) in spans.items():
-        changes[first] += storage.size
-        changes[last + 1] -= storage.size
+    for first, last, size in spans.values():
+        changes[first] += size
+        changes[last + 1] -= size
     return list(accumulate(changes[:-1]))
 
 
-def _storages(node: Node, layout: Layout) -> set[Storage]:
-    """Those in the arena that a node's steps read and write."""
-    views = [layout.views.get(value) for value in (*node.inputs, *node.outputs)]
-    views += [layout.copies.get((node, number)) for number in range(len(node.inputs))]
-    return {view.storage for view in views if view is not None and view.storage.space == Space.ARENA}
+def _parts(node: Node, layout: Layout) -> dict[Storage | Value, int]:
+    """Storages in the arena that a node's steps read and write, and its data if it reads codes of them, with the bytes
+    of each."""
+    inputs = dict(enumerate(node.inputs))
+    coded = [inputs.pop(op.X)] if node.op == "matmul" and op.codes_rows(node) else []
+    views = [layout.views.get(value) for value in (*inputs.values(), *node.outputs)]
+    views += [layout.copies.get((node, number)) for number in inputs]
+    storages = {view.storage for view in views if view is not None and view.storage.space == Space.ARENA}
+    return {s: s.size for s in storages} | {x: largest(prod(x.type.shape)) for x in coded}
