@@ -6,7 +6,7 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from ...ir.extent import always_less, ceil_div
+from ...ir.extent import always_less
 from ...ir.graph import Node
 from ...ir.types import TensorType
 from ...kernels.convolutions import conv, rowsums
@@ -18,9 +18,9 @@ from ..context import Context, lowering, require
 from ..copies import permuted
 from ..iteration import collapse, dense_strides, each, strides
 from .epilogue import Epilogue, constant_weights, epilogue_of
-from .gemm import are_steps, blocks_per_tile, copies_of, is_deep, is_held, tile_of
 from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
 from .row_codes import row_codes
+from .tiling import Factors, tiling_of
 
 OVER_READ = 64
 """Bytes that kernels may read behind an operand."""
@@ -148,31 +148,16 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
     loops, batch = dims[:-MAX_BATCH], [_ONE] * (MAX_BATCH - len(dims)) + dims[-MAX_BATCH:]
     count = height.extent * width.extent
     single = meets_single_rows(node.output.type.shape[:-1], _second_shape(node))
-    tile = tile_of(c, epilogue.dtype, 1 if single else count, outputs)
-    rows, paired = tile.rows, tile.paired
-    even, copied, scratch = copies_of(c, packed, epilogue.dtype, 1, tile, count)
-    if "rows" in operands and not epilogue.scaled:  # in the place of scratch memory
-        even, copied, scratch = False, 0, 0
-    spec = conv.ConvSpec(
-        dtype=epilogue.dtype, tile_rows=rows, paired=paired, residual=epilogue.residual,
-        sum_form=epilogue.sum_form, pointwise=True,
-        whole=rows > 1 and are_steps(packed, conv.STEPS[epilogue.dtype]), marked=rows > 1 and packed.marked,
-        fitting=rows > 1 and packed.fitting, held=is_held(packed, epilogue.dtype, rows),
-        deep=rows > 1 and is_deep(c, packed, epilogue.dtype), even=even, batched=bool(dims), rows="rows" in operands,
-        clamped=epilogue.clamped,
-        narrow=not always_less(c.target.columns - 1, outputs), parts=packed.parts, full_range=packed.full_range,
-        scaling=packed.scaling, sums=epilogue.sums,
-        scaled=epilogue.scaled, activation=epilogue.activation, residual_activation=epilogue.residual_activation,
-    )  # fmt: skip
-    m_tiles, products = ceil_div(count, rows), prod(d.extent for d in batch)
-    data = rows * depth * element_size(TensorType((), epilogue.dtype))
-    per_tile = blocks_per_tile(c, packed, m_tiles * products, data, paired=paired)
-    parts = ceil_div(packed.blocks, per_tile)
-    params = {
-        "m_begin": 0, "m_end": count, "m_tiles": m_tiles, "out_width": width.extent,
-        "taps_y": 1, "tap_y": 0, "taps_x": 1, "tap_x": 0, "groups": packed.groups,
-        "channels": outputs, "blocks": packed.blocks, "blocks_per_tile": per_tile, "block_bytes": packed.block_bytes,
-        "parts": parts, "batch_1": batch[1].extent, "rows_at": 0, "copied": copied, **epilogue.params,
+    size = element_size(TensorType((), epilogue.dtype))
+    copies = "rows" not in operands or epilogue.scaled  # else they are in the place of scratch memory
+    products = prod(d.extent for d in batch)
+    factors = Factors(count, outputs, lambda rows: rows * depth * size, products, single=single, copies=copies)
+    how = tiling_of(c, packed, epilogue.dtype, factors)
+    narrow = not always_less(c.target.columns - 1, outputs)
+    spec = how.spec(packed, epilogue, pointwise=True, batched=bool(dims), rows="rows" in operands, narrow=narrow)
+    params = how.params(packed, epilogue, factors) | {
+        "out_width": width.extent, "taps_y": 1, "tap_y": 0, "taps_x": 1, "tap_x": 0,
+        "parts": how.parts, "batch_1": batch[1].extent, "rows_at": 0,
     }  # fmt: skip
     for name in ("x", "w", "y", "r", "rows"):
         params |= {f"{name}_{i}": batch[i].strides.get(name, 0) for i in range(MAX_BATCH)}
@@ -187,8 +172,8 @@ def _products(c: Context, node: Node, packed: Packed, epilogue: Epilogue, operan
             params["rows_at"] = at.pop("beside").offset - at["x"].offset
         chosen = {name: params[name] for name in spec.params}
         c.emit(
-            conv, spec, at, chosen, m_tiles * parts * products * prod(p for _, p in index), barrier=number == 0,
-            macs=count * products * depth * outputs, scratch=scratch,
+            conv, spec, at, chosen, how.m_tiles * how.parts * products * prod(p for _, p in index),
+            barrier=number == 0, macs=count * products * depth * outputs, scratch=how.scratch,
         )  # fmt: skip
 
 

@@ -10,9 +10,9 @@ from ..buffers import ALIGNMENT, View
 from ..context import Context
 from ..windows import Window
 from .epilogue import Epilogue
-from .gemm import tile_of
 from .pack import pack_dense
 from .packing import ConstantKernel, Kernel
+from .tiling import tile_of
 
 LEAST_CHANNELS = 16
 """Of input and output: vectors of every target are full then."""

@@ -6,8 +6,8 @@ from edgec.compiler.ir.extent import symbol
 from edgec.compiler.lower.buffers import Ref, Storage
 from edgec.compiler.lower.context import Context
 from edgec.compiler.lower.layout import Layout
-from edgec.compiler.lower.nodes.gemm import blocks_per_tile, tile_of
 from edgec.compiler.lower.nodes.packing import Packed
+from edgec.compiler.lower.nodes.tiling import Factors, tile_of, tiling_of
 from edgec.targets.arm64 import ARM64_NEON
 from edgec.targets.host import X86_64
 from edgec.targets.target import TileShape
@@ -47,4 +47,5 @@ def test_tiles_compute_few_pixels_that_nobody_wants(pixels: int, outputs: int, w
 )
 def test_weights_of_a_tile_stay_in_the_cache(blocks: int, m_tiles: int, data: int, want: int) -> None:
     c, packed = Context(ARM64_NEON, Layout()), Packed(Ref(Storage(0), 0), blocks, 1088, 32)
-    assert blocks_per_tile(c, packed, m_tiles, data, paired=True) == want
+    factors = Factors(40 * m_tiles, 8 * blocks, lambda rows: data)
+    assert tiling_of(c, packed, "int8", factors).blocks_per_tile == want
