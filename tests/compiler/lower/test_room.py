@@ -7,7 +7,7 @@ from edgec.compiler.kernels.convolutions.gathered import scratch_bytes
 from edgec.compiler.lower.lower import lower
 from edgec.targets.registry import find
 
-ROWS, WIDE, NARROW = 32, 1024, 256
+ROWS, WIDE, NARROW = 32, 1536, 256
 GRAPH = f"""
 graph @g(%x: float32[{ROWS}, {NARROW}]) -> (%y) {{
   const %v: float32[{NARROW}, {WIDE}] = @v
