@@ -28,19 +28,18 @@ ZIPPED, LOADED = ("word_pair", "zip"), ("spread", "lane2", "lane3")
 """How a pair of words comes into its register, each part four cycles after the one before: in fewer instructions, or
 without taking the vector units."""
 
-LOADED_ROWS = 3
-"""In windows of several taps, the last rows are `LOADED`: with all of them, there would be more loads than
-multiplications that they can stand behind."""
+LOADED_ROWS = 2
+"""In windows of several taps, the last rows are `LOADED`: with more, loads stand in each other's way."""
 
 FIRST_COLUMN = {
-    (0, 1): [(1, 1, 1)], (0, 2): [(2, 1, 1)], (0, 3): [(3, 1, 1)],
-    (1, 0): [(0, 1, 1)], (1, 1): [(1, 1, 2)], (1, 2): [(2, 1, 2)], (1, 3): [(3, 1, 2)],
+    (0, 1): [(2, 1, 1)], (0, 2): [(3, 1, 1)], (0, 3): [(0, 1, 1)],
+    (1, 0): [(1, 1, 1)], (1, 1): [(2, 1, 2)], (1, 2): [(3, 1, 2)],
 }  # fmt: skip
 LAST_COLUMN = {
     (1, 0): [(0, 0, 0)], (1, 1): [(1, 0, 0)], (1, 2): [(2, 0, 0)], (1, 3): [(3, 0, 0)],
-    (2, 1): [(0, 0, 1), (1, 0, 1)], (2, 2): [(2, 0, 1)], (2, 3): [(3, 0, 1)],
-    (3, 1): [(1, 0, 2)], (3, 2): [(2, 0, 2)], (3, 3): [(3, 0, 2), (1, 1, 0)],
-    (FOLD, 1): [(2, 1, 0)], (FOLD, 2): [(3, 1, 0)], (FOLD, 3): [(0, 1, 0)],
+    (2, 1): [(0, 0, 1)], (2, 2): [(1, 0, 1), (2, 0, 1)], (2, 3): [(3, 0, 1)],
+    (3, 2): [(2, 0, 2)], (3, 3): [(3, 0, 2), (2, 1, 0)],
+    (FOLD, 1): [(3, 1, 0)], (FOLD, 2): [(0, 1, 0)], (FOLD, 3): [(1, 1, 0)],
 }  # fmt: skip
 """Behind the instruction of (group, row) of the last column: which parts of words of the next step, (row, pair, part),
 and behind those of the first column what is left of them."""
