@@ -57,7 +57,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"fullfp16", "inorder"}),
                 _llvm(triple, "+fullfp16"),
                 lambda: Neon(half=True, in_order=True),
-                frozenset({"conv", "depthwise"}),
+                frozenset({"conv", "depthwise", "map"}),
                 least=0.02,
             ),
             Variant(
@@ -65,7 +65,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"fullfp16"}),
                 _llvm(triple, "+fullfp16"),
                 lambda: Neon(half=True),
-                frozenset({"conv", "depthwise"}),
+                frozenset({"conv", "depthwise", "map"}),
                 least=0.001,
             ),
             base,
@@ -76,7 +76,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         tiles={
             "int8": _INT8_TILES,
             "float32": _TILES,
-            "float16": [TileShape(56, 7), TileShape(56, 7, paired=True, cost=0.96)],
+            "float16": [TileShape(56, 8), TileShape(56, 7, paired=True, cost=0.96)],
         },
         small_sums=True,
         slow_division=True,

@@ -49,7 +49,7 @@ class Neon(Isa):
         self, *, dotprod: bool = False, i8mm: bool = False, half: bool = False, in_order: bool = False
     ) -> None:
         self.has_dot, self.computes_halves = dotprod, half
-        self._in_order = in_order
+        self._in_order, self.spans = in_order, not in_order
         self._has_matrix = i8mm
         self.instructions = INSTRUCTIONS if in_order else _OUT_OF_ORDER if dotprod else ""
         self.name = "neonmatrix" if i8mm else "neondot" if dotprod else "neonhalf" if half else "neon"
@@ -109,7 +109,9 @@ class Neon(Isa):
         """fmla by lane of float16, or of float32 after fcvtl."""
         if not self.computes_halves:
             return FloatTile(min(rows, 7), 1, "float16")
-        return InOrderHalfTile(7) if paired and self._in_order else HalfTile(min(rows, 7), 2 if paired else 1)
+        if not paired:
+            return HalfTile(min(rows, 8), 1)
+        return InOrderHalfTile(7) if self._in_order else HalfTile(7, 2)
 
     def at_least(self, value: Value, bound: Value) -> Value:
         """fmax."""

@@ -10,20 +10,21 @@ from .neon_tiles import row_words, word
 
 
 class HalfTile(Tile):
-    """fmla of float16 by lane, eight sums an instruction; eight elements of a row a step. A single row has several
-    chains of sums, as in `FloatTile`.
+    """fmla of float16 by lane, eight sums an instruction; eight elements of a row a step. A single row has a chain of
+    sums for each of them, as in `FloatTile`.
 
-    Long sums in float16 would lose what is small next to them: after `BLOCK` groups or a step more, they are added to
-    totals in memory, and start again from zero. So a product passes through as many roundings as a block has groups,
-    and then as there are blocks.
+    Long sums in float16 would lose what is small next to them: after `WHOLE` groups, or `BLOCK` and up to a step more
+    where runs are not whole steps, they are added to totals in memory, and start again from zero; of a single row after
+    as many for each chain. So a product passes through as many roundings as a chain has products in a block, and then
+    as there are blocks.
     """
 
     dtype, columns, group = "float16", 8, 1
     groups_per_step = 8
-    BLOCK = 32
+    BLOCK, WHOLE = 32, 40
 
     def __init__(self, rows: int, blocks: int) -> None:
-        self.rows, self.blocks, self._chains = rows, blocks, 4 if rows == 1 else 1
+        self.rows, self.blocks, self._chains = rows, blocks, self.groups_per_step if rows == 1 else 1
 
     def start(self, bias: Sequence[Value]) -> None:
         """Sums := bias, which is added last."""
@@ -35,6 +36,7 @@ class HalfTile(Tile):
 
         self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
         self._summed, self._added = Register("int64", 1, i64(0)), Register("int64", 1, i64(0))
+        self._block = self.BLOCK * self._chains
 
     def begin(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
@@ -45,7 +47,7 @@ class HalfTile(Tile):
         with b.loop(done.get() < steps):
             with b.when(done.get() > 0):
                 self._put_by(b)
-            count = b.let(tirx.min(steps - done.get(), i64(self.BLOCK // step)))
+            count = b.let(tirx.min(steps - done.get(), i64(self.WHOLE * self._chains // step)))
             rows, weights = self._places(b, row_offsets, w_offsets, done.get())
             self._step(x, rows, w, weights, step, begins=True)
             self._run_from(1, b, x, rows, w, weights, count)
@@ -58,12 +60,12 @@ class HalfTile(Tile):
         self._reserve(b)
         step, done = self.groups_per_step, Register("int64", 1, i64(0))
         with b.loop(done.get() < tirx.max(steps, 1)):  # steps that are not whole may fill a block too
-            with b.when(self._summed.get() > self.BLOCK - step):
+            with b.when(self._summed.get() > self._block - step):
                 self._put_by(b)
                 for total in self._all_sums():
                     total.set(_no_sum())
                 self._summed.set(i64(0))
-            count = b.let(tirx.min(steps - done.get(), tirx.truncdiv(self.BLOCK - self._summed.get(), i64(step))))
+            count = b.let(tirx.min(steps - done.get(), tirx.truncdiv(self._block - self._summed.get(), i64(step))))
             rows, weights = self._places(b, row_offsets, w_offsets, done.get())
             self._run_block(b, x, rows, w, weights, count)
             self._summed.set(self._summed.get() + count * step)

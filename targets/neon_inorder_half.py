@@ -20,4 +20,9 @@ class InOrderHalfTile(HalfTile):
         sums = [chain for (chain,) in self._sums]
         run_columns(b, "half_fmla", self.groups_per_step, sums, x, row_offsets, w, w_offsets, steps)
 
-    begin = HalfTile.run  # loads are between multiplications, and zeros cost as little
+    def begin(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """From zeros: loads are between multiplications, and these cost as little."""
+        self._block = self.WHOLE
+        self.run(b, x, row_offsets, w, w_offsets, steps)

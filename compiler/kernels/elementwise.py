@@ -88,8 +88,10 @@ def suffix(rows: Rows) -> str:
     return "" if rows == "long" else f"_{rows}"
 
 
-def elementwise(b: Builder, width: int, inputs: Sequence[Stream], output: Stream, rows: Rows, body: Body) -> None:
-    """All tiles: `body(inputs, output)` emits the code for `width` elements."""
+def elementwise(
+    b: Builder, width: int, inputs: Sequence[Stream], output: Stream, rows: Rows, body: Body, together: int = 1
+) -> None:
+    """All tiles: `body(inputs, output)` emits the code for `width` elements. `together`: how often at a time."""
     streams = [*inputs, output]
     count = b.param("count")
     with b.tiles() as t:
@@ -104,17 +106,24 @@ def elementwise(b: Builder, width: int, inputs: Sequence[Stream], output: Stream
             ]
             if rows != "short":
                 with b.when(count >= width) if rows == "any" else nullcontext():
-                    _long_row(b, width, begin, cursors, body)
+                    _long_row(b, width, begin, cursors, body, together)
             if rows != "long":
                 with b.when(count < width) if rows == "any" else nullcontext():
                     _short_row(b, width, cursors, body)
 
 
-def _long_row(b: Builder, width: int, begin: Value, rows: Sequence[Cursor], body: Body) -> None:
+def _long_row(b: Builder, width: int, begin: Value, rows: Sequence[Cursor], body: Body, together: int) -> None:
     """The chunk of a row from element `begin` on."""
     count = b.param("count")
-    length = tirx.min(b.param("chunk"), count - begin)
-    with b.range(0, b.let(tirx.truncdiv(length + (width - 1), i64(width)))) as v:
+    length, first = b.let(tirx.min(b.param("chunk"), count - begin)), i64(0)
+    if together > 1:
+        whole = b.let(tirx.truncdiv(length, i64(together * width)))
+        with b.range(0, whole) as turn:
+            for number in range(together):
+                *sources, target = (row.at(begin + (turn * together + number) * width) for row in rows)
+                body(sources, target)
+        first = b.let(whole * together)
+    with b.range(first, b.let(tirx.truncdiv(length + (width - 1), i64(width)))) as v:
         at = b.let(tirx.min(begin + v * width, count - width))
         *sources, target = (row.at(at) for row in rows)
         body(sources, target)

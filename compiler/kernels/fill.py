@@ -11,7 +11,8 @@ from .emit.tir import tirx
 
 OPERANDS = ("y",)
 
-_VECTOR = 16
+_VECTOR, _VECTORS = 16, 64
+"""Bytes that are written at once; the last overlap with those before."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ def _body(b: Builder, spec: FillSpec) -> None:
 
 def _run(b: Builder, spec: FillSpec, offset: Value, count: Value) -> None:
     y, value, dtype = b.pointer("y"), b.param32("value"), f"int{spec.element * 8}"
-    with b.when(count >= _VECTOR), b.range(0, tirx.truncdiv(count + (_VECTOR - 1), i64(_VECTOR))) as i:
-        y.store(offset + tirx.min(i * _VECTOR, count - _VECTOR), splat(value, _VECTOR // 4), "int32", _VECTOR // 4)
+    for size, above in ((_VECTORS, None), (_VECTOR, _VECTORS)):
+        few = [] if above is None else [count < above]
+        with b.when(tirx.all(count >= size, *few)), b.range(0, tirx.truncdiv(count + (size - 1), i64(size))) as i:
+            y.store(offset + tirx.min(i * size, count - size), splat(value, size // 4), "int32", size // 4)
     with b.when(count < _VECTOR), b.range(0, tirx.truncdiv(count, i64(spec.element))) as i:
         y.store(offset + i * spec.element, value if dtype == "int32" else tirx.Cast(dtype, value), dtype)

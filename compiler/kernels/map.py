@@ -3,18 +3,20 @@
 A quantized operand (int8 or uint8) stands for real numbers: it is dequantized to float32 before the expression, or
 quantized after it. Kernels give the bytes of the numpy reference: no operations are fused, and the functions are those
 of `compiler/ir/elementary.py` there too.
-A float16 operand is converted likewise.
+A float16 operand is converted likewise, unless one operation of float16 gives the same.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.evaluation import fold
-from ..ir.expr import Expr, In, walk
+from ..ir.expr import Call, Expr, In, walk
 from ..ir.expr_text import to_text
+from ..ir.types import LARGEST_HALF
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .emit import halves
 from .emit.builder import Builder, Value, bitcast, cast, const, define, splat
+from .emit.floating import llvm_float
 from .emit.isa import Isa
 from .emit.naming import SHORT, digest
 from .emit.quantization import dequantize, quantize
@@ -26,6 +28,9 @@ OPERANDS = ("x0", "x1", "x2", "x3", "y")
 
 VECTORS = 2
 """Of the ISA, in the vector that rows are walked by."""
+
+HALVES_TOGETHER = 2
+"""Vectors of one operation of float16, next to which the loop itself would take long."""
 
 DTYPES = tuple(SHORT)
 """The element types that these kernels know."""
@@ -97,6 +102,9 @@ def build(spec: MapSpec, isa: Isa) -> object:
 
 def _body(b: Builder, spec: MapSpec, isa: Isa) -> None:
     lanes, expr = isa.lanes, fold(spec.expr)
+    if isa.computes_halves and _is_one_of_halves(spec, expr):
+        _halves_body(b, spec, expr, VECTORS * lanes)
+        return
     numbers = [splat(b.param_float(name), lanes) for name in spec.numbers]
 
     def body(inputs: Sequence[Cursor], output: Cursor) -> None:
@@ -114,6 +122,27 @@ def _body(b: Builder, spec: MapSpec, isa: Isa) -> None:
             output.store(half * lanes, _stored(value, spec.output.dtype, lanes), lanes)
 
     elementwise(b, VECTORS * lanes, spec.streams, spec.target, spec.rows, body)
+
+
+def _is_one_of_halves(spec: MapSpec, expr: Expr) -> bool:
+    """Whether it is one operation of float16: the same in float32 and then rounded again, which has more than twice as
+    many digits."""
+    if spec.numbers or any(operand.dtype != "float16" for operand in (*spec.inputs, spec.output)):
+        return False
+    single = isinstance(expr, Call) and expr.fn in ("add", "sub", "mul")
+    return single and all(isinstance(part, In) for part in list(walk(expr))[1:])
+
+
+def _halves_body(b: Builder, spec: MapSpec, expr: Expr, width: int) -> None:
+    """A vector of `width` float16 at a time; what is beyond the largest is the largest."""
+
+    def body(inputs: Sequence[Cursor], output: Cursor) -> None:
+        value = emit(expr, [b.let(cursor.load(0, width)) for cursor in inputs], "float16", width)
+        for name, bound in (("minimum", LARGEST_HALF), ("maximum", -LARGEST_HALF)):
+            value = llvm_float(name, width, value, const(bound, "float16", width))
+        output.store(0, value, width)
+
+    elementwise(b, width, spec.streams, spec.target, spec.rows, body, HALVES_TOGETHER)
 
 
 def _load(b: Builder, isa: Isa, cursor: Cursor, operand: MapOperand) -> tuple[Value, Value]:

@@ -2,8 +2,10 @@
 
 A tile is some output rows of some channel blocks: tiles = row_tiles * ceil(blocks / tile_blocks), times the images of a
 batch. Channel blocks are the outer loop, so a block's filter stays in registers while the rows' pixels stream by,
-some at a time. Small kernels are unrolled (`DepthwiseSpec.kernel`), int8 ones streamed where there are registers
-enough (`depthwise_stream.py`); any other kernel size, stride or dilation takes the looped form.
+some at a time. Of float32 that is streamed, where the ISA `spans`, so many pixels of the rows are taken by all blocks
+before the next ones: several blocks find their channels in a line of the cache. Small kernels are unrolled
+(`DepthwiseSpec.kernel`), int8 ones streamed where there are registers enough (`depthwise_stream.py`); any other kernel
+size, stride or dilation takes the looped form.
 
 Packed weights, a block of `2 * lanes` channels at a time (`lower/nodes/pack.py`), the last block overlapping as in
 conv.py:
@@ -11,8 +13,8 @@ conv.py:
     bias[columns] (int32 | float32), multiplier[columns] (float32, int8 only), taps x [columns]
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from ..emit.builder import BITS, Builder, Pointer, Register, Value, cast, define, i64, shuffle
@@ -31,8 +33,11 @@ PIXELS = 4
 """Output pixels computed together are so many vectors of sums, or, of floats where there are registers enough, so many
 pixels: fewer would wait for each other."""
 
+HALF_CHAINS = 2
+"""Of sums of a pixel of a large kernel in float16, which are one vector: its products would wait for each other."""
+
 PARAMS = (
-    "out_height", "out_width", "tile_rows", "row_tiles", "tile_blocks",
+    "out_height", "out_width", "tile_rows", "row_tiles", "tile_blocks", "span",
     "x_row", "x_pixel", "taps_y", "tap_y", "taps_x", "tap_x",
     "y_row", "y_pixel", "r_row", "r_pixel", "channels", "blocks", "block_bytes",
 )  # fmt: skip
@@ -95,7 +100,7 @@ class _Depthwise:
         self.element = BITS[spec.dtype] // 8
         self.in_halves = spec.dtype == "float16" and isa.computes_halves
         self.x, self.w, self.residual, self.y = (b.pointer(name) for name in OPERANDS)
-        self.epilogue = spec.epilogue(b, isa)
+        self.epilogue, self.width = spec.epilogue(b, isa), b.param("out_width")
 
     def body(self) -> None:
         b = self.b
@@ -109,12 +114,32 @@ class _Depthwise:
                 images = {k: b.let(image * b.param(f"{k}_image")) for k in images}
             first_block = b.let(part * b.param("tile_blocks"))
             rows = b.let(tirx.min(b.param("tile_rows"), b.param("out_height") - first_row))
-            with b.range(first_block, tirx.min(first_block + b.param("tile_blocks"), b.param("blocks"))) as block:
-                w_block = b.let(block * b.param("block_bytes"))
-                channel = b.let(tirx.max(tirx.min(block * self.columns, b.param("channels") - self.columns), i64(0)))
-                self.epilogue.prepare(self.w, w_block)
-                starts = {k: b.let(begin + channel * self.element) for k, begin in images.items()}
-                self.rows(first_row, rows, starts, w_block)
+            last_block = b.let(tirx.min(first_block + b.param("tile_blocks"), b.param("blocks")))
+            operands = ("x", "y", *["r"] * self.spec.residual)
+            with self.span() as pixel:
+                begins = {k: b.let(images[k] + pixel * b.param(f"{k}_pixel")) for k in operands}
+                self.blocks(first_row, rows, first_block, last_block, begins)
+
+    def blocks(self, first_row: Value, rows: Value, first: Value, last: Value, begins: Mapping[str, Value]) -> None:
+        """`rows` output rows of channel blocks [first, last), of operands that begin there."""
+        b = self.b
+        with b.range(first, last) as block:
+            w_block = b.let(block * b.param("block_bytes"))
+            channel = b.let(tirx.max(tirx.min(block * self.columns, b.param("channels") - self.columns), i64(0)))
+            self.epilogue.prepare(self.w, w_block)
+            self.rows(first_row, rows, {k: b.let(v + channel * self.element) for k, v in begins.items()}, w_block)
+
+    @contextmanager
+    def span(self) -> Iterator[Value]:
+        """The first of the pixels of a row that are taken together, and in `width` how many there are."""
+        b = self.b
+        if not self.isa.spans or self.spec.dtype != "float32" or _streamed(self.spec, self.isa) is None:
+            yield i64(0)
+            return
+        with b.range(0, tirx.truncdiv(self.width + b.param("span") - 1, b.param("span"))) as number:
+            first = b.let(number * b.param("span"))
+            self.width = b.let(tirx.min(b.param("span"), b.param("out_width") - first))
+            yield first
 
     def rows(self, first: Value, count: Value, starts: Mapping[str, Value], w_block: Value) -> None:
         """`count` output rows of one channel block, which begins at `starts` in the image of each operand."""
@@ -167,7 +192,7 @@ class _Depthwise:
     def columns_of_pixels(self, step: int, emit: Callable[[Value, int], None], *, jumps: bool = False) -> None:
         """`step` pixels at a time, the rest one by one. With `jumps` the last step overlaps with the one before, and
         only less than a step is a rest."""
-        b, width = self.b, self.b.param("out_width")
+        b, width = self.b, self.width
         if jumps:
             steps = b.let(tirx.Select(width < step, i64(0), tirx.truncdiv(width + (step - 1), i64(step))))
         else:
@@ -199,7 +224,9 @@ class _Depthwise:
             return Int8Sums(self.isa, bias, paired=not self.spec.full_range)
         if not self.in_halves:
             return FloatSums(lanes, bias, looped=looped)
-        return FloatSums(2 * lanes, [cast(shuffle(bias, range(2 * lanes)), "float16", 2 * lanes)], looped=looped)
+        halves = [cast(shuffle(bias, range(2 * lanes)), "float16", 2 * lanes)]
+        large = self.spec.kernel is not None and self.spec.kernel[0] > 3
+        return FloatSums(2 * lanes, halves, looped=looped, chains=HALF_CHAINS if large else 1)
 
     def bias(self, w_block: Value) -> list[Value]:
         """The block's."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..emit.builder import Register, Value, const
 from ..emit.floating import element_type, fenced, fma
-from ..emit.isa import Isa
+from ..emit.isa import Isa, added
 
 
 class Int8Sums:
@@ -35,20 +35,24 @@ class Int8Sums:
 
 class FloatSums:
     """Sums of one pixel in vectors of `lanes` floats of the type of `bias`, which is added last: a large one would cost
-    the sums their low bits. They begin with the first products, or with zeros where these are added in a loop."""
+    the sums their low bits. They begin with the first products, or with zeros where these are added in a loop. Taps
+    join `chains` of sums in turn."""
 
-    def __init__(self, lanes: int, bias: Sequence[Value], *, looped: bool) -> None:
-        self._lanes, self._bias, dtype = lanes, bias, element_type(bias[0])
-        self._begun = looped
-        self._parts = [Register(dtype, lanes, const(0.0, dtype, lanes) if looped else None) for _ in bias]
+    def __init__(self, lanes: int, bias: Sequence[Value], *, looped: bool, chains: int = 1) -> None:
+        self._lanes, self._bias, self._chains, self._taps, dtype = lanes, bias, chains, 0, element_type(bias[0])
+        self._looped = looped
+        zero = const(0.0, dtype, lanes) if looped else None
+        self._parts = [[Register(dtype, lanes, zero) for _ in bias] for _ in range(chains)]
 
     def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
         """Add the taps' products."""
         for x, w in taps:
-            for part, a, f in zip(self._parts, x, w, strict=True):
-                part.set(fma(self._lanes, a, f, part.get()) if self._begun else fenced(self._lanes, a * f))
-            self._begun = True
+            begun = self._looped or self._taps >= self._chains
+            for part, a, f in zip(self._parts[self._taps % self._chains], x, w, strict=True):
+                part.set(fma(self._lanes, a, f, part.get()) if begun else fenced(self._lanes, a * f))
+            self._taps += 1
 
     def result(self) -> Sequence[Value]:
         """The sums, bias included."""
-        return [part.get() + bias for part, bias in zip(self._parts, self._bias, strict=True)]
+        sums = [added([part.get() for part in parts]) for parts in zip(*self._parts, strict=True)]
+        return [total + bias for total, bias in zip(sums, self._bias, strict=True)]

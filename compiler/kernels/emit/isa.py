@@ -153,6 +153,8 @@ class Isa(ABC):
     """How many vectors the registers hold."""
     addresses: int = 16
     """How many rows of a tile have their addresses in registers: of more, they are in memory anyway."""
+    spans: bool = False
+    """Whether lines of the first cache that are read again are worth a loop: cores in order fetch them ahead."""
     renames: bool = False
     """Whether a copy of a register costs nothing."""
     instructions: str = ""

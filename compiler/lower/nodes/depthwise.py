@@ -22,6 +22,12 @@ TILE_BYTES = 16384
 FEW_TILES = 8
 """With fewer tiles than that, they have fewer rows so that all threads have work."""
 
+SPAN_LINES = 384
+"""Lines of the cache that a span of pixels reads at most: most of the first cache of a small core."""
+
+SPAN_UNIT = 6
+"""Pixels of a span are a multiple of those that kernels take together."""
+
 UNROLLED = {(3, 3), (5, 5)}
 """Kernels that get code of their own."""
 
@@ -48,6 +54,7 @@ def depthwise(
     params = {
         "out_height": height, "out_width": width,
         "tile_rows": tile_rows, "row_tiles": ceil_div(height, tile_rows), "tile_blocks": tile_blocks,
+        "span": _span(window, width),
         "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
         "taps_y": window.taps[0], "tap_y": window.dilations[0] * x.row,
         "taps_x": window.taps[1], "tap_x": window.dilations[1] * x.pixel,
@@ -66,6 +73,15 @@ def depthwise(
     rows = Rowwise(x, y, window, 0, packed.matrix_bytes)
     tiles = images * params["row_tiles"] * block_tiles
     c.emit(kernels, spec, operands, params, tiles, barrier=waits, macs=macs, rows=rows)
+
+
+def _span(window: Window, width: int) -> int:
+    """Pixels of two rows of `width` whose inputs, a line of the cache each, stay in a small core's first cache."""
+    if is_symbolic(width):
+        return width
+    rows, step = window.taps[0] + window.strides[0], window.strides[1]
+    spans = ceil_div(rows * ((width - 1) * step + window.taps[1]), SPAN_LINES)
+    return min(width, SPAN_UNIT * ceil_div(ceil_div(width, spans), SPAN_UNIT))
 
 
 def has_depthwise_form(w: Kernel, epilogue: Epilogue) -> bool:

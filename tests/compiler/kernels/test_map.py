@@ -1,6 +1,7 @@
 """Generated elementwise kernels against the numpy evaluation of their expressions."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgec.compiler.ir.evaluation import evaluate
-from edgec.compiler.ir.expr import Expr
+from edgec.compiler.ir.expr import Expr, In, call
 from edgec.compiler.ir.expr_text import parse
-from edgec.compiler.ir.types import Quant
+from edgec.compiler.ir.graph import Graph, Node, Value
+from edgec.compiler.ir.types import Quant, TensorType
 from edgec.compiler.kernels import map as kernel
 from edgec.compiler.kernels.elementwise import rows_of
 from edgec.compiler.kernels.map import MapOperand, MapSpec
+from edgec.compiler.ops.reference import run_graph
+from edgec.tests.compiler.lower.running import DOTPROD, run
 from edgec.tests.kernel_harness import Array, Machine, examples, on_machines, reference, run_kernel
 
 CHUNK = 128
@@ -170,3 +174,26 @@ def test_broadcast_rows(machine: Machine, shape: tuple[int, ...], repeated: list
     params |= {f"{name}_{i}": a.strides[i] for name, a in (("x0", x0), ("y", y)) for i in range(3)}
     got = run_kernel(kernel, spec, machine, {"x0": x0, "x1": x1, "y": y}, params, shape[0] * shape[1])["y"]
     np.testing.assert_array_equal(got, x0 - x1)
+
+
+def test_operations_of_halves_are_those_of_the_reference(tmp_path: Path) -> None:
+    """To the bit, whether they are computed in float16 or in float32: numbers of all sizes, the largest and the
+    subnormal ones, infinities, NaN; of vectors and of one number a row."""
+    rng = np.random.default_rng(11)
+    numbers = rng.integers(0, 2**16, (40, 24), np.uint16).view(np.float16)
+    numbers[0, :6] = [np.inf, -np.inf, np.nan, 65504, -65504, 6e-8]
+    near = (1 + rng.integers(-8, 8, (40, 24)) / 1024).astype(np.float16)
+    others = {"mixed": rng.permutation(numbers, axis=0), "near": near, "column": numbers[:, :1], "row": numbers[:1]}
+    inputs = {"a": numbers, **{name: np.ascontiguousarray(other) for name, other in others.items()}}
+    values = {name: Value(name, TensorType(array.shape, "float16")) for name, array in inputs.items()}
+    nodes = [
+        Node("map", [values["a"], values[name]], [Value(f"{fn}_{name}", TensorType((40, 24), "float16"))], {"expr": e})
+        for fn, e in ((fn, call(fn, In(0), In(1))) for fn in ("add", "sub", "mul"))
+        for name in others
+    ]
+    graph = Graph("halves", [*values.values()], [node.output for node in nodes], nodes)
+    expected = run_graph(graph, inputs)
+    for variant in ("fullfp16", "fullfp16_inorder", "base"):
+        found = run(graph, inputs, tmp_path, DOTPROD, 1, variant)
+        for name, want in expected.items():
+            np.testing.assert_array_equal(found[name], want, err_msg=f"{name}, variant {variant}")

@@ -1,5 +1,7 @@
 """Depthwise convolutions, from lowering to the machine, against the numpy reference."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,3 +43,15 @@ def test_host(cases: list[Case], threads: int, int8: bool, tmp_path_factory: pyt
 def test_arm64(cases: list[Case], int8: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
     devices = ((BASE, None), (DOTPROD, None))
     check_cases(cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=devices, threads=2)
+
+
+def test_wide_rows(tmp_path: Path) -> None:
+    """Rows of float32 that are taken in spans, the last of fewer pixels."""
+    cases = []
+    for images, width, channels, stride, residual in ((1, 197, 16, 1, True), (2, 391, 12, 2, False)):
+        attrs: dict[str, Attr] = {
+            "strides": (stride, stride), "pads": (1,) * 4, "dilations": (1, 1), "groups": channels, "layout": "NHWC",
+        }  # fmt: skip
+        x, w = (images, 5, width, channels), (channels, 1, 3, 3)
+        cases.append(Case("conv2d", x, w, 0, attrs, residual=residual, activation=1))
+    check_cases(cases, int8=False, folder=tmp_path, devices=((DOTPROD, None), (HOST, None)), threads=2)
