@@ -13,7 +13,11 @@ def _llvm(triple: str, *features: str) -> dict[str, object]:
 
 
 _TILES = [TileShape(40, 8), TileShape(40, 5, paired=True, cost=0.96)]
-_INT8_TILES = [TileShape(40, 8, gathered=8), TileShape(40, 5, paired=True, cost=0.96, gathered=10)]
+_INT8_TILES = [
+    TileShape(40, 8, gathered=10),
+    TileShape(40, 5, paired=True, cost=0.96, gathered=10),
+    TileShape(32, 8, cost=1.05, gathered=8),  # code of its own: for few pixels, of which tens compute too many
+]
 
 
 def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) -> Target:

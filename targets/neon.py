@@ -87,7 +87,7 @@ class Neon(Isa):
         """smmla, sdot by lane, or smull, smlal and sadalp. Single blocks and rows are rare enough for code that suits
         all."""
         if self._has_matrix and even:
-            return MatrixTile(10 if paired else 8)
+            return MatrixTile(10 if rows % 10 == 0 else 8)
         if self.has_dot and paired:
             return InOrderDotTile(5) if self._in_order else DotTile(5, 2)
         if self.has_dot:

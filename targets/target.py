@@ -39,6 +39,11 @@ class TileShape:
     cost: float = 1.0
     gathered: int = 0
 
+    def work(self, pixels: int) -> float:
+        """What `pixels` pixels take next to other shapes, on average over variants that make copies and others."""
+        tiles = (self.pixels, self.gathered or self.pixels)
+        return self.cost * sum(-(-pixels // tile) * tile for tile in tiles) / 2
+
 
 @dataclass(frozen=True)
 class Target:
@@ -48,7 +53,8 @@ class Target:
     `cache`: bytes of the smallest cache beside the first one that a core of it has to itself.
     `share`: of it, what weights and data of a tile of a dense convolution may take; weights at least half.
     `columns`: output channels of a packed weight block (of every variant's ISA).
-    `tiles`: by dtype, the shapes that products may be tiled in; the first serves any number of channels.
+    `tiles`: by dtype, the shapes that products may be tiled in; those that are not `paired` serve any number of
+    channels.
     `small_sums`: there is code for sums that surely are small, which are
     converted to floats and back without instructions for that. `slow_division`: of floats, next to multiplication.
     `looks_up_results`: convolutions have code that looks up their int8 results in a table.

@@ -124,7 +124,7 @@ class ConvSpec(ContractionSpec):
             return replace(form, marked=marked, fitting=fitting, whole=whole, even=even, paired=paired, held=False)
         untold = replace(self, marked=False, fitting=False, held=False)
         if tile.gathers:
-            return replace(untold.plain, whole=False, short=0)
+            return replace(untold.plain, paired=False, whole=False, short=0)
         if tile.blocks == 2:
             short = self.short if tile.unrolls else 0
             return replace(untold, even=False, short=short, deep=self.deep and tile.resumes)

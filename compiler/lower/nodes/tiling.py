@@ -98,18 +98,17 @@ def tile_of(c: Context, dtype: str, pixels: int, outputs: int) -> TileShape:
     computes, but where pixels are few it may compute more that nobody wants."""
     if pixels == 1:
         return TileShape(1, 1)
-    shapes = c.target.tiles[dtype]
-    if is_symbolic(outputs) or outputs % (2 * c.target.columns):
-        return shapes[0]
+    odd = is_symbolic(outputs) or outputs % (2 * c.target.columns)
+    shapes = [shape for shape in c.target.tiles[dtype] if not (odd and shape.paired)]
     if is_symbolic(pixels):
         return min(shapes, key=lambda shape: shape.cost)
-    return min(reversed(shapes), key=lambda shape: shape.cost * ceil_div(pixels, shape.pixels) * shape.pixels)
+    return min(reversed(shapes), key=lambda shape: shape.work(pixels))
 
 
 def _copies(c: Context, packed: Packed, dtype: str, of: Factors, tile: TileShape) -> tuple[bool, int, int]:
-    """Whether the runs of pixels can be copied before they are multiplied; and if a variant
-    of the target makes copies, for how many register tiles at once, and the bytes of scratch memory for them: for one
-    at least, for more where there is room."""
+    """Whether the runs of pixels can be copied before they are multiplied; and if a variant of the target makes copies,
+    for how many register tiles at once, and the bytes of scratch memory for them: for one at least, for more where
+    there is room."""
     size = largest(of.runs_y * of.runs_x * packed.parts * packed.groups * group_of(dtype))
     if not of.copies or dtype != "int8" or tile.rows == 1 or size > DEEPEST or not _are_steps(packed, 2):
         return False, 0, 0

@@ -37,6 +37,21 @@ def test_tiles_compute_few_pixels_that_nobody_wants(pixels: int, outputs: int, w
 
 
 @pytest.mark.parametrize(
+    ("pixels", "outputs", "want"),
+    [
+        (32, 64, (32, 8)),  # tens compute 40
+        (16, 24, (32, 8)),
+        (7 * 7, 64, (40, 10)),  # eights compute 56
+        (14 * 14, 24, (40, 10)),  # 200, by both
+        (symbol("n", 1, 64), 64, (40, 10)),
+    ],
+)
+def test_copies_are_multiplied_in_tiles_that_fit(pixels: int, outputs: int, want: tuple[int, int]) -> None:
+    shape = tile_of(Context(ARM64_NEON, Layout()), "int8", pixels, outputs)
+    assert (shape.rows, shape.gathered) == want
+
+
+@pytest.mark.parametrize(
     ("blocks", "m_tiles", "data", "want"),
     [
         (64, 20, 5 << 10, 64),  # 68 KiB of weights, in 96
