@@ -49,7 +49,8 @@ def _body(b: Builder, spec: FillSpec) -> None:
 
 def _run(b: Builder, spec: FillSpec, offset: Value, count: Value) -> None:
     y, value, dtype = b.pointer("y"), b.param32("value"), f"int{spec.element * 8}"
-    for size, above in ((_VECTORS, None), (_VECTOR, _VECTORS)):
+    many = spec.element == 4  # narrow halos are few bytes, and their libraries are to be small
+    for size, above in ((_VECTORS, None), (_VECTOR, _VECTORS)) if many else ((_VECTOR, None),):
         few = [] if above is None else [count < above]
         with b.when(tirx.all(count >= size, *few)), b.range(0, tirx.truncdiv(count + (size - 1), i64(size))) as i:
             y.store(offset + tirx.min(i * size, count - size), splat(value, size // 4), "int32", size // 4)

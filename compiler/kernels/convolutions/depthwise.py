@@ -37,10 +37,13 @@ HALF_CHAINS = 2
 """Of sums of a pixel of a large kernel in float16, which are one vector: its products would wait for each other."""
 
 PARAMS = (
-    "out_height", "out_width", "tile_rows", "row_tiles", "tile_blocks", "span",
+    "out_height", "out_width", "tile_rows", "row_tiles", "tile_blocks",
     "x_row", "x_pixel", "taps_y", "tap_y", "taps_x", "tap_x",
     "y_row", "y_pixel", "r_row", "r_pixel", "channels", "blocks", "block_bytes",
 )  # fmt: skip
+
+SPAN = ("span",)
+"""Of float32."""
 
 BATCH = ("block_tiles", "x_image", "y_image", "r_image")
 """Of a batch of images: ranges of blocks in each, bytes from one to the next."""
@@ -63,7 +66,7 @@ class DepthwiseSpec(ContractionSpec):
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        return PARAMS + BATCH * self.batched + self.epilogue_params
+        return PARAMS + SPAN * (self.dtype == "float32") + BATCH * self.batched + self.epilogue_params
 
     def seen_by(self, isa: Isa) -> "DepthwiseSpec":
         """The plain member: every ISA has code of its own for it."""

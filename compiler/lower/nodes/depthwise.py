@@ -54,7 +54,6 @@ def depthwise(
     params = {
         "out_height": height, "out_width": width,
         "tile_rows": tile_rows, "row_tiles": ceil_div(height, tile_rows), "tile_blocks": tile_blocks,
-        "span": _span(window, width),
         "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
         "taps_y": window.taps[0], "tap_y": window.dilations[0] * x.row,
         "taps_x": window.taps[1], "tap_x": window.dilations[1] * x.pixel,
@@ -63,6 +62,8 @@ def depthwise(
         "channels": channels, "blocks": packed.blocks, "block_bytes": packed.block_bytes, **epilogue.params,
     }  # fmt: skip
     block_tiles = ceil_div(packed.blocks, tile_blocks)
+    if dtype == "float32":
+        params["span"] = _span(window, width)
     if spec.batched:
         params |= {"block_tiles": block_tiles, "x_image": x.image, "y_image": y.image}
         params["r_image"] = residual.image if residual else 0
