@@ -62,7 +62,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 _llvm(triple, "+fullfp16"),
                 lambda: Neon(half=True, in_order=True),
                 frozenset({"conv", "depthwise", "map"}),
-                least=0.02,
+                least=0.06,
             ),
             Variant(
                 "fullfp16",
