@@ -29,8 +29,8 @@ FORMS = {
     "gemm_m40": convolution(20, 24, 1),
     "conv_m40_pair_whole": convolution(32, 16, 3),
     "conv_m40_pair_whole_dilated": convolution(64, 16, 3, dilation=2),
-    "conv_m40_pair_runs3": convolution(3, 32, 3, stride=2),
-    "conv_m40_pair_runs6": convolution(3, 16, 7, stride=2, width=15),
+    "conv_m40_pair_runs3": convolution(3, 32, 3, stride=2, width=17),
+    "conv_m40_pair_runs6": convolution(3, 16, 7, stride=2, width=17),
     "conv_m40_pair_runs9": convolution(12, 16, 3, width=12),
     "conv_m40_runs12": convolution(16, 24, 3),
 }
