@@ -220,10 +220,10 @@ def _rows(
         tile.hold(x, offsets["x"])
     last = b.opaque(tirx.max(b.param("channels") - columns, i64(0)))  # or LLVM looks for the maximum in the loop
     w_at = Register("int64", 1, begins["w"] + first_block * b.param("block_bytes"))
-    with b.range(0, tirx.truncdiv(last_block - first_block, i64(tile.blocks))) as number:
-        block = b.let(first_block + number * tile.blocks)
+    next_channel, end = Register("int64", 1, first_block * columns), b.let(last_block * columns)
+    with b.loop(next_channel.get() < end):
         w_blocks = [b.let(w_at.get() + i * b.param("block_bytes")) for i in range(tile.blocks)]
-        channel = b.let(block * columns if spec.paired else tirx.min(block * columns, last))
+        channel = b.let(next_channel.get() if spec.paired else tirx.min(next_channel.get(), last))
         tile.start(_bias(spec, isa, tile, w, w_blocks))
         head = dense_header_bytes(spec.dtype, isa)
         w_firsts = [b.let(o + head) for o in w_blocks]
@@ -238,6 +238,7 @@ def _rows(
             r_offsets = [b.let(o + channel * element) for o in offsets["r"]] if spec.residual else [None] * tile.rows
             results.store(terms, (aux, r_offsets), (y, y_offsets))
         w_at.set(b.opaque(w_at.get() + tile.blocks * b.param("block_bytes")))  # no product with its number
+        next_channel.set(next_channel.get() + tile.blocks * columns)
 
 
 def _bias(spec: ConvSpec, isa: Isa, tile: Tile, w: Pointer, w_blocks: Sequence[Value]) -> list[Value]:

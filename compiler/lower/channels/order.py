@@ -15,6 +15,10 @@ LANES = STEPS["int8"] * GROUP
 WORK = 2 * 10**8
 """Of a search at most: sums that are looked at."""
 
+COMPARED = 10**10
+"""Of bringing alike channels together at most, some seconds: steps that are compared. Of more channels, such as large
+language models have, these stay as they are."""
+
 FEW = 8
 """Where one sum in so many does not fit, or less, those that make the channels may lose some of theirs for it: kernels
 for which all fit tell no steps apart."""
@@ -29,7 +33,10 @@ def best_order(columns: int, sizes: Array, made: Sequence[Array]) -> Array:
     """
     order = np.arange(sizes.shape[1])
     while made:
-        order = _alike(columns, np.concatenate(made, axis=1))
+        fits = np.concatenate(made, axis=1)
+        if len(fits) * fits.size > COMPARED:
+            break
+        order = _alike(columns, fits)
         told = [fits for fits in made if fits[order].reshape(-1, columns, fits.shape[1]).all(axis=1).mean() >= ENOUGH]
         if len(told) == len(made):
             break

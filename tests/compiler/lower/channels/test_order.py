@@ -54,3 +54,11 @@ def test_few_blocks_gain_nothing() -> None:
     """Where half of a node's steps could not be marked, its channels may stay."""
     made = [np.arange(32)[:, None] % 3 == 0]
     assert (best_order(COLUMNS, np.empty((0, 32), np.int16), made) == np.arange(32)).all()
+
+
+def test_very_many_channels_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To bring alike ones together would take minutes."""
+    made, rows = np.random.default_rng(0).random((384, 4)) < 0.75, np.empty((0, 384), np.int16)
+    assert (best_order(COLUMNS, rows, [made]) != np.arange(384)).any()
+    monkeypatch.setattr("edgec.compiler.lower.channels.order.COMPARED", 384 * made.size - 1)
+    assert (best_order(COLUMNS, rows, [made]) == np.arange(384)).all()
