@@ -81,7 +81,7 @@ def _span(window: Window, width: int) -> int:
     if is_symbolic(width):
         return width
     rows, step = window.taps[0] + window.strides[0], window.strides[1]
-    spans = max(1, ceil_div(rows * ((width - 1) * step + window.taps[1]), SPAN_LINES))  # some windows have no taps
+    spans = max(1, ceil_div(rows * ((width - 1) * step + window.taps[1]), SPAN_LINES))  # a window may have no taps
     return min(width, SPAN_UNIT * ceil_div(ceil_div(width, spans), SPAN_UNIT))
 
 

@@ -55,13 +55,3 @@ def test_wide_rows(tmp_path: Path) -> None:
         x, w = (images, 5, width, channels), (channels, 1, 3, 3)
         cases.append(Case("conv2d", x, w, 0, attrs, residual=residual, activation=1))
     check_cases(cases, int8=False, folder=tmp_path, devices=((DOTPROD, None), (HOST, None)), threads=2)
-
-
-def test_windows_of_no_taps(tmp_path: Path) -> None:
-    """Every other result of a transposed convolution with a stride of 2 and a kernel of one element."""
-    attrs: dict[str, Attr] = {
-        "strides": (1, 2), "pads": (0,) * 4, "dilations": (1, 1), "groups": 16, "layout": "NHWC",
-        "output_padding": (0, 0),
-    }  # fmt: skip
-    case = Case("conv_transpose2d", (1, 4, 3, 16), (16, 1, 1, 1), 1, attrs)
-    check_cases([case], int8=False, folder=tmp_path, devices=((DOTPROD, None), (HOST, None)), threads=2)
