@@ -104,8 +104,3 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 
 for _name, _command in COMMANDS.items():
     app.command(_name)(guarded(_command))
-
-
-def main() -> None:
-    """Entry point of the `edgec` script."""
-    app(prog_name="edgec")

@@ -53,7 +53,7 @@ def _seconds_of_children() -> float:
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys; sys.argv = ['edgec', '--help']\n"
-        "from edgec.compiler.cli.app import main\n"
+        "from edgec.__main__ import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "print([m for m in ('tvm', 'onnx', 'onnxruntime', 'torch', 'numpy', 'PIL') if m in sys.modules])"
@@ -89,6 +89,29 @@ def test_a_fault_in_edgec_is_one_line_and_a_log(
     (log,) = tmp_path.rglob("error-*.log")
     assert str(log) in done.stderr
     assert "Traceback" in log.read_text() and "edgec 0." in log.read_text()
+
+
+def test_a_closed_stdout_is_none_of_its_business() -> None:
+    for option in ([], ["--json"]):
+        done = subprocess.run(
+            ["/bin/sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "edgec", "targets", *option],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_interrupt_during_the_imports_ends_with_130() -> None:
+    program = (
+        "import signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'edgec.compiler.cli.console': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from edgec.__main__ import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_an_interrupt_ends_with_130(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
