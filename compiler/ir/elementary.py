@@ -154,6 +154,22 @@ def erf(v: Vectors, x: Value) -> Value:
     return v.keep(v.where(a > v.like(x, 0.927734375), v.with_sign(far, x), near))
 
 
+def gelu(v: Vectors, x: Value) -> Value:
+    """x * P(X <= x) of a normal X = max(x, 0) - |x| P(X <= -|x|). The eighth root of that P is smooth enough for few
+    terms, fitted to [0, 8], behind which it stays (then results below 0 are -3e-12). The error is less than 4e-7 |x|
+    and 2.5e-7, or a unit in the last place of large results."""
+    t = v.keep(v.at_most(v.magnitude(x), 8.0))
+    root = v.keep(v.paired_polynomial(
+        t,
+        [9.170040488e-1, -9.145797789e-2, -3.192562237e-2, -6.768289022e-4, 1.509445370e-3, 3.133622158e-5,
+         -5.929510007e-5, 7.316677511e-6, -2.847602047e-7],
+    ))  # fmt: skip
+    square = v.keep(root * root)
+    fourth = v.keep(square * square)
+    share = v.keep(v.rounded(fourth * fourth))
+    return v.keep(v.fma(-share, t, v.at_least(x, 0.0)))
+
+
 def _reduced(v: Vectors, x: Value) -> tuple[Value, Value]:
     """(r, n modulo 4): x = n pi/2 + r with |r| <= pi/4. In float64, so that r is right for |x| < 2^40."""
     wide = v.keep(v.cast(x, "float64"))
@@ -335,7 +351,7 @@ def _in_float32(function: Callable[[Vectors, Value], Value]) -> Callable[[Vector
 FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "exp": exp, "log": log, "pow": power, "mod": remainder, "floor_mod": modulo, "sign": sign,
     **{f.__name__: _in_float32(f) for f in (
-        tanh, erf, sin, cos, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh,
+        tanh, erf, gelu, sin, cos, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh,
     )},
 }  # fmt: skip
 """The name that expressions know it by -> the function of `Vectors` and float32 or float64 operands."""

@@ -19,6 +19,13 @@ def _erf(x: Array) -> Array:
     return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x.astype(np.float64)), x.dtype)
 
 
+def _gelu(x: Array) -> Array:
+    """x * P(X <= x) of a normal X; at -inf it has the limit, 0."""
+    x = np.asarray(x)
+    share = np.vectorize(lambda a: math.erfc(-a / math.sqrt(2)) / 2, otypes=[np.float64])(x.astype(np.float64))
+    return np.asarray(np.multiply(x, share, out=np.zeros_like(share), where=share != 0), x.dtype)
+
+
 def _rounded(fn: Callable[..., Array]) -> Callable[..., Array]:
     """`fn` computed in float64 and rounded once to the operands' dtype.
 
@@ -107,6 +114,7 @@ FUNCTIONS: Functions = {
     "sqrt": (1, np.sqrt),
     "tanh": (1, _rounded(np.tanh)),
     "erf": (1, _erf),
+    "gelu": (1, _gelu),
     "sin": (1, _rounded(np.sin)),
     "cos": (1, _rounded(np.cos)),
     "tan": (1, _rounded(np.tan)),
