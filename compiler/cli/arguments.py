@@ -29,6 +29,7 @@ def shapes(texts: Iterable[str]) -> Mapping[str, tuple[int, ...]]:
         matches = [m for m in found if m and (m["name"] or m["low"])]
         if not name or len(matches) != len(found):
             raise _no_shape(text)
+        _once(inputs, name, text)
         inputs[name] = matches
     symbols = _symbols(m for matches in inputs.values() for m in matches if m["name"] and m["low"])
     return {
@@ -84,6 +85,7 @@ def files(texts: Iterable[str]) -> Mapping[str, Path]:
         name, _, path = text.partition("=")
         if not name or not path:
             raise typer.BadParameter(f"{text!r} is not NAME=FILE, as in x=x.npy")
+        _once(table, name, text)
         table[name] = Path(path)
     return table
 
@@ -93,8 +95,9 @@ def states(texts: Iterable[str]) -> Mapping[str, str]:
     table: dict[str, str] = {}
     for text in texts:
         name, _, output = text.partition("=")
-        if not name or not output or name in table:
-            raise typer.BadParameter(f"{text!r} is not INPUT=OUTPUT, each input once, as in state=stateN")
+        if not name or not output:
+            raise typer.BadParameter(f"{text!r} is not INPUT=OUTPUT, as in state=stateN")
+        _once(table, name, text)
         table[name] = output
     return table
 
@@ -104,6 +107,7 @@ def constants(texts: Iterable[str]) -> Mapping[str, "Constant"]:
     table: dict[str, Constant] = {}
     for text in texts:
         name, _, value = text.rpartition("=")
+        _once(table, name, text)
         try:
             table[name] = array(Path(value)) if value.endswith(".npy") else [_number(v) for v in value.split(",")]
         except ValueError:
@@ -111,6 +115,12 @@ def constants(texts: Iterable[str]) -> Mapping[str, "Constant"]:
         if not name:
             raise typer.BadParameter(f"{text!r} is not NAME=V0,V1,... or NAME=FILE.npy, as in axes=0,-1")
     return table
+
+
+def _once(table: Mapping[str, object], name: str, text: str) -> None:
+    """typer.BadParameter for a name that came before: only one of the values could count."""
+    if name in table:
+        raise typer.BadParameter(f"{text!r} names {name} again; give each name once")
 
 
 def array(path: Path) -> Any:

@@ -1,5 +1,6 @@
 """NAME=VALUE arguments."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,17 @@ def test_what_is_no_constant(text: str) -> None:
 def test_a_constant_without_its_file() -> None:
     with pytest.raises(EdgeError, match=r"none\.npy cannot be read"):
         arguments.constants(["x=none.npy"])
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (arguments.shapes, "x=1"),
+        (arguments.files, "x=x.npy"),
+        (arguments.states, "x=y"),
+        (arguments.constants, "x=1"),
+    ],
+)
+def test_a_name_twice(read: Callable[[list[str]], object], text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=f"'{text}' names x again"):
+        read([text, text])

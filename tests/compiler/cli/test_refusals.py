@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("inspect . --shape x=1", "--shape and --const are for models, but . is a folder"),
         ("compile m.onnx --shape x=a+b", "'x=a+b' is not NAME=D0,D1,... with positive extents"),
         ("compile m.onnx --const x=abc", "'x=abc' is not NAME=V0,V1,... or NAME=FILE.npy"),
-        ("compile m.onnx --state x", "'x' is not INPUT=OUTPUT, each input once"),
+        ("compile m.onnx --state x", "'x' is not INPUT=OUTPUT, as in"),
         ("run m.edge --input x", "'x' is not NAME=FILE, as in x=x.npy"),
         ("run .", ". is not a bundle (it has no manifest.json)"),
         ("run file", "file is not a bundle (it has no manifest.json)"),
