@@ -101,7 +101,7 @@ def program_source(plan: Plan, variants: Sequence[Variant], io_alignment: int | 
         f"    EDGE_PROGRAM_VERSION, {', '.join(map(str, counts))},",
         f"    {c_string(plan.name)}, inputs, outputs, variants, numbers, texts, kernel_names,",
         f"    {'&shapes' if plan.symbols else '0'}, {'&bands' if plan.bands else '0'}, states,",
-        f"    {plan.arena_size}u, {plan.scratch_size}u, {len(plan.weights)}u,",
+        f"    {plan.arena_size}u, {plan.scratch_size}u, {len(plan.weights)}u, {plan.rows_size}u,",
         f"    {{{', '.join(str(byte) for byte in digest)}}},",
         "};",
         f"EDGE_API const edge_program *{name}_program(void);",

@@ -219,7 +219,12 @@ class Context:
         """Where a value lives. Constants that kernels read as they are move into the weights on first use."""
         if value.data is None:
             return self.layout.views[value]
-        where = self.weights.add(value.data.tobytes())
+        return self.constant(value)
+
+    def constant(self, value: Value, by_rows: bool = False) -> View:
+        """Where a constant lies in the weights, of which a run reads all, or some rows here and there."""
+        assert value.data is not None
+        where = self.weights.add(value.data.tobytes(), by_rows)
         return replace(allocate(value.type), storage=where.storage, offset=where.offset)
 
 

@@ -69,11 +69,12 @@ def lower(
         raise EdgeError(
             f"the model needs {arena >> 20} MiB of memory; at most {MAX_ARENA >> 20} are supported: use smaller inputs"
         )
+    weights = context.weights.joined()
     steps = [step.resolve() for step in context.steps]
     scratch = max([fused.scratch_size, *(step.scratch for step in steps)])
     plan = Plan(
-        graph.name, *interface.ports(), steps, arena, bytes(context.weights.data), context.symbols,
-        interface.kept(), scratch + -scratch % ALIGNMENT, fused.bands(),
+        graph.name, *interface.ports(), steps, arena, weights, context.symbols,
+        interface.kept(), scratch + -scratch % ALIGNMENT, fused.bands(), len(context.weights.rows),
     )  # fmt: skip
     return Lowered(plan, context.kernels, lower_bound(storages))
 

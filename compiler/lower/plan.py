@@ -147,7 +147,8 @@ class State:
 class Plan:
     """A whole inference: ports, steps, the arena's size in bytes, the packed weights, the symbols that its extents are
     made of (those of input shapes first), what a session keeps between runs, the bytes of scratch memory that each
-    thread but the first has besides, and the steps that are computed band by band (by `first`)."""
+    thread but the first has besides, the steps that are computed band by band (by `first`), and of how many of the last
+    bytes of the weights a run reads some rows only."""
 
     name: str
     inputs: list[Port]
@@ -159,6 +160,7 @@ class Plan:
     states: list[State] = field(default_factory=list)
     scratch_size: int = 0
     bands: list[Bands] = field(default_factory=list)
+    rows_size: int = 0
 
     def shares(self) -> dict[str, float]:
         """Kernel -> its share of all multiply-accumulates."""

@@ -3,7 +3,7 @@
 from math import prod
 
 from ...ir.attributes import int_attr, str_attr
-from ...ir.extent import ceil_div, least, most
+from ...ir.extent import ceil_div, largest, least, most
 from ...ir.graph import Node
 from ...kernels import gather, scatter
 from ...ops.scatter import REDUCTIONS
@@ -14,11 +14,15 @@ from ..copies import copy, dense
 MOVED = 16384
 """Bytes of a tile of gathered rows, or of a scattered row, more or less."""
 
+LARGE_PAGE = 2 << 20
+MAPPED = 64 << 10
+"""Bytes that the system maps at least around an address of a file that is read: in a large page all of it."""
+
 
 @lowering("gather")
 def lower_gather(c: Context, node: Node) -> None:
     """Rows by number: everything inside the axis is one row."""
-    x, indices, y = dense(c, c.input(node, 0)), dense(c, c.input(node, 1)), c.output(node)
+    x, indices, y = dense(c, _data(c, node)), dense(c, c.input(node, 1)), c.output(node)
     axis, shape = int_attr(node, "axis"), x.type.shape
     row, count = x.element * prod(shape[axis + 1 :]), indices.type.size
     tile_rows = most(1, least(count, MOVED // most(row, 1)))
@@ -29,6 +33,16 @@ def lower_gather(c: Context, node: Node) -> None:
     }  # fmt: skip
     spec = gather.GatherSpec(indices.type.dtype, x.element if row == x.element else 0)
     c.emit(gather, spec, {"x": x.at(), "w": indices.at(), "y": y.at()}, params, prod(shape[:axis]) * chunks)
+
+
+def _data(c: Context, node: Node) -> View:
+    """What rows are taken from. Of a large constant few may be: it stays in the file but for these, and what the system
+    maps around them."""
+    value = node.inputs[0]
+    if value.data is None:
+        return c.input(node, 0)
+    rows = prod(value.type.shape[: int_attr(node, "axis")]) * largest(node.inputs[1].type.size)
+    return c.constant(value, by_rows=value.data.nbytes >= max(LARGE_PAGE, rows * MAPPED))
 
 
 @lowering("scatter")

@@ -1,5 +1,6 @@
 /* model.c: a program with its weights and the code variant chosen for this CPU. */
 #include "internal.h"
+#include "linux_abi.h"
 
 bool edge_text_equal(const char *a, const char *b) {
     while (*a != '\0' && *a == *b) a++, b++;
@@ -63,6 +64,14 @@ static edge_status check_weights(const edge_model *model, edge_error *error) {
     return EDGE_OK;
 }
 
+/* What is read by rows is not mapped in large pages: of each, most would be in memory for nothing. */
+static void advise_rows(const edge_model *model) {
+    const edge_program *program = model->program;
+    size_t start = program->weights_size - program->rows_size;
+    void *rows = (void *)(uintptr_t)(model->weights + start);
+    if (program->rows_size != 0) edge_os_advise(rows, model->weights_nbytes - start, MADV_NOHUGEPAGE_);
+}
+
 /* Finishes opening `draft`, whose weights are in place, by moving it to memory of its own. */
 static edge_status open_model(edge_model *draft, const edge_model_options *options, edge_model **model,
                               edge_error *error) {
@@ -110,7 +119,11 @@ edge_status edge_model_open(const edge_program *program, const char *weights_pat
         return edge_fail(error, EDGE_ERR_FILE, "cannot open the weights file %s", weights_path);
     }
     status = open_model(&draft, options, model, error);
-    if (status != EDGE_OK && draft.weights != NULL) unmap(&draft);
+    if (status == EDGE_OK) {
+        advise_rows(*model);
+    } else if (draft.weights != NULL) {
+        unmap(&draft);
+    }
     return status;
 }
 

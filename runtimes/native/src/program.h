@@ -9,7 +9,7 @@
 
 #include "edge.h"
 
-#define EDGE_PROGRAM_VERSION 4u
+#define EDGE_PROGRAM_VERSION 5u
 #define EDGE_OPERANDS 5
 
 /* Computes tiles [begin, end). Any of the pointers may be the output; unused ones are null. */
@@ -164,6 +164,7 @@ struct edge_program {
     uint64_t arena_size;
     uint64_t scratch_size; /* of each thread but the first, behind the arena */
     uint64_t weights_size;
+    uint64_t rows_size; /* the last bytes of the weights, of which a run reads some rows only */
     uint8_t weights_sha256[32];
 };
 
