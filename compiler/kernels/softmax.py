@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from ..ir.elementary import exp, log
 from ..ops.float_sums import SUM_BYTES
-from .emit.builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, splat
+from .emit.builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, shuffle, splat
 from .emit.floating import fenced
 from .emit.halves import computed, load, store
-from .emit.isa import Isa, added
+from .emit.isa import Isa
 from .emit.lanes import vectors_of
 from .emit.naming import SHORT
 from .emit.quantization import requantize, splat16
@@ -24,7 +24,7 @@ OPERANDS = ("x", "w", "y")
 FEW = 16
 """int8 elements of which the largest is found at a time: short rows have no more."""
 
-LOOKUPS = 4
+LOOKUPS = 8
 """int8 elements whose powers are looked up together: each is two loads, of which the second waits for the first."""
 
 KEPT = 256
@@ -92,7 +92,7 @@ def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
         best.set(tirx.max(best.get(), load(x, x_row + i * (lanes * size), stored, lanes)))
     rest = Register(dtype, 1, const(lowest, dtype))
     with b.range(whole * lanes, count) as i:
-        rest.set(tirx.max(rest.get(), load(x, x_row + i * size, stored)))
+        rest.set(tirx.max(rest.get(), load(x, x_row + b.opaque(i * size), stored)))  # few: no vector code for them
     if dtype == "int8":
         return tirx.max(intrinsic(f"llvm.vector.reduce.smax.v{lanes}i8", "int8", 1, best.get()), rest.get())
     return horizontal(b, lambda _: tirx.max, best.get(), lanes, rest.get())
@@ -100,26 +100,27 @@ def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
 
 def _int8_row(b: Builder, isa: Isa, x_row: Value, y_row: Value) -> None:
     x, w, y, count, width = b.pointer("x"), b.pointer("w"), b.pointer("y"), b.param("count"), 2 * isa.lanes
-    largest = b.let(i64(_maximum(b, "int8", FEW, x_row)))
+    origin = b.opaque(i64(_maximum(b, "int8", FEW, x_row)) * 4)  # or LLVM subtracts before it multiplies
 
     def power(i: Value) -> Value:
-        return w.load((largest - i64(x.load(x_row + i, "int8"))) * 4, "int32")
+        return w.load(origin - i64(x.load(x_row + i, "int8")) * 4, "int32")
 
-    total, powers, many = Register("int32", 1, const(0, "int32")), b.stack(KEPT * 4), count > KEPT
+    powers, many = b.stack(KEPT * 4), count > KEPT
+    totals, rest = (Register("int32", lanes, const(0, "int32", lanes)) for lanes in (LOOKUPS, 1))
 
-    def add(first: Value, number: int) -> None:
-        found = [b.let(power(first + i)) for i in range(number)]
-        at = b.let((first & (KEPT - 1)) * 4)
-        for i, e in enumerate(found):
-            powers.store(at + i * 4, e, "int32")
-        total.set(total.get() + added(found))
+    def add(total: Register, first: Value) -> None:
+        found = [power(first + i) for i in range(total.lanes)]
+        vector = b.let(found[0] if total.lanes == 1 else shuffle(found, range(total.lanes)))
+        powers.store((first & (KEPT - 1)) * 4, vector, "int32", total.lanes)
+        total.set(total.get() + vector)
 
     whole = b.let(tirx.truncdiv(count, i64(LOOKUPS)))
     with b.range(0, whole) as i:
-        add(b.let(i * LOOKUPS), LOOKUPS)
+        add(totals, b.let(i * LOOKUPS))
     with b.range(whole * LOOKUPS, count) as i:
-        add(i, 1)
-    quotient = b.let(b.param_float("inverse_scale") / cast(total.get(), "float32", 1))
+        add(rest, i)
+    total = horizontal(b, lambda _: operator.add, totals.get(), LOOKUPS, rest.get())
+    quotient = b.let(b.param_float("inverse_scale") / cast(total, "float32", 1))
     multiplier, zero_point = b.let(splat(quotient, isa.lanes)), splat16(b, isa, "zero_point")
     with b.range(0, tirx.truncdiv(count + (width - 1), i64(width))) as v:
         first = b.let(v * width)
