@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..ir.extent import always_less
+from ..ir.extent import always_less, is_symbolic
 from .convolutions.epilogue import RESIDUAL_EPILOGUE
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .emit.builder import Builder, Value, define, shuffle, splat
@@ -61,12 +61,14 @@ MAX_VECTORS = 4
 """The most vectors of the ISA in one that rows are walked by."""
 
 _WIDE = 16
-"""Vectors of a row, from which on it is walked by wide ones: the last one of a row computes some elements twice."""
+"""Vectors of a row, from which on it is walked by wide ones: the last one of a row computes some elements twice, unless
+they divide it."""
 
 
 def vectors_of(count: int, lanes: int) -> Literal[2, 4]:
     """`ArithSpec.vectors` for rows of `count` elements."""
-    return 4 if always_less(_WIDE * lanes - 1, count) else 2
+    divided = not is_symbolic(count) and count % (MAX_VECTORS * lanes) == 0
+    return 4 if divided or always_less(_WIDE * lanes - 1, count) else 2
 
 
 def _inputs(spec: ArithSpec) -> tuple[Stream, Stream]:

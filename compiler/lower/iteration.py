@@ -42,12 +42,12 @@ class IterationSpace:
     extents: tuple[int, ...]
     strides: tuple[tuple[int, ...], ...]
 
-    def extended(self, rank: int) -> "IterationSpace":
-        """With dimensions of extent 1 before the innermost one: the outermost ones are what tiles are made of."""
-        missing = rank - len(self.extents)
+    def extended(self, rank: int, inner: int = 1) -> "IterationSpace":
+        """With dimensions of extent 1 before the `inner` ones: the outermost ones are what tiles are made of."""
+        missing, at = rank - len(self.extents), len(self.extents) - inner
         ones, zeros = (1,) * missing, (0,) * missing
         return IterationSpace(
-            self.extents[:-1] + ones + self.extents[-1:], tuple(s[:-1] + zeros + s[-1:] for s in self.strides)
+            self.extents[:at] + ones + self.extents[at:], tuple(s[:at] + zeros + s[at:] for s in self.strides)
         )
 
 
