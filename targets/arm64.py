@@ -83,7 +83,6 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
             "float16": [TileShape(56, 8), TileShape(56, 7, paired=True, cost=0.96)],
         },
         small_sums=True,
-        slow_division=True,
         looks_up_results=True,
         marks=True,
         has_fixed_point=True,

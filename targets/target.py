@@ -55,8 +55,8 @@ class Target:
     `columns`: output channels of a packed weight block (of every variant's ISA).
     `tiles`: by dtype, the shapes that products may be tiled in; those that are not `paired` serve any number of
     channels.
-    `small_sums`: there is code for sums that surely are small, which are
-    converted to floats and back without instructions for that. `slow_division`: of floats, next to multiplication.
+    `small_sums`: there is code for sums that surely are small, which are converted to floats and back without
+    instructions for that.
     `looks_up_results`: convolutions have code that looks up their int8 results in a table.
     `marks`: a variant has a tile that reads marks, so int8 weights have them (`kernels/convolutions/conv.py`).
     `second_bias`, `has_fixed_point`: of every variant's ISA. `halves`: the variants of bundles that compute in float16.
@@ -72,7 +72,6 @@ class Target:
     tiles: Mapping[str, Sequence[TileShape]]
     share: float = 0.5
     small_sums: bool = False
-    slow_division: bool = False
     looks_up_results: bool = False
     marks: bool = False
     second_bias: bool = False

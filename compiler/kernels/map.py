@@ -19,7 +19,7 @@ from .emit.builder import Builder, Value, bitcast, cast, const, define, splat
 from .emit.floating import llvm_float
 from .emit.isa import Isa
 from .emit.naming import SHORT, digest
-from .emit.quantization import dequantize, quantize
+from .emit.quantization import dequantize, quantization_names, quantize
 from .emit.scalar import convert, emit
 
 MAX_INPUTS = 4
@@ -54,24 +54,32 @@ class MapOperand:
 @dataclass(frozen=True)
 class MapSpec:
     """`expr` over `inputs`, and behind them over numbers that are float32 parameters. Parameters: the iteration space
-    and strides (`elementwise.params`), scale (float32) and zero point of each quantized operand, those numbers."""
+    and strides (`elementwise.params`), scale (float32) and zero point of each quantized operand, those numbers.
+    `multiplied`: the output is quantized, and so without divisions (`quantization.quantize`)."""
 
     expr: Expr
     inputs: tuple[MapOperand, ...]
     output: MapOperand
     rows: Rows = "any"
+    multiplied: bool = False
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
         inputs = "_".join(o.code for o in self.inputs)
-        return f"map_{inputs}_{self.output.code}_{digest(to_text(self.expr))}" + suffix(self.rows)
+        name = f"map_{inputs}_{self.output.code}_{digest(to_text(self.expr))}"
+        return name + "_multiplied" * self.multiplied + suffix(self.rows)
 
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        named = zip([*OPERANDS[: len(self.inputs)], "y"], [*self.inputs, self.output], strict=True)
-        quantization = tuple(f"{name}_{part}" for name, o in named if o.quantized for part in ("scale", "zero_point"))
+        named = [*zip(OPERANDS, self.inputs, strict=False), ("y", self.output)]
+        quantization = tuple(
+            parameter
+            for name, operand in named
+            if operand.quantized
+            for parameter in quantization_names(name, multiplied=self.multiplied and name == "y")
+        )
         return params([*self.streams, self.target]) + quantization + self.numbers
 
     @property
@@ -115,7 +123,7 @@ def _body(b: Builder, spec: MapSpec, isa: Isa) -> None:
             for half in range(2)
         ]
         if spec.output.quantized:
-            codes = quantize(b, isa, "y", (parts[0], parts[1]))
+            codes = quantize(b, isa, "y", (parts[0], parts[1]), multiplied=spec.multiplied)
             output.store(0, codes if spec.output.dtype == "int8" else codes ^ const(-128, "int8", 2 * lanes), 2 * lanes)
             return
         for half, value in enumerate(parts):

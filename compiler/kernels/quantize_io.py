@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .emit.builder import Builder, Value, const, define, i64, shuffle, splat
 from .emit.isa import Isa
-from .emit.quantization import quantize
+from .emit.quantization import quantization_names, quantize
 from .emit.tir import tirx
 
 OPERANDS = ("x", "y")
@@ -16,12 +16,12 @@ OPERANDS = ("x", "y")
 
 @dataclass(frozen=True)
 class QuantizeIoSpec:
-    """float32: q(x, y_scale, y_zero_point), `refined` as in `quantization.quantize`; uint8: the zero point moves by
+    """float32: q(x), `multiplied` as in `quantization.quantize`; uint8: the zero point moves by
     128, so the code does too."""
 
     dtype: str
     channels: int
-    refined: bool = False
+    multiplied: bool = False
 
     @property
     def symbol(self) -> str:
@@ -29,13 +29,13 @@ class QuantizeIoSpec:
         return (
             {"float32": "f32_qs8", "uint8": "u8_s8"}[self.dtype]
             + f"_interleave{self.channels}"
-            + "_refined" * self.refined
+            + "_multiplied" * self.multiplied
         )
 
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        quantization = ("y_scale", "y_zero_point") if self.dtype == "float32" else ()
+        quantization = quantization_names("y", multiplied=self.multiplied) if self.dtype == "float32" else ()
         return ("width", "x_plane", "x_row", "y_row", *quantization)
 
 
@@ -72,7 +72,7 @@ def _codes(b: Builder, spec: QuantizeIoSpec, isa: Isa, offset: Value) -> Value:
     if spec.dtype == "uint8":
         return x.load(offset, "int8", 2 * lanes) ^ const(-128, "int8", 2 * lanes)
     low, high = (x.load(offset + half * 4 * lanes, "float32", lanes) for half in range(2))
-    return quantize(b, isa, "y", (low, high), refined=spec.refined)
+    return quantize(b, isa, "y", (low, high), multiplied=spec.multiplied)
 
 
 def _single(b: Builder, spec: QuantizeIoSpec, isa: Isa, offset: Value) -> Value:
@@ -81,5 +81,5 @@ def _single(b: Builder, spec: QuantizeIoSpec, isa: Isa, offset: Value) -> Value:
     if spec.dtype == "uint8":
         return x.load(offset, "int8") ^ const(-128, "int8")
     scratch, value = b.stack(2 * lanes), b.let(splat(x.load(offset, "float32"), lanes))
-    scratch.store(i64(0), quantize(b, isa, "y", (value, value), refined=spec.refined), "int8", 2 * lanes)
+    scratch.store(i64(0), quantize(b, isa, "y", (value, value), multiplied=spec.multiplied), "int8", 2 * lanes)
     return scratch.load(i64(0), "int8")

@@ -7,11 +7,10 @@ from ..ir.expr import In
 from ..ir.graph import Graph, Node
 from ..ir.types import TensorType
 from ..kernels import quantize_io
-from ..kernels.emit.quantization import REFINED
 from ..ops import quantized
 from .context import Context
 from .iteration import each
-from .nodes.pack import float_bits
+from .nodes.reciprocal import quantization_params
 from .windows import picture_rows
 
 
@@ -50,15 +49,14 @@ def lower_picture(c: Context, quantize: Node, transpose: Node) -> bool:
     x, y = c.input(quantize, 0), c.output(transpose)
     if y.pixel != y.dims[3] * y.element:
         return False
-    refined = False
+    multiplied = False
     # a planar picture's view calls its channels rows and its rows pixels
     params = {"width": y.dims[2], "x_plane": x.row, "x_row": x.pixel, "y_row": y.row}
     if x.type.dtype == "float32":
         assert y.type.quant is not None
-        scale, zero = quantized.scalar(y.type.quant)
-        refined = c.target.slow_division and REFINED[0] < scale < REFINED[1]
-        params |= {"y_scale": float_bits(scale), "y_zero_point": zero}
-    spec = quantize_io.QuantizeIoSpec(x.type.dtype, y.dims[3], refined)
+        multiplied, quantization = quantization_params("y", *quantized.scalar(y.type.quant))
+        params |= quantization
+    spec = quantize_io.QuantizeIoSpec(x.type.dtype, y.dims[3], multiplied)
     rows = picture_rows(x, y)
     for image, present in each(y.dims[0]):
         operands, tiles = {"x": x.at(image), "y": y.at(image)}, y.dims[1] * present

@@ -19,35 +19,27 @@ def splat_float(b: Builder, isa: Isa, name: str) -> Value:
     return b.let(splat(b.param_float(name), isa.lanes))
 
 
-def quantize(b: Builder, isa: Isa, name: str, values: tuple[Value, Value], *, refined: bool = False) -> Value:
+def quantize(b: Builder, isa: Isa, name: str, values: tuple[Value, Value], *, multiplied: bool = False) -> Value:
     """saturate(rne(x / scale) + zero_point): two float32 vectors -> int8 x columns; NaN gives the zero point.
 
-    `refined`: without divisions, for a scale in `REFINED`.
+    `multiplied`: without divisions, by the parameters of `lower/nodes/reciprocal.py`.
     """
-    scale = splat_float(b, isa, f"{name}_scale")
-    quotients = [_refined(b, isa, value, scale) if refined else value / scale for value in values]
-    low, high = (isa.round_real(b.let(quotient)) for quotient in quotients)
+    low, high = (isa.round_real(b.let(v)) for v in _quotients(b, isa, name, values, multiplied=multiplied))
     return isa.narrow8(isa.add16(isa.narrow16(low, high), splat16(b, isa, f"{name}_zero_point")))
 
 
-REFINED = (2.0**-100, 2.0**100)
-"""Scales whose reciprocals, and the remainders of what is divided by them, are normal numbers."""
+def quantization_names(name: str, *, multiplied: bool) -> tuple[str, ...]:
+    """The parameters of `quantize`."""
+    divisors = ("reciprocal", "rest") if multiplied else ("scale",)
+    return tuple(f"{name}_{part}" for part in (*divisors, "zero_point"))
 
 
-def _refined(b: Builder, isa: Isa, x: Value, scale: Value) -> Value:
-    """x / scale, correctly rounded where it is less than 1024, and beyond (infinite x too) at least 1024.
-
-    The reciprocal is correctly rounded; so is then the quotient after two corrections by its remainder, which fma gives
-    exactly (Markstein, "Computation of elementary functions on the IBM RISC System/6000 processor", 1990).
-    """
-    limit = b.let(scale * const(1024.0, "float32", isa.lanes))
-    reciprocal = b.let(const(1.0, "float32", isa.lanes) / scale)
-    x = b.let(llvm_float("maximum", isa.lanes, llvm_float("minimum", isa.lanes, x, limit), -limit))
-    quotient = b.let(x * reciprocal)
-    for _ in range(2):
-        remainder = b.let(llvm_float("fma", isa.lanes, -quotient, scale, x))
-        quotient = b.let(llvm_float("fma", isa.lanes, remainder, reciprocal, quotient))
-    return quotient
+def _quotients(b: Builder, isa: Isa, name: str, values: Sequence[Value], *, multiplied: bool) -> list[Value]:
+    if not multiplied:
+        scale = splat_float(b, isa, f"{name}_scale")
+        return [value / scale for value in values]
+    reciprocal, rest = (splat_float(b, isa, f"{name}_{part}") for part in ("reciprocal", "rest"))
+    return [llvm_float("fma", isa.lanes, v, reciprocal, v * rest) for v in map(b.let, values)]
 
 
 def dequantize(b: Builder, isa: Isa, name: str, codes: Value) -> tuple[Value, Value]:

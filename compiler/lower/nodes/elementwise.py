@@ -27,11 +27,15 @@ from ..copies import copy
 from ..iteration import IterationSpace, broadcast_strides, collapse, each
 from .epilogue import is_small_product
 from .pack import float_bits
+from .reciprocal import quantization_params
 from .split import inputs_of, next_call, renumbered, replaced
 from .sums import sum_params
 
 CHUNK = 8192
 """Elements of a tile of a dense tensor."""
+
+LEAST = 16
+"""Elements that take no longer than a row of fewer."""
 
 RANK = 4
 """Dimensions that the kernels walk; the last one is a row of elements."""
@@ -120,16 +124,20 @@ def _emit_map(c: Context, node: Node, expr: Expr, inputs: Sequence[View], y: Vie
         map.MapOperand(v.type.dtype, v.type.quant is not None, _is_dense(space, i))
         for i, v in enumerate(views.values())
     ]
-    params: dict[str, int] = {}
+    params, multiplied = dict[str, int](), False
     for name, view in views.items():
         if view.type.quant is not None:
             scale, zero = quantized.scalar(_per_tensor(node, view.type))
             # the kernels read and write unsigned codes as signed ones, 128 lower
             zero -= 128 if view.type.dtype == "uint8" else 0
-            params |= {f"{name}_scale": float_bits(scale), f"{name}_zero_point": zero}
+            if name == "y":
+                multiplied, quantization = quantization_params(name, scale, zero)
+            else:
+                quantization = {f"{name}_scale": float_bits(scale), f"{name}_zero_point": zero}
+            params |= quantization
     expr, numbers = _with_parameters(expr, [v.type.dtype for v in views.values()])
     params |= {f"number_{len(inputs) + i}": float_bits(value) for i, value in enumerate(numbers)}
-    spec = map.MapSpec(expr, tuple(operands[:-1]), operands[-1], _rows(c, map, space))
+    spec = map.MapSpec(expr, tuple(operands[:-1]), operands[-1], _rows(c, map, space), multiplied)
     _walk(c, map, spec, views, params)
 
 
@@ -173,7 +181,18 @@ def _space(views: Mapping[str, View]) -> IterationSpace:
         # rows of one element
         rows = tuple((*s, size) for s, size in zip(space.strides, sizes, strict=True))
         space = IterationSpace((*space.extents, 1), rows)
-    return space.extended(RANK)
+    return _with_tiles_of_rows(space)
+
+
+def _with_tiles_of_rows(space: IterationSpace) -> IterationSpace:
+    """In all dimensions. Where there is one left for it, the rows in parts of at most a chunk: a tile takes a part."""
+    if not 2 <= len(space.extents) < RANK or any(is_symbolic(e) for e in space.extents[-2:]):
+        return space.extended(RANK)
+    number, count = space.extents[-2:]
+    most = max(1, CHUNK // max(LEAST, count))
+    part = next(rows for rows in range(most, 0, -1) if number % rows == 0)
+    parts = (*space.extents[:-2], number // part, part, count)
+    return IterationSpace(parts, tuple((*s[:-2], s[-2] * part, *s[-2:]) for s in space.strides)).extended(RANK, 2)
 
 
 def _is_dense(space: IterationSpace, operand: int) -> bool:

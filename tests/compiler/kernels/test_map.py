@@ -16,6 +16,8 @@ from edgec.compiler.ir.types import Quant, TensorType
 from edgec.compiler.kernels import map as kernel
 from edgec.compiler.kernels.elementwise import rows_of
 from edgec.compiler.kernels.map import MapOperand, MapSpec
+from edgec.compiler.lower.nodes.reciprocal import quantization_params
+from edgec.compiler.ops import quantized
 from edgec.compiler.ops.reference import run_graph
 from edgec.tests.compiler.lower.running import DOTPROD, run
 from edgec.tests.kernel_harness import Array, Machine, examples, on_machines, reference, run_kernel
@@ -39,6 +41,22 @@ def run_flat(
         params |= {f"{name}_scale": quant.scale[0], f"{name}_zero_point": quant.zero_point[0]}
     operands = {f"x{i}": x for i, x in enumerate(inputs)} | {"y": output}
     return run_kernel(kernel, spec, machine, operands, params, chunks)["y"]
+
+
+@on_machines
+@pytest.mark.parametrize("scale", [0.25, 1 / 255, 0.0372])
+def test_quantized_without_division(machine: Machine, scale: float) -> None:
+    """The codes of quotients, next to the middle between two integers too, and of what is no number."""
+    quant = Quant.per_tensor(scale, -7)
+    middles = ((np.arange(-300, 300) + 0.5) * scale).astype(np.float32)
+    numbers = [np.nextafter(middles, np.float32(sign * np.inf)) for sign in (-1, 1)]
+    x = np.concatenate([middles, *numbers, np.array([np.inf, -np.inf, np.nan, 3e38, 1e-45], np.float32)])
+    spec = MapSpec(In(0), (FLOAT,), QUANTIZED, "long", multiplied=True)
+    _, params = quantization_params("y", quant.scale[0], -7)
+    y = np.zeros(x.shape, np.int8)
+    space = dict.fromkeys(spec.params, 0) | {"extent_1": 1, "extent_2": 1, "count": x.size, "chunk": 4096, "chunks": 1}
+    got = run_kernel(kernel, spec, machine, {"x0": x, "y": y}, {**space, **params}, 1)["y"]
+    np.testing.assert_array_equal(got, quantized.quantize(x, quant))
 
 
 SMOOTH = [

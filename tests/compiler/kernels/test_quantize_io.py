@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import quantize_io
 from edgec.compiler.kernels.quantize_io import QuantizeIoSpec
+from edgec.compiler.lower.nodes.reciprocal import quantization_params
 from edgec.compiler.ops import quantized
 from edgec.tests.kernel_harness import Array, Machine, examples, image, on_machines, run_kernel
 
@@ -37,7 +38,7 @@ def test_picture(machine: Machine, dtype: str, channels: int, height: int, width
 @on_machines
 @examples
 @given(scale=st.floats(2.0**-60, 2.0**60, width=32), zero=st.integers(-128, 127))
-def test_refined_quotients(machine: Machine, scale: float, zero: int) -> None:
+def test_multiplied_quotients(machine: Machine, scale: float, zero: int) -> None:
     """Numbers in the middle between codes and their neighbours, and the ends of float32, give what a division gives."""
     quant = Quant.per_tensor(scale, zero)
     middles = ((np.arange(-300, 300) + 0.5) * scale).astype(np.float32)
@@ -46,10 +47,11 @@ def test_refined_quotients(machine: Machine, scale: float, zero: int) -> None:
     numbers += [np.nextafter(n, np.float32(sign * np.inf)) for n, sign in zip(numbers, (-1, 1), strict=True)]
     x: Array = np.stack([np.concatenate([middles, *numbers, ends, -ends])] * 2)[:, None]
     y = image(np.zeros((1, x.shape[2], 2), np.int8), (1, 2, 1, 3))
+    multiplied, quantization = quantization_params("y", scale, zero)
     params: dict[str, int | float] = {
-        "width": x.shape[2], "x_plane": x.strides[0], "x_row": x.strides[1], "y_row": y.strides[0],
-        "y_scale": quant.scale[0], "y_zero_point": zero,
+        "width": x.shape[2], "x_plane": x.strides[0], "x_row": x.strides[1], "y_row": y.strides[0], **quantization
     }  # fmt: skip
-    spec = QuantizeIoSpec("float32", 2, refined=True)
+    assert multiplied
+    spec = QuantizeIoSpec("float32", 2, multiplied)
     got = run_kernel(quantize_io, spec, machine, {"x": x, "y": y}, params, 1)["y"]
     np.testing.assert_array_equal(got, quantized.quantize(x, quant).transpose(1, 2, 0))
