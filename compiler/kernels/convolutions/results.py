@@ -113,8 +113,7 @@ def _finish_in_loop(
             for i, offset in enumerate(offsets):
                 if offset is not None:
                     places.store(i64((r * len(parts) + p) * 16 + i * 8), offset + first * step, "int64")
-    # behind a branch, or LLVM thinks the registers full and makes constants in each turn
-    with b.range(0, b.opaque(i64(rounds))) as number:
+    with b.range(0, rounds) as number:
         target, other = (b.let(places.load(number * 16 + i * 8, "int64")) for i in range(2))
         for v in range(together):
             value = b.let(scratch.load((number * together + v) * step, "float32", lanes))
