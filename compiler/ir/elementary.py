@@ -45,6 +45,21 @@ def _scaled(v: Vectors, y: Value, n: Value) -> Value:
     return v.keep(y)
 
 
+def decay(v: Vectors, x: Value) -> Value:
+    """e^x of float32 x <= 0, 0 below -87.7: as `exp`, but 2^n is a number, or 0 for n = -127. The last bits of a sum
+    with 1.5 * 2^23 + 127 are n + 127."""
+    x = v.keep(v.at_least(x, -88.0))
+    shifted = v.keep(v.fma(x, v.like(x, _LOG2E), v.like(x, 1.5 * 2**23 + 127)))
+    n = v.keep(shifted - v.like(x, 1.5 * 2**23 + 127))
+    r = v.fma(n, v.like(x, -_LN2_HIGH), x)
+    r = v.keep(v.fma(n, v.like(x, -_LN2_LOW), r))
+    p = v.paired_polynomial(
+        r, [5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3, 1.3981999507e-3, 1.9875691500e-4]
+    )
+    y = v.fma(p, r * r, r) + v.like(x, 1.0)
+    return v.keep(y * v.bitcast(v.bitcast(shifted, "int32") << v.const(23, "int32"), "float32"))
+
+
 def _exp64(v: Vectors, x: Value) -> Value:
     x = v.keep(v.at_least(v.at_most(x, 710.0), -746.0))
     n = v.keep(v.floor(v.fma(x, v.like(x, _LOG2E), v.like(x, 0.5))))

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.elementary import exp, log
+from ..ir.elementary import decay, log
 from ..ops.float_sums import SUM_BYTES
 from .emit.builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, shuffle, splat
 from .emit.floating import fenced
@@ -154,7 +154,7 @@ def _float_rows(b: Builder, spec: SoftmaxSpec, rows: Sequence[tuple[Value, Value
     for n, begin, end in spans:
         with b.range(begin, end) as i:
             for row, (total, (_, y_row)) in enumerate(zip(sums, rows, strict=True)):
-                e = b.let(fenced(n, exp(vectors_of(n), shifted(n, row, i * (size * n)))))
+                e = b.let(fenced(n, decay(vectors_of(n), shifted(n, row, i * (size * n)))))
                 total[n].set(total[n].get() + e)
                 if keeps:
                     y.store(y_row + i * (size * n), e, "float32", n)
@@ -167,6 +167,6 @@ def _float_rows(b: Builder, spec: SoftmaxSpec, rows: Sequence[tuple[Value, Value
                 if spec.log:
                     value = shifted(n, row, at) - splat(last[row], n)
                 else:
-                    power = y.load(y_row + at, "float32", n) if keeps else exp(vectors_of(n), shifted(n, row, at))
+                    power = y.load(y_row + at, "float32", n) if keeps else decay(vectors_of(n), shifted(n, row, at))
                     value = power * splat(last[row], n)
                 store(y, y_row + at, value, dtype, n)
