@@ -12,6 +12,7 @@ from .neon_inorder_half import InOrderHalfTile
 from .neon_inorder_held import InOrderHeldTile
 from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile
 from .neon_inorder_marked import InOrderMarkedTile
+from .neon_inorder_row import InOrderRowTile
 from .neon_inorder_table import look_up
 from .neon_matrix import MatrixTile
 from .neon_tiles import ARM, DotTile, FloatTile, WideningTile
@@ -92,8 +93,9 @@ class Neon(Isa):
             return InOrderDotTile(5) if self._in_order else DotTile(5, 2)
         if self.has_dot:
             return InOrderDotColumnsTile(8) if self._in_order and rows > 1 else DotTile(min(rows, 8), 1)
-        in_order = self._in_order and rows > 1 and not full_range
-        return InOrderMarkedTile(4) if in_order else WideningTile(min(rows, 4), full_range=full_range)
+        if not self._in_order or full_range:
+            return WideningTile(min(rows, 4), full_range=full_range)
+        return InOrderMarkedTile(4) if rows > 1 else InOrderRowTile()
 
     def held_tile(self) -> Tile | None:
         """In order, of Armv8.0."""

@@ -93,6 +93,7 @@ STEP_INSTRUCTIONS = "".join([
     _load("edge_step_lane3", "ld1 {$0.s}[3], [$1], #4", 16, "<16 x i8>"),
     _load("edge_step_word_pair", "ldr ${0:d}, [$1], #8", 16),
     _load("edge_step_next", "ldr ${0:d}, [$1, #128]!", 16),
+    _load("edge_step_next_run", "ldr ${0:d}, [$1, #96]!", 16),
     _pure("edge_step_zip", "zip1 $0.4s, $1.4s, $1.4s", "<16 x i8>", "<16 x i8>"),
     *(_pure(f"edge_step_at{o}", f"ldr ${{0:d}}, [$1, #{o}]", "<16 x i8>", "i64") for o in range(0, 96, 8)),
     _pure("edge_step_saddlp", "saddlp $0.4s, $1.8h", "<4 x i32>", "<8 x i16>"),

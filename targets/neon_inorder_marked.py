@@ -1,11 +1,12 @@
-"""The register tile of int8 for Armv8.0 cores that issue in order, where runs are whole steps of four groups.
+"""The register tile of int8 for Armv8.0 cores that issue in order, where runs are whole steps of four groups, or each
+is a step of three (`neon_inorder_short.py`).
 
 In steps that are marked (`kernels/convolutions/conv.py`), products of all four groups add up in int16 before they join
 the sums, in others those of two. The words of a row lie twice in a half of a register each, for smlal and smlal2: so
 the words of a step are eight registers, where `InOrderWideningTile` has as many for half a step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..compiler.kernels.emit.builder import Builder, Pointer, Register, Value, i64
@@ -13,6 +14,7 @@ from ..compiler.kernels.emit.tir import tirx
 from ..compiler.kernels.emit.walk import Walk
 from .neon_inorder import STEP_INSTRUCTIONS, Action, address, call
 from .neon_inorder_int8 import InOrderWideningTile, in_turns
+from .neon_inorder_short import ShortRuns
 
 GROUPS, PAIR, STEP_BYTES = 4, 2, 128
 """Groups of a step; those in a register; bytes of a step's weights."""
@@ -58,9 +60,12 @@ class InOrderMarkedTile(InOrderWideningTile):
         if not (walk.marked or walk.fitting):
             super().walk(b, x, row_offsets, w, w_offsets, walk)
             return
+        if walk.short:
+            self._walk_short(b, x, row_offsets, w, w_offsets[0], walk)
+            return
         words, weights = _Words(x, row_offsets, LOADED_ROWS if walk.looped else 0), Weights(w, w_offsets[0])
         runs = walk.count_y * walk.count_x if walk.looped else i64(1)
-        marks = _Marks(w, b.let(w_offsets[0] + runs * walk.groups * 32)) if walk.marked else None
+        marks = _marks(b, w, w_offsets[0], runs, walk)
         in_turns([*weights.first_loads(), *([] if walk.looped else words.first_loads())], self.copies())
         if not walk.looped:
             self._steps(b, walk, words, weights, marks)
@@ -74,13 +79,16 @@ class InOrderMarkedTile(InOrderWideningTile):
 
     def _steps(self, b: Builder, walk: Walk, words: "_Words", weights: "Weights", marks: "_Marks | None") -> None:
         with walk.steps(b):
-            if marks is None:
-                self._add_step(GROUPS, words, weights)
-                return
-            fits = b.let(marks.take())
-            for chosen, depth in ((fits != 0, GROUPS), (tirx.EQ(fits, i64(0)), PAIR)):
-                with b.when(chosen):
-                    self._add_step(depth, words, weights)
+            _as_marked(b, marks, lambda fits: self._add_step(GROUPS if fits else PAIR, words, weights))
+
+    def _walk_short(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offset: Value, walk: Walk
+    ) -> None:
+        runs, marks = ShortRuns(x, row_offsets, w, w_offset), _marks(b, w, w_offset, walk.count_y, walk)
+        in_turns(runs.first_loads(), self.copies())
+        with walk.short_runs(b) as (start, following):
+            jump = b.let(following - start - walk.short * 4)
+            _as_marked(b, marks, lambda fits: runs.multiply(self._sums, jump, fits=fits))
 
     def _add_step(self, depth: int, words: "_Words", weights: "Weights") -> None:
         for j in range(4):
@@ -105,6 +113,22 @@ class InOrderMarkedTile(InOrderWideningTile):
                 if g == GROUPS - 1:
                     weights.load_behind(j, FOLD, r)
                     words.load_behind(j, FOLD, r)
+
+
+def _marks(b: Builder, w: Pointer, w_offset: Value, runs: Value, walk: Walk) -> "_Marks | None":
+    """Those behind the weights of a block that has some."""
+    return _Marks(w, b.let(w_offset + runs * walk.groups * 32)) if walk.marked else None
+
+
+def _as_marked(b: Builder, marks: "_Marks | None", add: Callable[[bool], None]) -> None:
+    """Add a step, which fits or not as the next mark says, or fits if there are none."""
+    if marks is None:
+        add(True)
+        return
+    fits = b.let(marks.take())
+    for chosen, fitting in ((fits != 0, True), (tirx.EQ(fits, i64(0)), False)):
+        with b.when(chosen):
+            add(fitting)
 
 
 class _Marks:

@@ -139,15 +139,16 @@ def dense_header_bytes(dtype: str, isa: Isa) -> int:
 def store_partial(
     b: Builder, y: Pointer, offsets: Sequence[Value], rows: Sequence[Store], row_bytes: int, element: int
 ) -> None:
-    """Write only the channels that exist: rows go to the stack, from there element by element. A single byte, which
-    the results of many networks have, is written at once."""
+    """Write only the channels that exist: rows go to the stack, from there element by element. One and four bytes,
+    which the results of many networks have, are written at once."""
     stored = b.let(tirx.min(b.param("channels") * element, i64(row_bytes)))
-    with b.when(tirx.EQ(stored, i64(1))):
-        for offset, store in zip(offsets, rows, strict=True):
-            row = b.stack(row_bytes)
-            store(row, i64(0))
-            y.store(offset, row.load(i64(0), "int8"), "int8")
-    with b.when(stored > 1):
+    for size, dtype in ((1, "int8"), (4, "int32")):
+        with b.when(tirx.EQ(stored, i64(size))):
+            for offset, store in zip(offsets, rows, strict=True):
+                row = b.stack(row_bytes)
+                store(row, i64(0))
+                y.store(offset, row.load(i64(0), dtype), dtype)
+    with b.when(tirx.all(stored != 1, stored != 4)):
         scratch, targets = b.stack(len(rows) * row_bytes), b.stack(len(rows) * 8)
         for r, (offset, store) in enumerate(zip(offsets, rows, strict=True)):
             store(scratch, i64(r * row_bytes))

@@ -11,7 +11,8 @@ tap. Weights are packed by `lower/nodes/pack.py`, block by block of `Tile.column
 
 A block of `marked` kernels ends with
 
-    a byte for each step of `STEPS` groups: 1 where it fits int16, else 0; then zeros, to a multiple of 16 bytes
+    a byte for each step of `STEPS` groups, or each run of `THREE`: 1 where it fits int16, else 0; then zeros, to a
+    multiple of 16 bytes
 
 A step fits where its products with any data do, added up over its groups for each column and place in a group: where
 the sizes of these weights add up to at most `FITTING`.
@@ -67,7 +68,7 @@ class ConvSpec(ContractionSpec):
     are whole steps of `STEPS` groups. `even`: all of a row of int8 can be `gathered`, runs are multiples of two groups.
     `short`: the groups of a run that is a kernel's row, where they are few, else 0.
     `deep`: a matrix product of float32 whose runs are long, whole steps, and taken in parts (`deep.py`).
-    `marked`: `whole`, and blocks say which steps fit int16. `fitting`: `whole`, and all do.
+    `marked`: `whole`, or `short` of `THREE`, and blocks say which steps fit int16. `fitting`: likewise, and all do.
     `held`: `pointwise`, and runs are one step, which may stay in registers while blocks pass.
     `batched`: tiles of several products, of which each has its own data and weights.
     `rows`: each pixel has an int32 (operand "beside") that is added to all its sums, or, where they are `scaled`, a
@@ -162,6 +163,9 @@ PASS = 16384
 
 STEPS = {"int8": 4, "float32": 4, "float16": 8}
 """Groups in a `whole` step of each dtype: a multiple of every register tile's `groups_per_step`."""
+
+THREE = 3
+"""Groups of a `short` run of int8 that may be told to fit: a row of 3 x 3 pixels of three channels."""
 
 FITTING = (2**15 - 1) // 128
 """Data are at most 128."""

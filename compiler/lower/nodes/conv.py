@@ -1,15 +1,14 @@
-"""conv2d and conv_transpose2d -> the convolution kernels."""
+"""conv2d -> the convolution kernels."""
 
 from dataclasses import replace
 
 from ...ir.attributes import int_attr
-from ...ir.extent import ceil_div
 from ...ir.graph import Node
 from ...ops import epilogue as op
 from ..buffers import View
 from ..context import Context, lowering, require
 from ..tables import entries
-from ..windows import Window, bands, pair, transposed_phases
+from ..windows import Window, bands, pair
 from .depthwise import depthwise, has_depthwise_form
 from .epilogue import Epilogue, epilogue_of
 from .gemm import dense
@@ -60,28 +59,3 @@ def _groups(
             winograd_conv(c, source, target, taps, by, window, own, beside, barrier=waits)
         else:
             dense(c, source, target, taps, window, own, beside, barrier=waits)
-
-
-@lowering("conv_transpose2d")
-def lower_conv_transpose2d(c: Context, node: Node) -> None:
-    """Output pixels of equal remainder modulo the stride form a plane of their own, and each such plane is an ordinary
-    convolution of stride 1 with a part of the kernel (Shi et al., "Is the deconvolution layer the same as a
-    convolutional layer?", 2016). It is written with strided steps."""
-    require(node, "float32", "float16", "int8")
-    x, y, groups = c.input(node, 0), c.output(node), int_attr(node, "groups")
-    channels, outputs, *_ = node.inputs[op.W].type.shape
-    kernel, depth = kernel_of(c, node, (1, 0, 2, 3)), channels // groups
-    epilogue, steps = epilogue_of(c, node, groups * outputs), pair(node, "strides")
-    first = True
-    for g in range(groups):
-        part = slice(g * outputs, (g + 1) * outputs)
-        source, target = x.channels(g * depth, depth), y.channels(part.start, outputs)
-        for py in transposed_phases(node, 0):
-            for px in transposed_phases(node, 1):
-                taps = kernel.part(range(outputs), range(g * depth, (g + 1) * depth), py.taps, px.taps)
-                extents, dilations = (len(py.taps), len(px.taps)), (py.dilation, px.dilation)
-                window = Window(extents, (1, 1), dilations, (py.origin, px.origin))
-                rows, columns = ceil_div(y.dims[1] - py.first, steps[0]), ceil_div(y.dims[2] - px.first, steps[1])
-                plane = target.pixels((py.first, px.first), steps, (rows, columns))
-                dense(c, source, plane, taps, window, epilogue.channels(part), barrier=first)
-                first = False

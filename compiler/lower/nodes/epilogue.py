@@ -66,6 +66,10 @@ class Epilogue:
         """The same for a range of the output channels."""
         return replace(self, bias=self.bias[part], multiplier=self.multiplier[part])
 
+    def repeated(self, times: int) -> "Epilogue":
+        """The same for so many times the output channels, one after the other."""
+        return replace(self, bias=np.tile(self.bias, times), multiplier=np.tile(self.multiplier, times))
+
     def bounded(self) -> "Epilogue":
         """The same where it is one clamp of floats or nothing, with bounds that are parameters: kernels that do much
         beside it are as fast so, and the same for all of these."""

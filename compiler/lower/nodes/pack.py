@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...ir.graph import Array
-from ...kernels.convolutions.conv import FITTING, STEPS
+from ...kernels.convolutions.conv import FITTING
 
 
 def int8_parts(w: Array) -> list[Array]:
@@ -36,11 +36,10 @@ def pack_dense(taps: Array, columns: int, group: int, header: Sequence[Array], m
     return b"".join(blocks)
 
 
-def fitting_steps(taps: Array, columns: int) -> Array:
-    """bool[blocks, steps]: which steps of int8 weights [taps, run, channels] fit int16, as
+def fitting_steps(taps: Array, columns: int, step: int) -> Array:
+    """bool[blocks, steps]: which steps of so many groups of int8 weights [taps, run, channels] fit int16, as
     `kernels/convolutions/conv.py` says. A run is whole steps."""
     count, run, channels = taps.shape
-    step = STEPS["int8"]
     sizes = np.abs(taps.astype(np.int16)).reshape(count * run // (4 * step), step, 4, channels)
     fits = (sizes.sum(axis=1) <= FITTING).all(axis=1)
     return np.stack([fits[:, start : start + columns].all(axis=1) for start in _block_starts(channels, columns)])

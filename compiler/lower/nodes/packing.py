@@ -109,10 +109,11 @@ def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
 def _marks(c: Context, matrices: Array) -> Array | None:
     """bool[matrices, blocks, steps] of int8 weights [matrices, taps, run, channels]; None where no kernel should be
     told."""
-    run = matrices.shape[2]
-    if not c.target.marks or run % (4 * conv.STEPS["int8"]) or not matrices.size:
+    groups = matrices.shape[2] // group_of("int8")
+    step = conv.THREE if groups == conv.THREE else conv.STEPS["int8"]
+    if not c.target.marks or groups % step or not matrices.size:
         return None
-    marks = np.stack([fitting_steps(matrix, c.target.columns) for matrix in matrices])
+    marks = np.stack([fitting_steps(matrix, c.target.columns, step) for matrix in matrices])
     return marks if marks.mean() >= ENOUGH else None
 
 

@@ -83,11 +83,12 @@ def _loops(c: Context, packed: Packed, dtype: str, of: Factors) -> dict[str, Any
     pointwise = of.runs_y * of.runs_x == 1
     short = of.runs_y > 1 and of.runs_x == packed.parts == 1 and packed.groups <= conv.SHORT
     short &= dtype != "float16"  # which is summed up in blocks
+    told = short == (packed.groups == conv.THREE)  # with so many groups, only short runs are steps
     return {
         "short": packed.groups if short else 0,
         "whole": not (short and dtype == "int8") and _are_steps(packed, conv.STEPS[dtype]),
-        "marked": not short and packed.marked,
-        "fitting": not short and packed.fitting,
+        "marked": told and packed.marked,
+        "fitting": told and packed.fitting,
         "held": pointwise and _is_held(packed, dtype),
         "deep": pointwise and _is_deep(c, packed, dtype),
     }

@@ -15,16 +15,18 @@ from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_o
 from edgec.tests.compiler.lower.running import BASE, DOTPROD, IN_ORDER, MATRIX, check
 
 CODES = st.integers(-127, 127) | st.sampled_from([-127, -64, -63, 63, 64, 127])
-TAPS = hnp.arrays(np.int8, st.tuples(st.integers(1, 2), st.sampled_from([16, 32]), st.integers(8, 17)), elements=CODES)
+STEP = st.sampled_from([3, 4])
 
 
-@given(TAPS)
-def test_sums_fit(taps: np.ndarray) -> None:
+@given(STEP, st.data())
+def test_sums_fit(step: int, data: st.DataObject) -> None:
     """For the data that make the sums largest and least; in other steps some sum's range is nearly that of int16."""
+    runs = st.sampled_from([4 * step, 8 * step])
+    taps = data.draw(hnp.arrays(np.int8, st.tuples(st.integers(1, 2), runs, st.integers(8, 17)), elements=CODES))
     channels = taps.shape[2]
-    steps = taps.astype(int).reshape(-1, 4, 4, channels)
+    steps = taps.astype(int).reshape(-1, step, 4, channels)
     most, least = (pick(steps * 127, steps * -128).sum(axis=1) for pick in (np.maximum, np.minimum))
-    fits = fitting_steps(taps, 8)
+    fits = fitting_steps(taps, 8, step)
     for block, first in enumerate([*range(0, channels - 8, 8), channels - 8]):
         high, low = (sums[:, :, first : first + 8].reshape(len(steps), -1) for sums in (most, least))
         assert (high[fits[block]] <= 32767).all() and (low[fits[block]] >= -32768).all()
@@ -36,7 +38,7 @@ def test_the_bound(sizes: list[int], fits: bool) -> None:
     """255 fits; 256 does not where all have one sign."""
     taps = np.zeros((1, 4, 4, 8), np.int8)
     taps[0, :, 2, 5] = [-size for size in sizes]
-    assert fitting_steps(taps.reshape(1, 16, 8), 8).tolist() == [[fits]]
+    assert fitting_steps(taps.reshape(1, 16, 8), 8, 4).tolist() == [[fits]]
 
 
 def test_marks_follow_the_weights() -> None:
@@ -65,6 +67,8 @@ FORMS = {
     "conv_m40_whole_even_fitting": [_convolution(32, 24, 3, "small"), _convolution(32, 40, 3, "small", dilation=2)],
     "gemm_m40_pair_whole_even_held": [_convolution(16, 24, 1, "symmetric"), _convolution(16, 64, 1, "symmetric")],
     "gemm_m40_whole_even_fitting_held": [_convolution(16, 32, 1, "small"), _convolution(16, 40, 1, "small")],
+    "conv_m40_runs3_marked": [_convolution(3, 40, 3)],
+    "conv_m40_runs3_fitting": [_convolution(3, 24, 3, "small")],
     "gemm_m40_whole_even_held_small_narrow": [_convolution(16, 5, 1, "symmetric")],
 }
 

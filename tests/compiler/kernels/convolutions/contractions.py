@@ -22,7 +22,8 @@ ACTIVATIONS: tuple[Expr | None, ...] = (*CLAMPS, hard_swish(In(0)), sigmoid(In(0
 @dataclass(frozen=True)
 class Case:
     """A node: its op, shapes and attributes. `weights`: "symmetric" per channel in [-127, 127], "full" with -128,
-    "wide" (codes minus a zero point far from the middle: 9 bits), "steps" (`step_codes`), or "small" in [-63, 63].
+    "wide" (codes minus a zero point far from the middle: 9 bits), "steps" (`step_codes`, `run_codes`), or "small" in
+    [-63, 63].
     `computed`: weights are an input, not a constant.
     `activation`: an index of `CLAMPS` or `ACTIVATIONS`."""
 
@@ -55,6 +56,16 @@ def step_codes(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         if kinds[place] == len(sizes) - 1:
             codes[block, rng.integers(8), step, rng.integers(4), rng.integers(4), *tap] = rng.choice([-127, 127])
     return codes.reshape(shape)
+
+
+def run_codes(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """int8 weights OIHW of 3 x 3 pixels of 3 inputs: in three of ten rows of 8 channels, those of a channel that are
+    added up first, the elements 0, 4 and 8, are 256 in size, else 255. Signs are equal or random."""
+    signs = np.where(rng.random(shape) < 0.5, rng.choice([-1, 1], shape), rng.choice([-1, 1]))
+    codes = (85 * signs).astype(np.int8)
+    for block, row in np.argwhere(rng.random((shape[0] // 8, 3)) < 0.3):
+        codes[8 * block + rng.integers(8), 1, row, 1] = rng.choice([-86, 86])
+    return codes
 
 
 def graph_of(cases: Sequence[Case], *, int8: bool) -> tuple[Graph, dict[str, Array]]:
@@ -118,7 +129,7 @@ class _Builder:
             return constant(name, self.rng.normal(size=shape).astype(np.float32))
         codes = self.rng.integers(-127 if case.weights == "symmetric" else -128, 128, shape).astype(np.int8)
         if case.weights == "steps":
-            codes = step_codes(self.rng, shape)
+            codes = (run_codes if shape[1:] == (3, 3, 3) else step_codes)(self.rng, shape)
         if case.weights == "small":
             codes = self.rng.choice(np.array([-63, 63], np.int8), shape)
         groups = case.attrs.get("groups", 1)

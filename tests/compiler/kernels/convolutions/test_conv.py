@@ -50,7 +50,8 @@ def convolutions(draw: st.DrawFn) -> Case:
 
 @st.composite
 def transposed(draw: st.DrawFn) -> Case:
-    """Strides larger and smaller than the kernel, output padding, dilation, groups."""
+    """Strides larger and smaller than the kernel, and equal; output padding, dilation, groups."""
+    apart = draw(st.booleans())
     kernel, strides = (draw(st.tuples(st.integers(1, 4), st.integers(1, 4))) for _ in range(2))
     dilations = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (3, 2)]))
     plane = draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
@@ -60,6 +61,8 @@ def transposed(draw: st.DrawFn) -> Case:
         pads = (0, 0, 0, 0)
     more = draw(st.tuples(*(st.integers(0, max(s, d) - 1) for s, d in zip(strides, dilations, strict=True))))
     groups = draw(st.sampled_from([1, 1, 2]))
+    if apart:
+        strides, dilations, pads, more, groups = kernel, (1, 1), (0, 0, 0, 0), (0, 0), 1
     depth, outputs = draw(CHANNELS), draw(CHANNELS)
     attrs: dict[str, Attr] = {
         "strides": strides, "pads": pads, "dilations": dilations, "groups": groups, "output_padding": more,

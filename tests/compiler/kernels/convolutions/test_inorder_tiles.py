@@ -11,7 +11,15 @@ from edgec.tests.compiler.lower.running import BASE, DOTPROD, IN_ORDER, check
 
 
 def convolution(
-    depth: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1, width: int = 9, residual: bool = False
+    depth: int,
+    outputs: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    height: int = 6,
+    width: int = 9,
+    residual: bool = False,
 ) -> Case:
     pad = (kernel - 1) * dilation // 2
     attrs = {
@@ -19,7 +27,7 @@ def convolution(
         "layout": "NHWC",
     }  # fmt: skip
     w = (outputs, depth, kernel, kernel)
-    return Case("conv2d", (1, 6, width, depth), w, 0, attrs, residual=residual, seed=depth * kernel)  # type: ignore[arg-type]
+    return Case("conv2d", (1, height, width, depth), w, 0, attrs, residual=residual, seed=depth * kernel)  # type: ignore[arg-type]
 
 
 FORMS = {
@@ -33,6 +41,7 @@ FORMS = {
     "conv_m40_pair_runs6": convolution(3, 16, 7, stride=2, width=17),
     "conv_m40_pair_runs9": convolution(12, 16, 3, width=12),
     "conv_m40_runs12": convolution(16, 24, 3),
+    "gemm_m1": convolution(52, 24, 1, height=1, width=1, residual=True),
 }
 
 
