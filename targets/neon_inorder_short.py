@@ -51,8 +51,8 @@ class ShortRuns:
                         if g == GROUPS - 1:
                             self._load_behind(j, FOLD, r)
             if j == 1:
-                for row in self._rows:
-                    row.set(row.get() + jump)
+                for place in self._rows:
+                    place.set(place.get() + jump)
 
     def _multiply(self, result: Register, g: int, r: int, *, begins: bool) -> None:
         factors = self._weights[g // PAIR].get(), self._words[r][g // PAIR].get()

@@ -5,10 +5,10 @@ from math import prod
 import numpy as np
 
 from ....targets.target import Target
-from ...ir.extent import is_symbolic
+from ...ir.extent import ceil_div, is_symbolic
 from ...ir.graph import Array, Graph, Node, Value
 from ...ir.types import Quant, TensorType
-from ...kernels.convolutions.conv import FITTING
+from ...kernels.convolutions.conv import FITTING, THREE
 from ..nodes.epilogue import constant_weights
 from .order import GROUP, LANES, best_order
 from .ties import Tied, tied_channels
@@ -38,8 +38,13 @@ def _made(tied: Tied) -> list[Array]:
     """As `best_order` wants them."""
     found = []
     for matrix in map(_weights, tied.makers):
-        if matrix is not None and matrix.shape[2] % LANES == 0:
-            sums = matrix.reshape(tied.size, -1, LANES // GROUP, GROUP).sum(axis=2)
+        if matrix is None:
+            continue
+        rows, run = matrix.shape[1:]
+        first = rows > 1 and ceil_div(run, GROUP) == THREE
+        if first or run % LANES == 0:
+            padded = np.pad(matrix, ((0, 0), (0, 0), (0, -run % GROUP)))
+            sums = padded.reshape(tied.size, -1, THREE if first else LANES // GROUP, GROUP).sum(axis=2)
             found.append((sums <= FITTING).all(axis=2))
     return found
 

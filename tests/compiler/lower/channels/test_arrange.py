@@ -98,6 +98,22 @@ def test_products() -> None:
     assert arranged(net) == {0, 3, 4}
 
 
+def test_first_layers() -> None:
+    """Channels with a row whose elements 0, 4 and 8 add up to more than fits come together."""
+    net = Net(9, 9, 3)
+    x = net.conv(net.x, 24, 3, 2)
+    codes = net.graph.nodes[0].inputs[1].data
+    assert codes is not None
+    codes //= 2
+    for channel in (1, 9, 20):
+        codes[channel, [0, 1, 2], 1, [0, 1, 2]] = 86
+    net.done(net.conv(x, 8))
+    assert arranged(net) == {0, 1}
+    sizes = np.abs(net.graph.nodes[0].inputs[1].data)
+    (large,) = np.nonzero(sizes[:, [0, 1, 2], 1, [0, 1, 2]].sum(axis=1) == 258)
+    assert len(large) == 3 and len(set(large // 8)) == 1
+
+
 def concat(net: Net, x: Value) -> Value:
     return net.emit("concat", [x, x], {"axis": 3}, *x.type.quant.scale)
 
