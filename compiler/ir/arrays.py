@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import elementary, functions
+from .expr import Call, Expr, walk
 from .vectors import Vectors
 
 Array = np.ndarray[Any, Any]
@@ -69,6 +70,28 @@ class _Arrays(Vectors):
 
 ARRAYS = _Arrays()
 """The operations in numpy."""
+
+
+class _Recorder(_Arrays):
+    """Remembers what literals of float32 it was asked for."""
+
+    def __init__(self) -> None:
+        self.literals: dict[float, None] = {}
+
+    def const(self, value: float, dtype: str) -> Array:
+        if dtype == "float32":
+            self.literals[value] = None
+        return super().const(value, dtype)
+
+
+def literals(expr: Expr) -> tuple[float, ...]:
+    """The float32 literals that elementary functions of `expr` compute with, each once."""
+    recorder = _Recorder()
+    with np.errstate(all="ignore"):
+        for part in walk(expr):
+            if isinstance(part, Call) and part.fn in elementary.FUNCTIONS:
+                elementary.FUNCTIONS[part.fn](recorder, *[np.ones(1, np.float32)] * len(part.args))
+    return tuple(recorder.literals)
 
 
 def fma32(a: Array, b: Array, c: Array) -> Array:

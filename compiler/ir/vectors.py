@@ -75,6 +75,10 @@ class Vectors(ABC):
         """A literal of the type of x."""
         return self.const(value, self.dtype(x))
 
+    def addend(self, x: Value, value: float) -> Value:
+        """The same, where a product is added to it."""
+        return self.like(x, value)
+
     def floor(self, x: Value) -> Value:
         """The largest integer not above x."""
         return self.call("floor", x)
@@ -114,7 +118,7 @@ class Vectors(ABC):
         and become sums where they are."""
         square = self.keep(x * x)
         pairs = [
-            self.fma(x, self.like(x, coefficients[k + 1]), self.like(x, coefficients[k]))
+            self.fma(x, self.like(x, coefficients[k + 1]), self.addend(x, coefficients[k]))
             if k + 1 < len(coefficients)
             else self.like(x, coefficients[k])
             for k in range(0, len(coefficients), 2)
@@ -128,5 +132,5 @@ class Vectors(ABC):
         """Horner's scheme, highest power first."""
         y = self.like(x, coefficients[0])
         for c in coefficients[1:]:
-            y = self.fma(y, x, self.like(x, c))
+            y = self.fma(y, x, self.addend(x, c))
         return y

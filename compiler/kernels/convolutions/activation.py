@@ -4,6 +4,7 @@ from ...ir.expr import Call, Const, Expr, In, clamp_bounds, peel_clamp, walk
 from ...ir.expr_dtypes import infer_dtype
 from ...ir.lifting import BOUNDED
 from ...ir.types import LARGEST_HALF, SMALLEST_HALF
+from ...ir.vectors import Vectors
 from ..emit.builder import Builder, Value, cast, splat
 from ..emit.floating import element_type, keep, lanes_of
 from ..emit.isa import Isa
@@ -16,7 +17,9 @@ def constants(role: str, expr: Expr) -> tuple[str, ...]:
     return tuple(f"{role}_{number}" for number in numbers)
 
 
-def _activated(b: Builder, isa: Isa, role: str, expr: Expr | None, value: Value, *, signed: bool) -> Value:
+def _activated(
+    b: Builder, isa: Isa, role: str, expr: Expr | None, value: Value, vectors: Vectors | None, *, signed: bool
+) -> Value:
     """The activation of a vector. `signed`: it may have zeros with a sign."""
     if expr is None:
         return value
@@ -33,11 +36,11 @@ def _activated(b: Builder, isa: Isa, role: str, expr: Expr | None, value: Value,
         core, low, high = peel_clamp(part)
         unsigned = 0.0 not in (low, high) or _is_unsigned(core) or (core == In(0) and not signed)
         if core is not part and unsigned and infer_dtype(core, [element_type(v) for v in values]) == dtype:
-            values.append(isa.clamp(emit(without_clamps(core), values, dtype, lanes), low, high))
+            values.append(isa.clamp(emit(without_clamps(core), values, dtype, lanes, vectors), low, high))
             return In(len(values) - 1)
         return Call(part.fn, tuple(map(without_clamps, part.args)), part.dtype)
 
-    return emit(without_clamps(expr) if dtype == "float32" else expr, values, dtype, lanes)
+    return emit(without_clamps(expr) if dtype == "float32" else expr, values, dtype, lanes, vectors)
 
 
 def _is_unsigned(expr: Expr) -> bool:
@@ -49,15 +52,17 @@ def _is_unsigned(expr: Expr) -> bool:
 
 
 def finished(
-    b: Builder, isa: Isa, activations: tuple[Expr | None, Expr | None], value: Value, residual: Value | None
-) -> Value:
-    """Of a vector of sums, which are not -0 (they began with 0, or with a bias that is not), and of the residual."""
+    b: Builder, isa: Isa, activations: tuple[Expr | None, Expr | None], value: Value, residual: Value | None,
+    vectors: Vectors | None = None,
+) -> Value:  # fmt: skip
+    """Of a vector of sums, which are not -0 (they began with 0, or with a bias that is not), and of the residual.
+    `vectors`: as in `emit`."""
     first, second = activations
-    value = _activated(b, isa, "activation", first, value, signed=False)
+    value = _activated(b, isa, "activation", first, value, vectors, signed=False)
     if residual is None:
         return value
     signed = first is not None and clamp_bounds(first) is None
-    return _activated(b, isa, "residual_activation", second, value + residual, signed=signed)
+    return _activated(b, isa, "residual_activation", second, value + residual, vectors, signed=signed)
 
 
 _SIMPLE = ("add", "sub", "mul", "min", "max", "neg")

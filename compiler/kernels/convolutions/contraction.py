@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+from ...ir.arrays import literals
 from ...ir.elementary import FUNCTIONS
 from ...ir.expr import Call, Expr, walk
 from ...ir.expr_text import to_text
 from ..emit.builder import Builder, Pointer, Value, i64
 from ..emit.isa import Isa
+from ..emit.literals import Literals
 from ..emit.naming import digest
 from ..emit.quantization import SumForm, unshifted
 from ..emit.tir import tirx
@@ -98,6 +100,13 @@ class ContractionSpec:
             part for expr in (self.activation, self.residual_activation) if expr is not None for part in walk(expr)
         ]
         return any(isinstance(part, Call) and part.fn in FUNCTIONS for part in parts)
+
+    def literals(self, isa: Isa) -> Literals | None:
+        """What functions of activations compute with, where it is better loaded each time: on a core that `reloads`, of
+        what would take more than half of the registers."""
+        expressions = [expr for expr in (self.activation, self.residual_activation) if expr is not None]
+        numbers = tuple(dict.fromkeys(number for expr in expressions for number in literals(expr)))
+        return Literals(numbers) if isa.reloads and 2 * len(numbers) > isa.registers else None
 
     @property
     def y_dtype(self) -> str:

@@ -174,7 +174,8 @@ FITTING = (2**15 - 1) // 128
 def build(spec: ConvSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
     tile = spec.tile(isa)
-    body, instructions = gathered.body if tile.gathers else _body, tile.instructions + isa.instructions
+    body, literals = gathered.body if tile.gathers else _body, spec.literals(isa)
+    instructions = tile.instructions + isa.instructions + (literals.instructions if literals else "")
     return define(spec.symbol, OPERANDS, spec.params, lambda b: body(b, spec, isa), instructions)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from ...ir.expr import Expr, In, clamp_bounds
 from ...ir.types import LARGEST_HALF
+from ...ir.vectors import Vectors
 from ..emit import halves
 from ..emit.builder import Builder, Pointer, Register, Value, bitcast, cast, const, shuffle, splat
 from ..emit.floating import element_type, fenced, keep, lanes_of, llvm_float
@@ -149,9 +150,9 @@ class FloatEpilogue:
         """What the activation is of."""
         return sums
 
-    def result(self, value: Value, residual: Value | None) -> Value:
-        """Of a vector of `biased` sums, and one of the residual."""
-        return finished(self._b, self._isa, (self._activation, self._residual_activation), value, residual)
+    def result(self, value: Value, residual: Value | None, vectors: Vectors | None = None) -> Value:
+        """Of a vector of `biased` sums, and one of the residual; `vectors`: as in `emit`."""
+        return finished(self._b, self._isa, (self._activation, self._residual_activation), value, residual, vectors)
 
     def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
         """The row's float32 channels, ready to be stored."""

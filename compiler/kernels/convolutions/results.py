@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..emit.builder import BITS, Builder, Pointer, Value, cast, i64, shuffle
+from ..emit.builder import BITS, Builder, Pointer, Register, Value, cast, i64, shuffle
 from ..emit.floating import lanes_of
 from ..emit.isa import Isa, Tile
+from ..emit.literals import Literals
 from .contraction import ContractionSpec, store_partial
 from .epilogue import Epilogue, FloatEpilogue, Int8Epilogue, stored, stored_rows
 
@@ -40,7 +41,7 @@ class Results:
             if terms:
                 rows = [_with_term(spec, self._isa, row, term) for row, term in zip(rows, terms, strict=True)]
             if spec.calls and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
-                _finish_in_loop(b, self._isa, epilogue, rows, aux, y)
+                _finish_in_loop(b, self._isa, epilogue, rows, aux, y, spec.literals(self._isa))
                 return
             if spec.residual and isinstance(epilogue, Int8Epilogue) and not spec.narrow:
                 self._add(epilogue, rows, aux, y)
@@ -98,9 +99,10 @@ def _with_term(spec: ContractionSpec, isa: Isa, sums: Sequence[Value], term: Val
 
 def _finish_in_loop(
     b: Builder, isa: Isa, epilogue: FloatEpilogue, sums: Sequence[Sequence[Value]],
-    residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]],
+    residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]], literals: Literals | None,
 ) -> None:  # fmt: skip
-    """The rows of a tile through memory: in a loop over them, the many constants of functions stay in registers."""
+    """The rows of a tile through memory: in a loop over them, the many constants of functions stay in registers, or
+    their addresses do."""
     step, lanes = isa.lanes * 4, isa.lanes
     together = min(IN_FLIGHT, len(sums[0]))
     parts = range(0, len(sums[0]), together)
@@ -113,9 +115,11 @@ def _finish_in_loop(
             for i, offset in enumerate(offsets):
                 if offset is not None:
                     places.store(i64((r * len(parts) + p) * 16 + i * 8), offset + first * step, "int64")
+    zero = Register("int64", 1, i64(0))
     with b.range(0, rounds) as number:
         target, other = (b.let(places.load(number * 16 + i * 8, "int64")) for i in range(2))
+        vectors = [None] * together if literals is None else literals.vectors(b, zero, together)
         for v in range(together):
             value = b.let(scratch.load((number * together + v) * step, "float32", lanes))
             added = None if residual[1][0] is None else residual[0].load(other + v * step, "float32", lanes)
-            y[0].store(target + v * step, b.let(epilogue.result(value, added)), "float32", lanes)
+            y[0].store(target + v * step, b.let(epilogue.result(value, added, vectors[v])), "float32", lanes)

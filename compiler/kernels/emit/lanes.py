@@ -1,6 +1,7 @@
 """The operations of elementary functions (`compiler/ir/vectors.py`) as vector code."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ...ir.vectors import Vectors
 from . import builder, floating
@@ -8,20 +9,35 @@ from .builder import Value
 from .tir import tirx
 
 
-def vectors_of(lanes: int) -> Vectors:
+@dataclass(frozen=True)
+class Loaded:
+    """Vectors of float32 literals that are in memory, by their numbers: `addends` are for sums, which overwrite them,
+    `factors` for all else."""
+
+    factors: Mapping[float, Value] = field(default_factory=dict)
+    addends: Mapping[float, Value] = field(default_factory=dict)
+
+
+def vectors_of(lanes: int, loaded: Loaded = Loaded()) -> Vectors:
     """The operations on vectors of so many elements; of scalars if that is 1."""
-    return _Lanes(lanes)
+    return _Lanes(lanes, loaded)
 
 
 @dataclass(frozen=True)
 class _Lanes(Vectors):
     count: int
+    loaded: Loaded
 
     def dtype(self, x: Value) -> str:
         return floating.element_type(x)
 
     def const(self, value: float, dtype: str) -> Value:
-        return builder.const(value, dtype, self.count)
+        found = self.loaded.factors.get(value) if dtype == "float32" else None
+        return builder.const(value, dtype, self.count) if found is None else found
+
+    def addend(self, x: Value, value: float) -> Value:
+        found = self.loaded.addends.get(value) if self.dtype(x) == "float32" else None
+        return self.like(x, value) if found is None else found
 
     def keep(self, x: Value) -> Value:
         return floating.keep(x)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...ir import elementary
 from ...ir.expr import Call, Const, Expr, In
+from ...ir.vectors import Vectors
 from . import integer
 from .builder import BITS, Value, cast, const, intrinsic
 from .floating import (
@@ -26,8 +27,9 @@ from .lanes import vectors_of
 from .tir import tirx
 
 
-def emit(expr: Expr, inputs: Sequence[Value], dtype: str, lanes: int) -> Value:
-    """The value of `expr` for vectors `inputs`, as its tree says: one IEEE operation a node.
+def emit(expr: Expr, inputs: Sequence[Value], dtype: str, lanes: int, vectors: Vectors | None = None) -> Value:
+    """The value of `expr` for vectors `inputs`, as its tree says: one IEEE operation a node. `vectors`: the operations
+    of elementary functions, if others than usual.
 
     The inputs' types decide those of the operations; `dtype` is the type of an expression without inputs.
     ValueError where a function has no code for a type.
@@ -36,13 +38,13 @@ def emit(expr: Expr, inputs: Sequence[Value], dtype: str, lanes: int) -> Value:
         return inputs[expr.index]
     if isinstance(expr, Const):
         return const(expr.value, dtype, lanes)
-    args = _arguments(expr, inputs, dtype, lanes)
+    args = _arguments(expr, inputs, dtype, lanes, vectors)
     if expr.fn == "cast":
         return _kept(convert(args[0], expr.dtype, lanes))
     if expr.fn in ("min", "max") and _is_float(args[0]):
         return keep(_extreme(expr, args, lanes))
     if expr.fn in elementary.FUNCTIONS and _is_float(args[0]):
-        value = elementary.FUNCTIONS[expr.fn](vectors_of(lanes), *args)
+        value = elementary.FUNCTIONS[expr.fn](vectors or vectors_of(lanes), *args)
     else:
         value = _FUNCTIONS[expr.fn](lanes, *args)
     if element_type(value) in ("float32", "float64"):
@@ -83,9 +85,9 @@ def _rounded_to_zero(value: Value, dtype: str, lanes: int) -> Value:
     return intrinsic(f"llvm.{name}.sat.{target}.{source}", dtype, lanes, value)
 
 
-def _arguments(expr: Call, inputs: Sequence[Value], dtype: str, lanes: int) -> list[Value]:
+def _arguments(expr: Call, inputs: Sequence[Value], dtype: str, lanes: int, vectors: Vectors | None) -> list[Value]:
     """The arguments' values; a literal takes the type of the operand it meets."""
-    values = [None if isinstance(a, Const) else emit(a, inputs, dtype, lanes) for a in expr.args]
+    values = [None if isinstance(a, Const) else emit(a, inputs, dtype, lanes, vectors) for a in expr.args]
     condition = 1 if expr.fn == "where" else 0  # what the literals of a `where` meet comes after its condition
     met = next((element_type(v) for v in values[condition:] if v is not None), dtype)
     return [

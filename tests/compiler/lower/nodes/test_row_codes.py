@@ -20,6 +20,7 @@ CASES: list[tuple[tuple[int, ...], tuple[int, ...], Expr | None, bool]] = [
     ((2, 9, 3), (3, 17), call("tanh", In(0)), False),
     ((2, 1, 5, 33), (3, 33, 24), None, True),
     ((37, 128), (128, 64), call("erf", In(0)), True),
+    ((9, 64), (64, 48), call("atan", call("exp", call("sin", In(0)))), True),
 ]
 """Data, weights, activation, and whether there is a bias and a residual."""
 
