@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from ..ir.elementary import decay, log
 from ..ops.float_sums import SUM_BYTES
-from .emit.builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, shuffle, splat
+from .emit.builder import BITS, Builder, Register, Value, cast, const, define, i64, intrinsic, splat
 from .emit.floating import fenced
 from .emit.halves import computed, load, store
-from .emit.isa import Isa
+from .emit.isa import Isa, added
 from .emit.lanes import vectors_of
 from .emit.naming import SHORT
 from .emit.quantization import requantize, splat16
@@ -31,7 +31,7 @@ KEPT = 256
 """int32 powers of a row that are looked up once: those of longer rows are looked up twice."""
 
 TOGETHER = 2
-"""Rows of float32 that are computed side by side; others are rare."""
+"""Rows of int8 and float32 that are computed side by side; others are rare."""
 
 _PARAMS = ("rows", "tile_rows", "count", "x_row", "y_row")
 
@@ -64,7 +64,7 @@ def _body(b: Builder, spec: SoftmaxSpec, isa: Isa) -> None:
     with b.tiles() as t:
         first = b.let(t * b.param("tile_rows"))
         end = b.let(tirx.min(first + b.param("tile_rows"), b.param("rows")))
-        step = TOGETHER if spec.dtype == "float32" and not spec.log else 1
+        step = TOGETHER if spec.dtype in ("int8", "float32") and not spec.log else 1
         steps = b.let(tirx.truncdiv(end - first, i64(step)))
         with b.range(0, steps) as number:
             _rows(b, spec, isa, b.let(first + number * step), step)
@@ -77,7 +77,7 @@ def _rows(b: Builder, spec: SoftmaxSpec, isa: Isa, first: Value, count: int) -> 
     """`count` rows from number `first` on."""
     rows = [tuple(b.let((first + i) * b.param(name)) for name in ("x_row", "y_row")) for i in range(count)]
     if spec.dtype == "int8":
-        _int8_row(b, isa, *rows[0])
+        _int8_rows(b, isa, rows)
     else:
         _float_rows(b, spec, rows)
 
@@ -98,44 +98,78 @@ def _maximum(b: Builder, dtype: str, lanes: int, x_row: Value) -> Value:
     return horizontal(b, lambda _: tirx.max, best.get(), lanes, rest.get())
 
 
-def _int8_row(b: Builder, isa: Isa, x_row: Value, y_row: Value) -> None:
-    x, w, y, count, width = b.pointer("x"), b.pointer("w"), b.pointer("y"), b.param("count"), 2 * isa.lanes
-    origin = b.opaque(i64(_maximum(b, "int8", FEW, x_row)) * 4)  # or LLVM subtracts before it multiplies
-
-    def power(i: Value) -> Value:
-        return w.load(origin - i64(x.load(x_row + i, "int8")) * 4, "int32")
-
-    powers, many = b.stack(KEPT * 4), count > KEPT
-    totals, rest = (Register("int32", lanes, const(0, "int32", lanes)) for lanes in (LOOKUPS, 1))
-
-    def add(total: Register, first: Value) -> None:
-        found = [power(first + i) for i in range(total.lanes)]
-        vector = b.let(found[0] if total.lanes == 1 else shuffle(found, range(total.lanes)))
-        powers.store((first & (KEPT - 1)) * 4, vector, "int32", total.lanes)
-        total.set(total.get() + vector)
-
+def _int8_rows(b: Builder, isa: Isa, rows: Sequence[tuple[Value, Value]]) -> None:
+    """Rows that begin at (byte of x, byte of y), side by side."""
+    made = [_Int8Row(b, isa, *row) for row in rows]
+    count, width, many = b.param("count"), 2 * isa.lanes, b.param("count") > KEPT
     whole = b.let(tirx.truncdiv(count, i64(LOOKUPS)))
     with b.range(0, whole) as i:
-        add(totals, b.let(i * LOOKUPS))
+        for row in made:
+            row.add(b.let(i * LOOKUPS), LOOKUPS)
     with b.range(whole * LOOKUPS, count) as i:
-        add(rest, i)
-    total = horizontal(b, lambda _: operator.add, totals.get(), LOOKUPS, rest.get())
-    quotient = b.let(b.param_float("inverse_scale") / cast(total, "float32", 1))
-    multiplier, zero_point = b.let(splat(quotient, isa.lanes)), splat16(b, isa, "zero_point")
-    with b.range(0, tirx.truncdiv(count + (width - 1), i64(width))) as v:
+        for row in made:
+            row.add(i, 1)
+    for row in made:
+        row.sum_up()
+    kept = b.let(tirx.Select(many, i64(0), tirx.truncdiv(count, i64(width))))
+    with b.range(0, kept) as v:
+        for row in made:
+            row.store(v * width, row.codes(v * width * 4), width)
+    with b.range(kept, tirx.truncdiv(count + (width - 1), i64(width))) as v:
         first = b.let(v * width)
         length = b.let(tirx.min(count - first, i64(width)))
+        for row in made:
+            row.store_part(first, length, many)
+
+
+class _Int8Row:
+    """A row: the powers of its elements, in memory, and their sum."""
+
+    def __init__(self, b: Builder, isa: Isa, x_row: Value, y_row: Value) -> None:
+        self._b, self._isa, self._x_row, self._y_row = b, isa, x_row, y_row
+        # or LLVM subtracts before it multiplies
+        self._origin = b.opaque(i64(_maximum(b, "int8", FEW, x_row)) * 4)
+        self._powers = b.stack(KEPT * 4)
+        self._total = Register("int32", 1, const(0, "int32"))
+
+    def _power(self, i: Value) -> Value:
+        x, w = (self._b.pointer(name) for name in "xw")
+        return w.load(self._origin - i64(x.load(self._x_row + i, "int8")) * 4, "int32")
+
+    def add(self, first: Value, number: int) -> None:
+        """Look up some elements. In vectors they would take more instructions to be put together than to be added."""
+        b = self._b
+        found = [b.opaque(i64(self._power(first + i))) for i in range(number)]
+        at = b.let((first & (KEPT - 1)) * 4)
+        for i, e in enumerate(found):
+            self._powers.store(at + i * 4, cast(e, "int32", 1), "int32")
+        self._total.set(self._total.get() + cast(added(found), "int32", 1))
+
+    def sum_up(self) -> None:
+        """All powers have been looked up."""
+        b, isa = self._b, self._isa
+        quotient = b.let(b.param_float("inverse_scale") / cast(self._total.get(), "float32", 1))
+        self._multiplier, self._zero_point = b.let(splat(quotient, isa.lanes)), splat16(b, isa, "zero_point")
+
+    def codes(self, at: Value) -> Value:
+        """Of a vector of powers in memory."""
+        isa = self._isa
+        low, high = (self._powers.load(at + half * isa.lanes * 4, "int32", isa.lanes) for half in range(2))
+        return self._b.let(isa.narrow8(requantize(isa, (low, high), [self._multiplier] * 2, self._zero_point)))
+
+    def store(self, first: Value, codes: Value, width: int) -> None:
+        """Results from element `first` on."""
+        self._b.pointer("y").store(self._y_row + first, codes, "int8", width)
+
+    def store_part(self, first: Value, length: Value, many: Value) -> None:
+        """Results of less than a vector, or of powers that were not kept, which are looked up again."""
+        b = self._b
         with b.when(many), b.range(0, length) as i:
-            powers.store(i * 4, power(first + i), "int32")
+            self._powers.store(b.opaque(i * 4), self._power(first + i), "int32")
         at = b.let(tirx.Select(many, i64(0), first * 4))
-        low, high = (powers.load(at + half * isa.lanes * 4, "int32", isa.lanes) for half in range(2))
-        codes = b.let(isa.narrow8(requantize(isa, (low, high), [multiplier] * 2, zero_point)))
-        with b.when(length >= width):
-            y.store(y_row + first, codes, "int8", width)
-        with b.when(length < width):
-            powers.store(at, codes, "int8", width)
-            with b.range(0, length) as i:
-                y.store(y_row + first + i, powers.load(at + i, "int8"), "int8")
+        self._powers.store(at, self.codes(at), "int8", 2 * self._isa.lanes)
+        with b.range(0, length) as i:
+            self.store(first + i, self._powers.load(b.opaque(at + i), "int8"), 1)
 
 
 def _float_rows(b: Builder, spec: SoftmaxSpec, rows: Sequence[tuple[Value, Value]]) -> None:
