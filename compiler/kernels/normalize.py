@@ -5,7 +5,8 @@ array padded to at least `PADDED` elements.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..ops.float_sums import SUM_BYTES
@@ -25,6 +26,9 @@ HEADER = ("variance_factor", "variance_offset", "step")
 """float64: variance = V * factor + offset of the integer V, r = step / sqrt(variance)."""
 
 HEADER_BYTES = 64
+TOGETHER = 4
+"""Vectors of floats that are loaded, and computed, at the same time: steps of one wait for each other."""
+
 PADDED = 16
 """The least number of gains and of offsets: a vector of them is read in any case."""
 
@@ -78,36 +82,51 @@ def _float_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
     lanes = SUM_BYTES * 8 // BITS[dtype]
     spans = _spans(b, lanes, count)
 
-    def total(added: Callable[[int, Value, Value], Value]) -> Value:
-        sums = {n: Register(dtype, n, const(0.0, dtype, n)) for n, _, _ in spans}
-        for n, begin, end in spans:
-            with b.range(begin, end) as i:
-                sums[n].set(added(n, sums[n].get(), load(x, start + i * (n * size), spec.dtype, n)))
+    def elements(i: Value, n: int, vectors: int) -> list[Value]:
+        """So many vectors of `n` from vector number i on."""
+        return [b.let(load(x, start + (i + v) * (n * size), spec.dtype, n)) for v in range(vectors)]
+
+    def total(prepared: Callable[[int, Value], Value], joined: Callable[[int, Value, Value], Value]) -> Value:
+        sums = {n: Register(dtype, n, const(0.0, dtype, n)) for n in (lanes, 1)}
+        for n, vectors, begin, end in spans:
+            with _steps(b, begin, end, vectors) as i:
+                for part in [b.let(prepared(n, e)) for e in elements(i, n, vectors)]:
+                    sums[n].set(joined(n, sums[n].get(), part))
         return horizontal(b, lambda _: operator.add, sums[lanes].get(), lanes, sums[1].get())
 
-    mean = b.let(const(0.0, dtype) if spec.rms else total(lambda n, s, e: s + e) / number)
+    mean = b.let(const(0.0, dtype) if spec.rms else total(lambda n, e: e, lambda n, s, e: s + e) / number)
 
     def centered(n: int, element: Value) -> Value:
         return element if spec.rms else element - splat(mean, n)
 
-    squares = total(lambda n, s, e: (lambda d: fma(n, d, d, s))(b.let(centered(n, e))))
+    squares = total(centered, lambda n, s, d: fma(n, d, d, s))
     variance = b.let(squares / number + cast(b.param_float("epsilon"), dtype, 1))
     inverse = b.let(const(1.0, dtype) / llvm_float("sqrt", 1, variance))
-    for n, begin, end in spans:
-        with b.range(begin, end) as i:
-            at, place = b.let(i * (n * size)), b.let(i * (n * BITS[dtype] // 8))
-            value = centered(n, load(x, start + at, spec.dtype, n)) * splat(inverse, n)
-            if spec.scale:
-                value = fenced(n, value) * b.pointer("scale").load(place, dtype, n)
-            if spec.bias:
-                value = fenced(n, value) + b.pointer("bias").load(place, dtype, n)
-            store(y, start + at, value, spec.dtype, n)
+    for n, vectors, begin, end in spans:
+        with _steps(b, begin, end, vectors) as i:
+            places = [b.let((i + v) * (n * BITS[dtype] // 8)) for v in range(vectors)]
+            values = [b.let(centered(n, e) * splat(inverse, n)) for e in elements(i, n, vectors)]
+            for name, used, apply in (("scale", spec.scale, operator.mul), ("bias", spec.bias, operator.add)):
+                if used:
+                    others = [b.let(b.pointer(name).load(place, dtype, n)) for place in places]
+                    values = [b.let(apply(fenced(n, v), o)) for v, o in zip(values, others, strict=True)]
+            for v, value in enumerate(values):
+                store(y, start + (i + v) * (n * size), value, spec.dtype, n)
 
 
-def _spans(b: Builder, lanes: int, count: Value) -> list[tuple[int, Value, Value]]:
-    """(lanes, first, end) of the vectors of `count` elements and of the single elements behind them."""
+def _spans(b: Builder, lanes: int, count: Value) -> list[tuple[int, int, Value, Value]]:
+    """(lanes, vectors a step, first, end) of the vectors of `count` elements, most of which are taken `TOGETHER`, and
+    of the single elements behind them."""
     whole = b.let(tirx.truncdiv(count, i64(lanes)))
-    return [(lanes, i64(0), whole), (1, b.let(whole * lanes), count)]
+    together = b.let(tirx.truncdiv(whole, i64(TOGETHER)) * TOGETHER)
+    return [(lanes, TOGETHER, i64(0), together), (lanes, 1, together, whole), (1, 1, b.let(whole * lanes), count)]
+
+
+@contextmanager
+def _steps(b: Builder, begin: Value, end: Value, size: int) -> Iterator[Value]:
+    """A loop over every `size`-th number from `begin` on."""
+    with b.range(0, tirx.truncdiv(end - begin, i64(size))) as number:
+        yield b.let(begin + number * size)
 
 
 def _int8_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
@@ -147,14 +166,14 @@ def _int8_sums(b: Builder, isa: Isa, start: Value) -> tuple[Value, Value]:
     x, count, width = b.pointer("x"), b.param("count"), 2 * isa.lanes
     sums, squares = (Register("int32", isa.lanes, const(0, "int32", isa.lanes)) for _ in range(2))
     rest, rest_squares = Register("int32", 1, const(0, "int32")), Register("int32", 1, const(0, "int32"))
-    (_, begin, whole), (_, tail, end) = _spans(b, width, count)
-    with b.range(begin, whole) as i:
+    whole = b.let(tirx.truncdiv(count, i64(width)))
+    with b.range(0, whole) as i:
         c = _differences(b, isa, x, start + i * width)
         low, high = isa.widen32(c)
         low2, high2 = isa.multiply16(c, c)
         sums.set(sums.get() + low + high)
         squares.set(squares.get() + low2 + high2)
-    with b.range(tail, end) as i:
+    with b.range(whole * width, count) as i:
         c = b.let(cast(x.load(start + i, "int8"), "int32", 1) - b.param32("input_zero"))
         rest.set(rest.get() + c)
         rest_squares.set(rest_squares.get() + c * c)
