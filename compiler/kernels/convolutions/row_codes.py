@@ -80,10 +80,11 @@ def _codes(b: Builder, isa: Isa, x_row: Value, y_row: Value, factor: Value) -> N
         return b.let(isa.narrow8(isa.narrow16(low, high)))
 
     def store(at: Value, vectors: int) -> None:
-        places = [at + v * width for v in range(vectors)]
-        loaded = [[b.let(x.load(x_row + (p + h * lanes) * 4, "float32", lanes)) for h in range(2)] for p in places]
-        for place, value in zip(places, [codes(halves) for halves in loaded], strict=True):
-            y.store(y_row + place, value, "int8", width)
+        x_at, y_at = b.opaque(x_row + at * 4), b.let(y_row + at)  # one address each, not one for each vector
+        parts = [x_at + h * lanes * 4 for h in range(2 * vectors)]
+        loaded = [b.let(x.load(part, "float32", lanes)) for part in parts]
+        for v, value in enumerate([codes(loaded[2 * v : 2 * v + 2]) for v in range(vectors)]):
+            y.store(y_at + v * width, value, "int8", width)
 
     with b.when(count >= step), b.range(0, tirx.truncdiv(count + (step - 1), i64(step))) as i:
         store(b.let(tirx.min(i * step, count - step)), TOGETHER)
