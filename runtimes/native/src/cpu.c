@@ -74,14 +74,13 @@ static uint32_t saved_state(void) {
 uint64_t edge_cpu_features(void) {
     const uint32_t avx_state = 0x06, avx512_state = 0xe6;
     const uint32_t avx512_f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
-    uint32_t leaf0[4], leaf1[4], leaf7[4] = {0}; /* in virtual machines each takes microseconds */
-    cpuid(0, 0, leaf0);
+    uint32_t leaf1[4], leaf7[4]; /* in virtual machines each takes microseconds */
     cpuid(1, 0, leaf1);
-    if (leaf0[EAX] >= 7) cpuid(7, 0, leaf7);
     uint32_t state = leaf1[ECX] >> 27 & 1 ? saved_state() : 0;
 
     uint64_t features = 0;
     if ((state & avx_state) == avx_state && leaf1[ECX] >> 28 & 1) {
+        cpuid(7, 0, leaf7); /* it exists: who saves such state reads its size in leaf 13 */
         if (leaf7[EBX] >> 5 & 1) features |= EDGE_CPU_AVX2;
         if (leaf1[ECX] >> 12 & 1) features |= EDGE_CPU_FMA;
         if (leaf1[ECX] >> 29 & 1) features |= EDGE_CPU_F16C;
