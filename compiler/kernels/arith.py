@@ -8,23 +8,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..ir.extent import always_less, is_symbolic
-from .convolutions.epilogue import RESIDUAL_EPILOGUE
+from .convolutions.epilogue import RESIDUAL_EPILOGUE, SHIFTED_EPILOGUE
 from .elementwise import Cursor, Rows, Stream, elementwise, params, suffix
 from .emit.builder import Builder, Value, define, shuffle, splat
 from .emit.isa import Isa
 from .emit.quantization import (
+    SumForm,
     fixed_point_sum,
     requantize,
     requantize_product,
     splat16,
     splat_float,
     within_sum_bounds,
+    wrapping,
 )
 from .emit.tir import tirx
 
 OPERANDS = ("a", "b", "y")
 
 SUM = ("zero_point_a", *RESIDUAL_EPILOGUE)
+SHIFTED_SUM = ("zero_point_a", *SHIFTED_EPILOGUE)
 PRODUCT = ("a_zero_point", "b_zero_point", "multiplier", "zero_point", "low", "high")
 
 
@@ -32,27 +35,33 @@ PRODUCT = ("a_zero_point", "b_zero_point", "multiplier", "zero_point", "low", "h
 class ArithSpec:
     """`b_dense`: b has an element for each element of a row (a tensor, or a vector of channels whose rows all begin
     at the same place); otherwise one for the whole row. `b` may be constant or computed. `rows`: of vectors of
-    `vectors * lanes` elements. `small`: results, before they saturate, are less than 2^15 from the zero point, which
-    saves conversions. `clamped`: they have bounds tighter than saturation."""
+    `vectors * lanes` elements. `form`: as in `SumForm`, of products "any" or "small": before they saturate, results are
+    less than 2^15 from the zero point, which saves conversions. `clamped`: they have bounds tighter than saturation."""
 
     kind: Literal["add", "mul"]
     b_dense: bool = True
     rows: Rows = "any"
     vectors: Literal[2, 4] = 2
-    small: bool = False
+    form: SumForm = "any"
     clamped: bool = True
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
         words = [f"qs8_v{self.kind}" + ("" if self.b_dense else "c"), *["clamp"] * self.clamped]
-        words += ["small"] * self.small + ["wide"] * (self.vectors == 4)
+        words += [self.form] * (self.form != "any") + ["wide"] * (self.vectors == 4)
         return "_".join(words) + suffix(self.rows)
 
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        return params([*_inputs(self), _Y]) + (SUM if self.kind == "add" else PRODUCT)
+        return params([*_inputs(self), _Y]) + self._numbers
+
+    @property
+    def _numbers(self) -> tuple[str, ...]:
+        if self.kind == "mul":
+            return PRODUCT
+        return SHIFTED_SUM if self.form == "shifted" else SUM
 
 
 _Y = Stream("y", "int8")
@@ -97,22 +106,27 @@ def _body(b: Builder, spec: ArithSpec, isa: Isa) -> None:
 def _result(b: Builder, spec: ArithSpec, isa: Isa, x: Value, y: Value) -> Value:
     """The sum, or saturate(rne(float32((a - za) * (b - zb)) * m) + zero_point), clamped: int16 x 2*lanes codes."""
     if spec.kind == "add":
-        total = fixed_point_sum(b, isa, _totals(b, isa, x, y), "small" if spec.small else "any")
+        total = fixed_point_sum(b, isa, _totals(b, isa, spec, x, y), spec.form)
         return within_sum_bounds(b, isa, total) if spec.clamped else total
     products = isa.multiply16(b.let(x - splat16(b, isa, "a_zero_point")), b.let(y - splat16(b, isa, "b_zero_point")))
     multiplier, zero_point = splat_float(b, isa, "multiplier"), splat16(b, isa, "zero_point")
-    if spec.small:
+    if spec.form == "small":
         total = requantize_product(isa, products, multiplier, zero_point)
     else:
         total = requantize(isa, products, [multiplier] * 2, zero_point)
     return tirx.max(tirx.min(total, splat16(b, isa, "high")), splat16(b, isa, "low")) if spec.clamped else total
 
 
-def _totals(b: Builder, isa: Isa, x: Value, y: Value) -> list[Value]:
-    """The sum in steps, int32: a zero point makes no work where the products have been added."""
-    multipliers = [b.param32(f"multiplier_{name}") for name in "ab"]
-    offset = b.let(-sum(b.param32(f"zero_point_{name}") * m for name, m in zip("ab", multipliers, strict=True)))
+def _totals(b: Builder, isa: Isa, spec: ArithSpec, x: Value, y: Value) -> list[Value]:
+    """The sum in steps, int32: a zero point makes no work where the products have been added. Modulo 2^32 where sums
+    are shifted, as what they start from may be any number."""
+    zeros, shifted = [b.param32(f"zero_point_{name}") for name in "ab"], spec.form == "shifted"
+    multipliers = [b.param32(f"{'shifted' if shifted else 'multiplier'}_{name}") for name in "ab"]
+    vectors = [list(isa.widen32(v)) for v in (x, y)]
+    if shifted:
+        zeros[1] = wrapping(zeros[1]) + wrapping(b.param32("start"))
+        zeros[0], multipliers = wrapping(zeros[0]), [wrapping(m) for m in multipliers]
+        vectors = [[wrapping(v) for v in operand] for operand in vectors]
+    offset = b.let(sum(zero * m for zero, m in zip(zeros, multipliers, strict=True)))
     left, right = (splat(m, isa.lanes) for m in multipliers)
-    return [
-        cx * left + cy * right + splat(offset, isa.lanes) for cx, cy in zip(isa.widen32(x), isa.widen32(y), strict=True)
-    ]
+    return [cx * left + cy * right - splat(offset, isa.lanes) for cx, cy in zip(*vectors, strict=True)]

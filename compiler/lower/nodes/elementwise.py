@@ -80,11 +80,10 @@ def _integer(c: Context, node: Node, form: IntegerForm) -> None:
             copy(c, a, whole)
         a = whole
     if form.kind == "add":
-        sum_form, params = sum_params(qa, qb, qy, small=c.target.small_sums)
-        small = sum_form == "small"
+        sum_form, params = sum_params(qa, qb, qy, small=c.target.small_sums, shifted=c.target.small_sums)
         params |= {"zero_point_a": quantized.scalar(qa)[1], "sum_low": form.lo, "sum_high": form.hi}
     else:
-        small = c.target.small_sums and is_small_product(qa, qb, qy)
+        sum_form = "small" if c.target.small_sums and is_small_product(qa, qb, qy) else "any"
         (za, zb, zy) = (quantized.scalar(q)[1] for q in (qa, qb, qy))
         params = {"a_zero_point": za, "b_zero_point": zb, "zero_point": zy, "low": form.lo, "high": form.hi}
         params["multiplier"] = float_bits(float(quantized.mul_multiplier(qa, qb, qy)))
@@ -93,7 +92,7 @@ def _integer(c: Context, node: Node, form: IntegerForm) -> None:
     vectors = arith.vectors_of(space.extents[-1], c.target.lanes)
     spec = arith.ArithSpec(
         "add" if form.kind == "add" else "mul", _is_dense(space, 1),
-        rows_of(space.extents[-1], vectors * c.target.lanes), vectors, small, (form.lo, form.hi) != (-128, 127),
+        rows_of(space.extents[-1], vectors * c.target.lanes), vectors, sum_form, (form.lo, form.hi) != (-128, 127),
     )  # fmt: skip
     _walk(c, arith, spec, views, params)
 

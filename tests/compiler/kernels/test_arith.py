@@ -11,6 +11,7 @@ from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import arith
 from edgec.compiler.kernels.arith import ArithSpec
 from edgec.compiler.kernels.elementwise import rows_of
+from edgec.compiler.kernels.emit.quantization import SumForm
 from edgec.compiler.lower.nodes.epilogue import is_small_product
 from edgec.compiler.lower.nodes.sums import sum_params
 from edgec.compiler.ops import quantized
@@ -29,11 +30,11 @@ quants = st.builds(Quant.per_tensor, st.floats(0.003, 0.4), st.integers(-128, 12
     bounds=st.sampled_from([(-128, 127), (-5, 90)]),
     known=st.booleans(),
     vectors=st.sampled_from([2, 4]),
-    small=st.booleans(),
+    form=st.sampled_from(["any", "small", "shifted"]),
 )
 def test_bytes(
     machine: Machine, kind: Literal["add", "mul"], types: tuple[Quant, Quant, Quant], shape: tuple[int, int, int],
-    b_shape: str, bounds: tuple[int, int], known: bool, vectors: Literal[2, 4], small: bool,
+    b_shape: str, bounds: tuple[int, int], known: bool, vectors: Literal[2, 4], form: SumForm,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(shape[2])
     extent = {"same": shape, "channels": (1, 1, shape[2]), "scalar": (1, 1, 1)}[b_shape]
@@ -43,9 +44,10 @@ def test_bytes(
     whole = np.zeros((shape[0], shape[1], shape[2] + 9), np.int8)
     y = whole[:, :, 4 : 4 + shape[2]]
     rows = rows_of(shape[2], vectors * machine.isa.lanes) if known else "any"
-    sum_form, added = sum_params(*types, small=small)
-    small = sum_form == "small" if kind == "add" else small and is_small_product(*types)
-    spec = ArithSpec(kind, b_shape != "scalar", rows, vectors, small, bounds != (-128, 127))
+    known_form, added = sum_params(*types, small=form != "any", shifted=form == "shifted")
+    if kind == "mul":
+        known_form = "small" if form != "any" and is_small_product(*types) else "any"
+    spec = ArithSpec(kind, b_shape != "scalar", rows, vectors, known_form, bounds != (-128, 127))
     params: dict[str, int | float] = {
         "extent_1": shape[0],
         "extent_2": shape[1],
