@@ -7,12 +7,15 @@
     %y = map(%t, %r) g(add(%0, %1))          ->    %y = conv2d(%x, w, b, %r) {activation=f, residual_activation=g}
 
 With quantized types f and g are clamps, and `conv_quant` keeps the quantization of %t: %y has the bytes that it had.
+What is added to products of float32 may be repeated, as the mask of attention is.
 """
 
 import numpy as np
 
 from ..compiler.ir.expr import Call, Expr, In, clamp_bounds, walk
+from ..compiler.ir.extent import is_symbolic
 from ..compiler.ir.graph import Graph, Node, Value
+from ..compiler.ops.epilogue import repeats
 from .editor import Editor
 from .fuse_clamp import fuse_activation
 from .patterns import accumulator_quant, is_quantized, is_real, map_expr
@@ -36,7 +39,8 @@ def _fuse_residual(editor: Editor, node: Node, position: dict[Value, int]) -> No
     if after is None:
         return
     # Of two convolutions the later one takes the addition: then nothing waits for the other.
-    candidates = [v for v in node.inputs if _accepts_residual(editor, v, node)]
+    pairs = zip(node.inputs, reversed(node.inputs), strict=True)
+    candidates = [v for v, other in pairs if _accepts_residual(editor, v, other, node)]
     if not candidates:
         return
     value = max(candidates, key=lambda v: position[v])
@@ -56,9 +60,11 @@ def _fuse_residual(editor: Editor, node: Node, position: dict[Value, int]) -> No
 
 
 def _around_addition(node: Node) -> Expr | None:
-    """g, if `node` is g(add(%0, %1)) of two tensors of the result's shape and kind, else None."""
+    """g, if `node` is g(add(%0, %1)) of two tensors of the result's kind and of shapes that residuals may have, else
+    None."""
     types = [v.type for v in (*node.inputs, node.output)]
-    if len(node.inputs) != 2 or node.inputs[0] is node.inputs[1] or any(t.shape != types[0].shape for t in types):
+    shape = node.output.type.shape
+    if len(node.inputs) != 2 or node.inputs[0] is node.inputs[1] or not all(repeats(t.shape, shape) for t in types):
         return None
     quantized = all(t.dtype == "int8" and t.quant is not None for t in types)
     if not quantized and not all(is_real(t) for t in types):
@@ -81,11 +87,16 @@ def _replace_addition(expr: Expr) -> Expr:
     return Call(expr.fn, tuple(_replace_addition(a) for a in expr.args), expr.dtype)
 
 
-def _accepts_residual(editor: Editor, value: Value, node: Node) -> bool:
+def _accepts_residual(editor: Editor, value: Value, residual: Value, node: Node) -> bool:
     producer = value.producer
     if producer is None or producer.op not in ACCUMULATES or len(producer.inputs) > 3:
         return False
-    return editor.only_user(value) is node
+    if value.type.shape != node.output.type.shape:
+        return False
+    if producer.op == "matmul" and is_symbolic(value.type.shape[-1]):
+        return False  # there is no bias of as many columns as a run has
+    repeated = residual.type.shape != value.type.shape
+    return editor.only_user(value) is node and not (repeated and (producer.op != "matmul" or not is_real(value.type)))
 
 
 def _with_bias(editor: Editor, node: Node) -> list[Value]:

@@ -9,6 +9,7 @@ from ..ir import arrays
 from ..ir.attributes import activation_attr, bool_attr, quant_attr
 from ..ir.evaluation import evaluate
 from ..ir.expr_dtypes import infer_dtype
+from ..ir.extent import is_symbolic
 from ..ir.graph import Array, Node
 from ..ir.types import TensorType
 from . import quantized
@@ -78,14 +79,23 @@ def _check_activation(node: Node, name: str) -> None:
         quantized.clamp(activation)
 
 
-def check_residual(node: Node, y: TensorType) -> None:
-    """ValueError unless the residual has the shape of the output `y`, and attributes about it come with it only."""
+def repeats(residual: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether a residual of one shape can be added to matrices of another: it has all their columns, and in other
+    dimensions their extent or 1. What is 1 in some runs only is not."""
+    if len(residual) != len(shape) or residual[-1:] != shape[-1:]:
+        return False
+    pairs = zip(residual, shape, strict=True)
+    return all((not is_symbolic(r) and r == 1) or (is_symbolic(r) == is_symbolic(d) and r == d) for r, d in pairs)
+
+
+def check_residual(node: Node, y: TensorType, *, repeated: bool = False) -> None:
+    """ValueError unless the residual has the shape of the output `y`, or, if it may be `repeated` and is not quantized,
+    one that is repeated to it, and attributes about it come with it only."""
     quant = quant_attr(node, "conv_quant")
     has_residual = len(node.inputs) > RESIDUAL
-    if has_residual and node.inputs[RESIDUAL].type.shape != y.shape:
-        raise ValueError(
-            f"its residual has the shape {list(node.inputs[RESIDUAL].type.shape)}, the output {list(y.shape)}"
-        )
+    own = node.inputs[RESIDUAL].type.shape if has_residual else y.shape
+    if own != y.shape and not (repeated and quant is None and repeats(own, y.shape)):
+        raise ValueError(f"its residual has the shape {list(own)}, the output {list(y.shape)}")
     if has_residual and y.dtype == "int32":
         raise ValueError("sums of int8 products have no residual")
     if (quant is not None) != (has_residual and node.inputs[X].type.quant is not None):

@@ -64,7 +64,7 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
     batch = broadcast_shapes([a.shape[:-2], w.shape[:-2]])
     y = TensorType((*batch, a.shape[-2], w.shape[-1]), epilogue.sums_dtype(a))
     epilogue.check(node, channels=w.shape[-1], rows=True)
-    epilogue.check_residual(node, y)
+    epilogue.check_residual(node, y, repeated=True)
     return (y,)
 
 

@@ -48,6 +48,35 @@ def test_residual_and_what_follows_it(golden: Callable[..., Graph]) -> None:
     )
 
 
+SCORES = """
+graph @g(%x: float32[2,3,5,4], %m: float32[{mask}]) -> (%y) {{
+  const %w: float32[3,4,6] = @w
+  %t: float32[2,3,5,6] = matmul(%x, %w)
+  %y: float32[2,3,5,6] = map(%m, %t) {{expr=add(%0, %1)}}
+}}
+"""
+
+
+@pytest.mark.parametrize("mask", ["2,1,1,6", "1,3,5,6", "1,1,1,6"])
+def test_what_is_repeated_joins_a_product(golden: Callable[..., Graph], mask: str) -> None:
+    golden(
+        fuse_epilogue.run,
+        SCORES.format(mask=mask),
+        f"""
+        graph @g(%x: float32[2,3,5,4], %m: float32[{mask}]) -> (%y) {{
+          const %w: float32[3,4,6] = @w
+          const %w_bias: float32[6] = @w_bias
+          %y: float32[2,3,5,6] = matmul(%x, %w, %w_bias, %m)
+        }}
+        """,
+    )
+
+
+@pytest.mark.parametrize("mask", ["2,1,5,1", "5,6", "6"])
+def test_what_has_not_all_columns_stays(golden: Callable[..., Graph], mask: str) -> None:
+    golden(fuse_epilogue.run, SCORES.format(mask=mask), SCORES.format(mask=mask))
+
+
 def test_quantized_residual_keeps_the_rounding_between(golden: Callable[..., Graph]) -> None:
     golden(
         fuse_epilogue.run,

@@ -16,7 +16,7 @@ from ...ops.matmul import first_operand, second_operand
 from ..buffers import Ref, View, element_size
 from ..context import Context, lowering, require
 from ..copies import permuted
-from ..iteration import collapse, dense_strides, each, strides
+from ..iteration import broadcast_strides, collapse, dense_strides, each, strides
 from .epilogue import Epilogue, constant_weights, epilogue_of
 from .packing import MAX_BATCH, Packed, Source, pack_computed, pack_constant
 from .row_codes import row_codes
@@ -56,7 +56,7 @@ def lower_matmul(c: Context, node: Node) -> None:
     }
     if epilogue.residual:
         residual = c.input(node, op.RESIDUAL)
-        operands["r"] = _Operand(residual.at(), strides(residual)[:-1])
+        operands["r"] = _Operand(residual.at(), broadcast_strides(residual, shape)[:-1])
     if epilogue.scaled:
         codes, scales = row_codes(c, node)
         operands["x"] = _data_in(codes, codes.at(), node)

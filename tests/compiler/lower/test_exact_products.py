@@ -55,6 +55,23 @@ graph @g(%x: float32[9, 33], %w: float32[33, 20], %r: float32[9, 20]) -> (%y) {
 
 
 @pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
+def test_bytes_of_repeated_residuals(device: str, tmp_path: Path) -> None:
+    """One for all rows, one for all matrices of a batch, and one of fewer columns than a block has."""
+    text = """
+graph @g(%x: float32[2,3,9,33], %w: float32[2,3,33,20], %v: float32[2,3,33,3], %r: float32[2,1,1,20],
+         %s: float32[1,3,9,20], %t: float32[1,1,9,3]) -> (%y, %z, %u) {
+  const %b: float32[20] = @b
+  const %c: float32[3] = @c
+  %y: float32[2,3,9,20] = matmul(%x, %w, %b, %r) {activation=mul(%0, 0.3)}
+  %z: float32[2,3,9,20] = matmul(%x, %w, %b, %s) {residual_activation=tanh(%0)}
+  %u: float32[2,3,9,3] = matmul(%x, %v, %c, %t)
+}
+"""
+    data = {"b": np.linspace(-1, 1, 20, dtype=np.float32), "c": np.ones(3, np.float32)}
+    check(parse_graph(text, data), device, tmp_path)
+
+
+@pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
 def test_bytes_of_zeros(device: str, tmp_path: Path) -> None:
     """A sum of zeros has no sign, whatever those of its products and of the bias are."""
     text = """
