@@ -12,7 +12,7 @@ from .neon_inorder_half import InOrderHalfTile
 from .neon_inorder_held import InOrderHeldTile
 from .neon_inorder_int8 import InOrderDotColumnsTile, InOrderDotTile
 from .neon_inorder_marked import InOrderMarkedTile
-from .neon_inorder_row import InOrderRowTile
+from .neon_inorder_row import InOrderDotRowTile, InOrderRowTile
 from .neon_inorder_table import look_up
 from .neon_matrix import MatrixTile
 from .neon_tiles import ARM, DotTile, FloatTile, WideningTile
@@ -91,8 +91,10 @@ class Neon(Isa):
             return MatrixTile(10 if rows % 10 == 0 else 8)
         if self.has_dot and paired:
             return InOrderDotTile(5) if self._in_order else DotTile(5, 2)
+        if self.has_dot and self._in_order and rows > 1:
+            return InOrderDotColumnsTile(8)
         if self.has_dot:
-            return InOrderDotColumnsTile(8) if self._in_order and rows > 1 else DotTile(min(rows, 8), 1)
+            return InOrderDotRowTile() if self._in_order and not full_range else DotTile(min(rows, 8), 1)
         if not self._in_order or full_range:
             return WideningTile(min(rows, 4), full_range=full_range)
         return InOrderMarkedTile(4) if rows > 1 else InOrderRowTile()

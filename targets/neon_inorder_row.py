@@ -1,11 +1,11 @@
-"""The register tile of int8 for Armv8.0 cores that issue in order, of a single row: see `neon_inorder.py`."""
+"""Register tiles of int8 for cores that issue in order, of a single row: see `neon_inorder.py`."""
 
 from collections.abc import Sequence
 from itertools import product
 
-from ..compiler.kernels.emit.builder import Builder, Pointer, Register, Value
+from ..compiler.kernels.emit.builder import Builder, Pointer, Register, Value, i64
 from .neon_inorder import address, call
-from .neon_tiles import WideningTile
+from .neon_tiles import DotTile, WideningTile
 
 PAIR, STEP_BYTES = 2, 64
 """Groups of a step; bytes of its weights."""
@@ -50,3 +50,47 @@ class InOrderRowTile(WideningTile):
                 sums[j].set(call("int32x4", "sadalp", sums[j].get(), products[j].get()))
                 if j < PAIR:
                     load_word(j)
+
+
+class InOrderDotRowTile(DotTile):
+    """sdot by lane. Weights are loaded half a step ahead, by halves of a register, of which the upper one follows two
+    multiplications later."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+
+    def run(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
+    ) -> None:
+        """Accumulate steps."""
+        row, at, step = address(x, row_offsets[0]), Register("int64", 1, i64(0)), Register("int64", 1, i64(16))
+        low, high = address(w, w_offsets[0]), address(w, w_offsets[0] + 8)
+        words = [Register("int8", 16) for _ in range(2)]
+        weights = [Register("int8", 16) for _ in range(4)]
+        (sums,) = self._sums
+
+        def load_low(number: int) -> None:
+            weights[number % 4].set(call("int8x16", "low", low.address))
+
+        def load_high(number: int) -> None:
+            register = weights[number % 4]
+            register.set(call("int8x16", "high", register.get(), step.get(), high.address))
+
+        def load_words(half: int) -> None:
+            words[half].set(call("int8x16", "pair", row.get(), at.get()))
+            at.set(at.get() + 8)
+
+        for number in range(4):
+            load_low(number)
+        for half in range(2):
+            load_words(half)
+            load_high(half)
+        with b.range(0, steps):
+            for number in range(8):  # 2 * group + column
+                load_high(number + 2)
+                acc, half = sums[number % 2], number // 4
+                operands = acc.get(), weights[number % 4].get(), words[half].get()
+                acc.set(call("int32x4", f"sdot{number // 2 % 2}", *operands))
+                load_low(number)
+                if number % 4 == 3:
+                    load_words(half)
