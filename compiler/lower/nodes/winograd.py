@@ -17,8 +17,9 @@ from .tiling import tile_of
 LEAST_CHANNELS = 16
 """Of input and output: vectors of every target are full then."""
 
-READ = 32
-"""Products that take as long as reading a weight once: the weights of tiles are more, the products are fewer."""
+READ = 40
+"""Products that reading a weight once may save: the weights of tiles are more, the products are fewer. It takes as long
+as some 32; of sides that are about as fast the smaller one wins, as its weights take half the memory."""
 
 MOST_WEIGHTS = 16 << 20
 """Bytes of transformed weights: what they save is not worth more memory."""
