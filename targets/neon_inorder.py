@@ -239,6 +239,7 @@ class InOrderFloatTile(FloatTile):
 
     unrolls = False
     resumes = False  # cores in order fetch weights ahead, and keep them in the second cache
+    in_turns = False  # what rows wait for is hidden by other rows
 
     def __init__(self, rows: int) -> None:
         super().__init__(rows, 2)
@@ -256,6 +257,7 @@ class InOrderFloatColumnsTile(FloatTile):
     """fmla by lane for a block."""
 
     resumes = False
+    in_turns = False
 
     def __init__(self, rows: int) -> None:
         super().__init__(rows, 1)

@@ -46,6 +46,10 @@ class Results:
             if spec.residual and isinstance(epilogue, Int8Epilogue) and not spec.narrow:
                 self._add(epilogue, rows, aux, y)
                 return
+            if tile.in_turns and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
+                for row, r_at, y_at in zip(rows, aux[1], y[1], strict=True):
+                    epilogue.finish(tile.in_turn(row), aux[0], r_at)(y[0], y_at)
+                return
             if spec.table and isinstance(epilogue, Int8Epilogue):
                 stores = [*map(stored, _looked_up(b, self._isa, aux[0], [*map(epilogue.codes, rows)]))]
             else:

@@ -32,6 +32,7 @@ class Tile(ABC):
     fit int16 or are marked, and nothing else from whole steps. `unrolls`: short runs take it less time without a loop.
     `resumes`: its sums can be kept in memory and go on from there.
     `holds`: it takes runs of one step, which stay in registers while blocks of weights pass.
+    `in_turns`: float32 results of a row are better stored before the next row's begin, or registers would not do.
     `instructions`: functions in LLVM's language that it calls.
     """
 
@@ -50,6 +51,7 @@ class Tile(ABC):
     unrolls: bool = True
     resumes: bool = False
     holds: bool = False
+    in_turns: bool = False
     instructions: str = ""
 
     def gather(
