@@ -7,8 +7,9 @@ from typing import Self
 
 from ...ir.arrays import literals
 from ...ir.elementary import FUNCTIONS
-from ...ir.expr import Call, Expr, walk
+from ...ir.expr import Call, Expr, clamp_bounds, walk
 from ...ir.expr_text import to_text
+from ...ir.lifting import BOUNDED
 from ..emit.builder import Builder, Pointer, Value, i64
 from ..emit.isa import Isa
 from ..emit.literals import Literals
@@ -100,6 +101,12 @@ class ContractionSpec:
             part for expr in (self.activation, self.residual_activation) if expr is not None for part in walk(expr)
         ]
         return any(isinstance(part, Call) and part.fn in FUNCTIONS for part in parts)
+
+    @property
+    def curved(self) -> bool:
+        """Whether an activation is more than a clamp."""
+        expressions = (self.activation, self.residual_activation)
+        return any(expr and expr != BOUNDED and clamp_bounds(expr) is None for expr in expressions)
 
     def literals(self, isa: Isa) -> Literals | None:
         """What functions of activations compute with, where it is better loaded each time: on a core that `reloads`, of

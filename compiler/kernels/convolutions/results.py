@@ -46,7 +46,7 @@ class Results:
             if spec.residual and isinstance(epilogue, Int8Epilogue) and not spec.narrow:
                 self._add(epilogue, rows, aux, y)
                 return
-            if tile.in_turns and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
+            if tile.in_turns and spec.curved and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
                 for row, r_at, y_at in zip(rows, aux[1], y[1], strict=True):
                     epilogue.finish(tile.in_turn(row), aux[0], r_at)(y[0], y_at)
                 return

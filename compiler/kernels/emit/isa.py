@@ -32,7 +32,7 @@ class Tile(ABC):
     fit int16 or are marked, and nothing else from whole steps. `unrolls`: short runs take it less time without a loop.
     `resumes`: its sums can be kept in memory and go on from there.
     `holds`: it takes runs of one step, which stay in registers while blocks of weights pass.
-    `in_turns`: float32 results of a row are better stored before the next row's begin, or registers would not do.
+    `in_turns`: float32 results with activations beyond clamps are better stored row by row, or registers would not do.
     `instructions`: functions in LLVM's language that it calls.
     """
 

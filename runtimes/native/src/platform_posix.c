@@ -50,8 +50,8 @@ bool edge_os_map_file(const char *path, const uint8_t **data, size_t *nbytes) {
     int file = open(path, O_RDONLY_ | O_CLOEXEC_);
     if (file < 0) return false;
     long size = lseek(file, 0, SEEK_END_);
-    *nbytes = size > 0 ? (size_t)size : 0;
-    *data = size > 0 ? map(NULL, *nbytes, PROT_READ_, MAP_PRIVATE_, file) : NULL;
+    *nbytes = (size_t)size;
+    *data = map(NULL, *nbytes, PROT_READ_, MAP_PRIVATE_, file); /* not where nothing is there, or the size is unknown */
     close(file);
     return size == 0 || *data != NULL;
 }

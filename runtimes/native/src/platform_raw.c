@@ -33,10 +33,10 @@ bool edge_os_map_file(const char *path, const uint8_t **data, size_t *nbytes) {
     long file = open_file(path);
     if (failed(file)) return false;
     long size = linux_call3(SYS_LSEEK, file, 0, SEEK_END_);
-    *nbytes = size > 0 ? (size_t)size : 0;
-    *data = size > 0 ? map(NULL, *nbytes, PROT_READ_, MAP_PRIVATE_, (int)file) : NULL;
+    *nbytes = (size_t)size;
+    *data = map(NULL, *nbytes, PROT_READ_, MAP_PRIVATE_, (int)file); /* not where nothing is there, or the size is unknown */
     linux_call1(SYS_CLOSE, file);
-    return !failed(size) && (size == 0 || *data != NULL);
+    return size == 0 || *data != NULL;
 }
 
 long edge_os_read_file(const char *path, void *buffer, size_t capacity) {

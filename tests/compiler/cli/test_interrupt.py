@@ -31,6 +31,7 @@ def test_an_interrupted_compile_leaves_nothing_but_what_was_there(tmp_path: Path
     running = subprocess.Popen(
         [sys.executable, "-m", "edgec", "compile", str(tmp_path / "m.onnx"), "-o", str(place / "m.edge")],
         env={**os.environ, "EDGEC_CACHE_DIR": str(cache)}, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells ignore it in the background
     )  # fmt: skip
     while not (cache / "kernels").exists():
         assert running.poll() is None
