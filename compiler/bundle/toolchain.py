@@ -26,10 +26,10 @@ from pathlib import Path
 
 from ...errors import EdgeError
 from .. import cache
+from ..lower.weights import PAGE_SIZE
 
 PACKAGE = Path(__file__).parents[2]
 NATIVE = PACKAGE / "runtimes" / "native"
-PAGE_SIZE = 16384
 
 _COMMON = (
     "affinity",
