@@ -184,7 +184,7 @@ def table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """For README: the totals, the ops that pass wholly, with their number of cases, and why the others do not."""
+    """For docs/operators.md: totals, the ops that pass wholly, with their number of cases, and why others do not."""
     rows: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         rows[outcome.op].append(outcome)
@@ -218,7 +218,7 @@ _SHORT = {
     r"random": "random numbers",
     r"opset 1;": "opset 1",
 }
-"""Pattern of a reason -> what the table for README says of it."""
+"""Pattern of a reason -> what the table says of it."""
 
 
 def _reason(outcome: Outcome) -> str:
@@ -236,7 +236,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, help="only so many supported cases, drawn with a fixed seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes; default: one per CPU")
     parser.add_argument("--json", type=Path, help="write all outcomes to this file")
-    parser.add_argument("--markdown", type=Path, help="write a summary as README has it to this file")
+    parser.add_argument("--markdown", type=Path, help="write a summary as docs/operators.md has it to this file")
     options = parser.parse_args(arguments)
     cases = [case for case in load_cases() if options.filter in case.name]
     running = run_cases(cases, options.device, options.jobs, options.sample)
