@@ -327,7 +327,8 @@ def make_spin_plan() -> Plan:
 
 
 def variants(triple: toolchain.Triple) -> list[Variant]:
-    features = {"aarch64": [{"dotprod", "i8mm"}, {"dotprod"}, set()], "x86_64": [{"avx2"}, set()]}[triple.arch]
+    arm64 = [{"dotprod", "i8mm"}, {"dotprod", "inorder"}, {"dotprod"}, set()]
+    features = {"aarch64": arm64, "x86_64": [{"avx2"}, set()]}[triple.arch]
     return [Variant(max(needed, default="base"), frozenset(needed), SYMBOLS) for needed in features]
 
 

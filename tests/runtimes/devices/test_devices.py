@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -72,6 +73,48 @@ def test_arm64_under_qemu(
     report = run_on(f"qemu:{cpu}", arm64, toy_inputs, threads=threads, repeat=3, mark=True, guard=True)
     check(report, toy_inputs, toy_expected)
     assert (report.variant, report.latency.kind) == (variant, "emulated")
+
+
+A55, A76, OTHER = "0xd05", "0xd0b", "0x805"
+CPU = """processor\t: {0}
+BogoMIPS\t: 38.40
+Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x2
+CPU part\t: {1}
+CPU revision\t: 0
+
+"""
+
+
+@needs_qemu
+@pytest.mark.parametrize(
+    "parts, variant",
+    [
+        ([A55], "inorder"), ([A55] * 8, "inorder"), ([A55] * 8 + [A55] * 92, "dotprod"),
+        ([A55] * 6 + [A76] * 2, "dotprod"), ([A76] + [A55] * 3, "dotprod"), ([OTHER] * 4, "dotprod"), ([], "dotprod"),
+    ],
+)  # fmt: skip
+def test_code_for_cores_that_issue_in_order_is_for_systems_of_these_alone(
+    make_bundle: Any, toy_plan: Any, parts: list[str], variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 CPUs are more than the runtime looks at."""
+    if not shows_files_of_its_root():
+        pytest.skip("this qemu makes up /proc/cpuinfo itself")
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text("".join(CPU.format(n, part) for n, part in enumerate(parts)))
+    monkeypatch.setenv("QEMU_LD_PREFIX", str(tmp_path))
+    arm64 = make_bundle(toy_plan, toolchain.Triple("aarch64"))
+    assert run_on("qemu:cortex-a76", arm64, {}).variant == variant
+    assert run_on("qemu:cortex-a53", arm64, {}).variant == "base"
+
+
+def shows_files_of_its_root() -> bool:
+    """As qemu before 8.2 does for all of /proc."""
+    said = subprocess.run(["qemu-aarch64", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"version (\d+)\.(\d+)", said)
+    return found is not None and (int(found[1]), int(found[2])) < (8, 2)
 
 
 @needs_qemu
