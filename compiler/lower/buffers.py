@@ -1,5 +1,6 @@
 """Where tensors live: storages (one allocation each) and views into them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -110,6 +111,15 @@ class View:
         n, _, _, c = self.dims
         strides = self.image, self.row * steps[0], self.pixel * steps[1]
         return replace(self, dims=(n, *extents, c), strides=strides, offset=self.at(0, *first).offset)
+
+    def before(self, perm: Sequence[int]) -> "View":
+        """The same memory seen as what a transpose by `perm`, which has four dimensions and leaves the channels where
+        they are, makes this view of."""
+        own = [perm.index(axis) for axis in range(len(perm))]
+        n, h, w, c = (self.dims[i] for i in own)
+        image, row, pixel = (self.strides[i] for i in own[:3])
+        type_ = self.type.with_shape(tuple(self.type.shape[i] for i in own))
+        return replace(self, type=type_, dims=(n, h, w, c), strides=(image, row, pixel))
 
     def typed(self, type_: TensorType) -> "View":
         """The same memory seen as `type_`, whose shape is that of the view."""

@@ -100,6 +100,8 @@ class _Planner:
 
     def _inside(self, value: Value, inside: Inside) -> View:
         host = self.layout.views[inside.host]
+        if inside.perm is not None:
+            return host.before(inside.perm)
         if inside.channel is not None:
             return (
                 host.channels(inside.channel, value.type.shape[-1]).typed(value.type)

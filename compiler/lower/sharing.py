@@ -3,6 +3,7 @@
 - A concat along the channels is free: its inputs are written straight into slices of its buffer.
 - A reshape, a bitcast, a trim and a require are free: their output is the same bytes, or the first of them.
 - A slice of channels is free: its readers read the others' memory with gaps.
+- A transpose of a product is free: the product is written in its order.
 - A map runs in place where it is the only reader of an operand of the same size and shape.
 """
 
@@ -24,10 +25,11 @@ _SAME_BYTES = ("reshape", "bitcast")
 @dataclass(frozen=True)
 class Inside:
     """A value's memory is that of `host`: its channels from number `channel` on or, if None, its bytes in another
-    shape."""
+    shape. `perm`: `host` is the value transposed so."""
 
     host: Value
     channel: int | None = 0
+    perm: tuple[int, ...] | None = None
 
 
 @dataclass
@@ -72,6 +74,8 @@ def plan_sharing(
             plan.in_place(node, node.inputs)
         elif node.op in _SAME_BYTES and node.output in plan.outputs:
             plan.reshaped_output(node)
+        elif node.op == "transpose":
+            plan.transposed(node)
     for node in graph.nodes:
         if node.op in (*_SAME_BYTES, "trim", "require"):
             plan.read_inside(node, None)
@@ -166,6 +170,14 @@ class _Plan:
         x = node.inputs[0]
         if x.producer is not None and x not in self.outputs and x not in self.inside:
             self.inside[x] = Inside(node.output, None)
+
+    def transposed(self, node: Node) -> None:
+        """Let a product of which nobody reads more than its transpose be written into that. Its rows stay whole, and
+        views of fewer than four dimensions have no others."""
+        x, perm = node.inputs[0], ints_attr(node, "perm")
+        free = self.is_free(x) and len(self.uses[x]) == 1 and node.output not in self.inside
+        if free and x.producer is not None and x.producer.op == "matmul" and len(perm) == 4 and perm[3] == 3:
+            self.inside[x] = Inside(node.output, perm=tuple(perm))
 
     def read_inside(self, node: Node, channel: int | None) -> None:
         """The output is the input's bytes, or the channels from number `channel` on."""

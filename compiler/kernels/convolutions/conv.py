@@ -115,6 +115,8 @@ class ConvSpec(ContractionSpec):
         """The member that serves this one too: the most general one, unless a register tile takes pairs of blocks or
         gathers rows or walks over taps. Others are rare, or run on cores where speed is not worth as much code."""
         tile = self.tile(isa)
+        if self.scaled and self.scaling == "offset" and not tile.gathers:
+            return replace(self, scaling="float").seen_by(isa)
         if tile.holds:
             return replace(self.plain, paired=False, whole=False, even=False, marked=False)
         if tile.walks and self.walkable:

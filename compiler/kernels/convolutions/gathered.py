@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..emit.builder import BITS, Builder, Pointer, Register, Value, const, i64, shuffle
 from ..emit.isa import Isa
+from ..emit.quantization import OFFSET
 from ..emit.tir import tirx
 from .contraction import dense_header_bytes
 from .places import bases, batch, pixel_offsets
@@ -118,12 +119,12 @@ class _Gathered:
     def _keep_bias(self, w_block: Value) -> None:
         """As the sums of a pair of rows begin."""
         b, lanes = self._b, self._isa.lanes
+        start = const(OFFSET if self._spec.scaling == "offset" else 0, "int32", lanes)
         for number in range(4):
             half = b.let(b.pointer("w").load(w_block + number // 2 * (lanes * 4), "int32", lanes))
             pair = shuffle([half], [number % 2 * 2, number % 2 * 2 + 1] * 2)
-            self._bias.store(
-                i64(number * lanes * 4), const(0, "int32", lanes) if self._spec.scaled else pair, "int32", lanes
-            )
+            value = start if self._spec.scaled else pair
+            self._bias.store(i64(number * lanes * 4), value, "int32", lanes)
 
     def _biases(self) -> list[Value]:
         step = self._isa.lanes * 4

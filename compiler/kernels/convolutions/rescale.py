@@ -22,7 +22,8 @@ Scaling = Literal["small", "medium", "any", "offset", "float"]
     small: besides, |acc * m| < `MOST_SMALL`
     any: nothing is known
 
-or by products in float32; offset: |acc| < 2^22, |acc * m| < `MOST_SMALL`, and the sums begin with `OFFSET`."""
+or by products in float32; offset: |acc| < 2^22, |acc * m| < `MOST_SMALL`, and the sums begin with `OFFSET`. Sums of
+row codes, whose results are floats, are of any size with all but "offset"."""
 
 SCALINGS: Sequence[Scaling] = ("small", "medium", "any", "offset", "float")
 """In fixed point or not, what a later one says of sums is true for those before it."""

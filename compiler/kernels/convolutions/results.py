@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..emit.builder import BITS, Builder, Pointer, Register, Value, cast, i64, shuffle
+from ..emit.builder import BITS, Builder, Pointer, Register, Value, bitcast, cast, const, i64, shuffle
 from ..emit.floating import lanes_of
 from ..emit.isa import Isa, Tile
 from ..emit.literals import Literals
+from ..emit.quantization import OFFSET
 from .contraction import ContractionSpec, store_partial
 from .epilogue import Epilogue, FloatEpilogue, Int8Epilogue, stored, stored_rows
 
@@ -39,7 +40,7 @@ class Results:
         else:
             rows = [tile.row(r) for r in range(tile.rows)]
             if terms:
-                rows = [_with_term(spec, self._isa, row, term) for row, term in zip(rows, terms, strict=True)]
+                rows = [_with_term(spec, self._isa, tile, row, term) for row, term in zip(rows, terms, strict=True)]
             if spec.calls and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
                 _finish_in_loop(b, self._isa, epilogue, rows, aux, y, spec.literals(self._isa))
                 return
@@ -94,8 +95,11 @@ def _looked_up(b: Builder, isa: Isa, table: Pointer, codes: Sequence[Value]) -> 
     ]
 
 
-def _with_term(spec: ContractionSpec, isa: Isa, sums: Sequence[Value], term: Value) -> list[Value]:
+def _with_term(spec: ContractionSpec, isa: Isa, tile: Tile, sums: Sequence[Value], term: Value) -> list[Value]:
     """The sums of a pixel with what its row has."""
+    if spec.scaled and spec.scaling == "offset" and tile.gathers:  # the bits of floats
+        start = bitcast(const(OFFSET, "int32", isa.lanes), "float32", isa.lanes)
+        return [(bitcast(v, "float32", isa.lanes) - start) * term for v in sums]
     if spec.scaled:
         return [cast(v, "float32", isa.lanes) * term for v in sums]
     return [v + term for v in sums]

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...ops.row_codes import LEAST
-from ..emit.builder import Builder, Register, Value, bitcast, const, define, i64, splat
-from ..emit.floating import infinite_bits
+from ..emit.builder import BITS, Builder, Register, Value, bitcast, const, define, i64, shuffle, splat
+from ..emit.floating import fenced, infinite_bits
 from ..emit.isa import Isa
+from ..emit.quantization import OFFSET
 from ..emit.tir import tirx
 from ..reduce import horizontal
 
@@ -70,21 +71,31 @@ def _largest(b: Builder, isa: Isa, x_row: Value) -> Value:
 
 
 def _codes(b: Builder, isa: Isa, x_row: Value, y_row: Value, factor: Value) -> None:
-    """rne(x * factor) of a row; the last vectors overlap with those before."""
+    """rne(x * factor) of a row; the last vectors overlap with those before. Sums with 1.5 * 2^23 end with the codes, which
+    int8 holds; where the factor is 0, they end with 0."""
     x, y, count, lanes = b.pointer("x"), b.pointer("y"), b.param("count"), isa.lanes
     width, factors = 2 * lanes, b.let(splat(factor, lanes))
+    offset = bitcast(const(OFFSET, "int32", lanes), "float32", lanes)
     step = TOGETHER * width
 
-    def codes(halves: Sequence[Value]) -> Value:
-        low, high = (isa.round_real(b.let(half * factors)) for half in halves)
-        return b.let(isa.narrow8(isa.narrow16(low, high)))
+    def codes(vectors: Sequence[Value]) -> Value:
+        rounded = [b.let(fenced(lanes, vector * factors) + offset) for vector in vectors]
+        pairs = [every_second(rounded[v : v + 2], "int16") for v in range(0, len(rounded), 2)]
+        return every_second(pairs, "int8")
+
+    def every_second(vectors: Sequence[Value], dtype: str) -> Value:
+        """Of the elements of this type that neighbouring vectors, two registers or one, consist of."""
+        count = 4 * lanes * 8 // BITS[dtype]
+        return b.let(shuffle([bitcast(v, dtype, count) for v in vectors], range(0, count * len(vectors), 2)))
 
     def store(at: Value, vectors: int) -> None:
         x_at, y_at = b.opaque(x_row + at * 4), b.let(y_row + at)  # one address each, not one for each vector
         parts = [x_at + h * lanes * 4 for h in range(2 * vectors)]
         loaded = [b.let(x.load(part, "float32", lanes)) for part in parts]
-        for v, value in enumerate([codes(loaded[2 * v : 2 * v + 2]) for v in range(vectors)]):
-            y.store(y_at + v * width, value, "int8", width)
+        together = min(vectors, 2)
+        for v in range(0, vectors, together):
+            value = codes(loaded[2 * v : 2 * (v + together)])
+            y.store(y_at + v * width, value, "int8", together * width)
 
     with b.when(count >= step), b.range(0, tirx.truncdiv(count + (step - 1), i64(step))) as i:
         store(b.let(tirx.min(i * step, count - step)), TOGETHER)

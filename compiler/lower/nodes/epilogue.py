@@ -100,6 +100,8 @@ class Epilogue:
 
     def scaling(self, w: Array) -> Scaling:
         """Of the sums with `w`, whatever the data."""
+        if self.scaled and self.small_sums:
+            return "offset" if 127 * _sums(np.abs(w)).max(initial=0) < 2**22 else "float"
         if self.dtype != "int8" or self.sums or self.scaled:
             return "medium"
         rows = w.astype(np.int64).reshape(len(w), -1)
@@ -175,7 +177,7 @@ def _of_floats(c: Context, node: Node, bias: Array) -> Epilogue:
     return Epilogue(
         dtype, bias, residual, scales, halved=dtype == "float32" and node.output.type.dtype == "float16",
         scaled=scaled, activation=activation, residual_activation=after, params=params | more,
-        second_bias=scaled and c.target.second_bias,
+        small_sums=scaled and c.target.small_sums, second_bias=scaled and c.target.second_bias,
     )  # fmt: skip
 
 

@@ -164,6 +164,25 @@ def test_one_copy_serves_all_readers() -> None:
     assert sum(name.endswith("/copy") for name in names(lowered)) == 1
 
 
+def test_a_product_is_written_in_the_order_of_its_transpose(tmp_path: Path) -> None:
+    net = Net((2, 3, 5, 7), (2, 3, 7, 16))
+    product = net.emit("matmul", *net.inputs)
+    y = net.relu(net.emit("reshape", net.emit("transpose", product, perm=(0, 2, 1, 3)), shape=(2, 5, 48)))
+    swapped = net.emit("transpose", net.emit("matmul", *net.inputs), perm=(1, 0, 2, 3))
+    assert not any(name.startswith("transpose") for name in names(net.lowered(y, swapped)))
+    net.check(tmp_path, y, swapped)
+
+
+def test_a_product_that_others_read_is_transposed(tmp_path: Path) -> None:
+    net = Net((2, 3, 5, 7), (2, 3, 7, 16))
+    product = net.emit("matmul", *net.inputs)
+    y, other = net.emit("transpose", product, perm=(0, 2, 1, 3)), net.relu(product)
+    columns = net.emit("transpose", net.emit("matmul", *net.inputs), perm=(0, 1, 3, 2))
+    found = names(net.lowered(y, other, columns))
+    assert [name for name in found if name.startswith("transpose")] == ["transpose1", "transpose4"]
+    net.check(tmp_path, y, other, columns)
+
+
 def test_an_unused_input(tmp_path: Path) -> None:
     net = Net(SHAPE, (2, 3))
     net.check(tmp_path, net.relu(net.inputs[0]))

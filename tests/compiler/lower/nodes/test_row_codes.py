@@ -10,8 +10,10 @@ from edgec.compiler.ir.expr import Expr, In, call, relu
 from edgec.compiler.ir.graph import Attr, Graph, Node, Value, constant
 from edgec.compiler.ir.registry import lookup
 from edgec.compiler.ir.types import Quant, TensorType
+from edgec.compiler.lower.lower import lower
 from edgec.compiler.ops.reference import run_graph
-from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, IN_ORDER, run
+from edgec.targets.registry import find
+from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, IN_ORDER, MATRIX, run
 
 CASES: list[tuple[tuple[int, ...], tuple[int, ...], Expr | None, bool]] = [
     ((1, 50), (50, 40), None, False),
@@ -46,7 +48,7 @@ def graph_of(cases: list[tuple[tuple[int, ...], tuple[int, ...], Expr | None, bo
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("device", "variant"), [(HOST, None), (BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER)])
+@pytest.mark.parametrize(("device", "variant"), [(HOST, None), (BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER), (MATRIX, None)])
 def test_bytes(device: str, variant: str | None, threads: int, tmp_path: Path) -> None:
     graph = graph_of(CASES)
     rng = np.random.default_rng(0)
@@ -67,6 +69,21 @@ def test_rows_that_have_no_codes(device: str, tmp_path: Path) -> None:
         feeds[name][4, 0] = np.finfo(np.float32).max
         feeds[name][5, 0] = np.finfo(np.float32).smallest_subnormal
     check(graph, feeds, device, 1, tmp_path)
+
+
+@pytest.mark.parametrize("device", [BASE, DOTPROD, MATRIX])
+@pytest.mark.parametrize(("more", "form"), [(6, "offset"), (7, "float")])
+def test_sums_that_are_floats_as_they_are(more: int, form: str, device: str, tmp_path: Path) -> None:
+    """As long as they stay below 2^22: 127 * (260 * 127 + 6) does."""
+    graph = graph_of([((16, 264), (264, 16), None, False)])
+    weights = np.zeros((264, 16), np.int8)
+    weights[:260], weights[260] = 127, more
+    weights[:, 1::2] *= -1
+    value = graph.nodes[0].inputs[1]
+    graph.nodes[0].inputs[1] = constant("w", weights, value.type.quant)
+    assert f"scaled_{form}" in lower(graph, find("arm64-neon")).plan.steps[-1].kernel
+    signs = np.where(np.arange(16) % 3, np.float32(1), np.float32(-1))
+    check(graph, {"x0": np.ones((16, 264), np.float32) * signs[:, None]}, device, 1, tmp_path)
 
 
 @pytest.mark.parametrize("device", [HOST, BASE, DOTPROD])
