@@ -5,7 +5,7 @@ array padded to at least `PADDED` elements.
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,6 +28,9 @@ HEADER = ("variance_factor", "variance_offset", "step")
 HEADER_BYTES = 64
 TOGETHER = 4
 """Vectors of floats that are loaded, and computed, at the same time: steps of one wait for each other."""
+
+ROWS = 2
+"""Rows of floats that are computed side by side: their sums do not wait for each other, and they share gains."""
 
 PADDED = 16
 """The least number of gains and of offsets: a vector of them is read in any case."""
@@ -58,68 +61,81 @@ class NormalizeSpec:
         return _PARAMS + (("epsilon",) if self.dtype != "int8" else ("offsets", "input_zero", "y_zero_point"))
 
 
-_Row = Callable[[Builder, NormalizeSpec, Isa, Value], None]
+_Rows = Callable[[Builder, NormalizeSpec, Isa, Sequence[Value]], None]
 
 
 def build(spec: NormalizeSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
-    row = _int8_row if spec.dtype == "int8" else _float_row
-    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa, row))
+    code, together = (_int8_rows, 1) if spec.dtype == "int8" else (_float_rows, ROWS)
+    return define(spec.symbol, OPERANDS, spec.params, lambda b: _body(b, spec, isa, code, together))
 
 
-def _body(b: Builder, spec: NormalizeSpec, isa: Isa, row_code: _Row) -> None:
+def _body(b: Builder, spec: NormalizeSpec, isa: Isa, code: _Rows, together: int) -> None:
+    """`code` is for rows that begin at given bytes: `together` of them, and the last ones one by one."""
+    size = b.let(b.param("count") * (BITS[spec.dtype] // 8))
     with b.tiles() as t:
         first = b.let(t * b.param("tile_rows"))
-        with b.range(first, tirx.min(first + b.param("tile_rows"), b.param("rows"))) as row:
-            start = b.let(row * b.param("count") * (BITS[spec.dtype] // 8))
-            row_code(b, spec, isa, start)
+        end = b.let(tirx.min(first + b.param("tile_rows"), b.param("rows")))
+        whole = b.let(first + tirx.truncdiv(end - first, i64(together)) * together)
+        for rows, begin, stop in ((together, first, whole), (1, whole, end))[: min(together, 2)]:
+            with _steps(b, begin, stop, rows) as row:
+                code(b, spec, isa, [b.let((row + r) * size) for r in range(rows)])
 
 
-def _float_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
-    """Mean, then the mean of squared differences, then the result: three passes over a row that is in the cache."""
+def _float_rows(b: Builder, spec: NormalizeSpec, isa: Isa, starts: Sequence[Value]) -> None:
+    """Means, then the means of squared differences, then results: three passes over rows that are in the cache."""
     x, y, count, dtype = b.pointer("x"), b.pointer("y"), b.param("count"), computed(spec.dtype)
     size, number = BITS[spec.dtype] // 8, b.let(cast(count, dtype, 1))
     lanes = SUM_BYTES * 8 // BITS[dtype]
-    spans = _spans(b, lanes, count)
+    spans = _spans(b, lanes, count, TOGETHER // len(starts))
 
-    def elements(i: Value, n: int, vectors: int) -> list[Value]:
-        """So many vectors of `n` from vector number i on."""
+    def elements(start: Value, i: Value, n: int, vectors: int) -> list[Value]:
+        """So many vectors of `n` from vector number i of a row on."""
         return [b.let(load(x, start + (i + v) * (n * size), spec.dtype, n)) for v in range(vectors)]
 
-    def total(prepared: Callable[[int, Value], Value], joined: Callable[[int, Value, Value], Value]) -> Value:
-        sums = {n: Register(dtype, n, const(0.0, dtype, n)) for n in (lanes, 1)}
+    def totals(
+        prepared: Callable[[int, int, Value], Value], joined: Callable[[int, Value, Value], Value]
+    ) -> list[Value]:
+        sums = [{n: Register(dtype, n, const(0.0, dtype, n)) for n in (lanes, 1)} for _ in starts]
         for n, vectors, begin, end in spans:
             with _steps(b, begin, end, vectors) as i:
-                for part in [b.let(prepared(n, e)) for e in elements(i, n, vectors)]:
-                    sums[n].set(joined(n, sums[n].get(), part))
-        return horizontal(b, lambda _: operator.add, sums[lanes].get(), lanes, sums[1].get())
+                for r, start in enumerate(starts):
+                    for part in [b.let(prepared(r, n, e)) for e in elements(start, i, n, vectors)]:
+                        sums[r][n].set(joined(n, sums[r][n].get(), part))
+        return [horizontal(b, lambda _: operator.add, s[lanes].get(), lanes, s[1].get()) for s in sums]
 
-    mean = b.let(const(0.0, dtype) if spec.rms else total(lambda n, e: e, lambda n, s, e: s + e) / number)
+    means = [] if spec.rms else [b.let(s / number) for s in totals(lambda r, n, e: e, lambda n, s, e: s + e)]
 
-    def centered(n: int, element: Value) -> Value:
-        return element if spec.rms else element - splat(mean, n)
+    def centered(r: int, n: int, element: Value) -> Value:
+        return element if spec.rms else element - splat(means[r], n)
 
-    squares = total(centered, lambda n, s, d: fma(n, d, d, s))
-    variance = b.let(squares / number + cast(b.param_float("epsilon"), dtype, 1))
-    inverse = b.let(const(1.0, dtype) / llvm_float("sqrt", 1, variance))
+    squares = totals(centered, lambda n, s, d: fma(n, d, d, s))
+    variances = [b.let(s / number + cast(b.param_float("epsilon"), dtype, 1)) for s in squares]
+    inverses = [b.let(const(1.0, dtype) / llvm_float("sqrt", 1, v)) for v in variances]
     for n, vectors, begin, end in spans:
         with _steps(b, begin, end, vectors) as i:
             places = [b.let((i + v) * (n * BITS[dtype] // 8)) for v in range(vectors)]
-            values = [b.let(centered(n, e) * splat(inverse, n)) for e in elements(i, n, vectors)]
-            for name, used, apply in (("scale", spec.scale, operator.mul), ("bias", spec.bias, operator.add)):
-                if used:
-                    others = [b.let(b.pointer(name).load(place, dtype, n)) for place in places]
+            factors = [(o, [b.let(b.pointer(name).load(p, dtype, n)) for p in places]) for name, o in _affine(spec)]
+            for r, start in enumerate(starts):
+                values = [b.let(centered(r, n, e) * splat(inverses[r], n)) for e in elements(start, i, n, vectors)]
+                for apply, others in factors:
                     values = [b.let(apply(fenced(n, v), o)) for v, o in zip(values, others, strict=True)]
-            for v, value in enumerate(values):
-                store(y, start + (i + v) * (n * size), value, spec.dtype, n)
+                for v, value in enumerate(values):
+                    store(y, start + (i + v) * (n * size), value, spec.dtype, n)
 
 
-def _spans(b: Builder, lanes: int, count: Value) -> list[tuple[int, int, Value, Value]]:
-    """(lanes, vectors a step, first, end) of the vectors of `count` elements, most of which are taken `TOGETHER`, and
-    of the single elements behind them."""
+def _affine(spec: NormalizeSpec) -> list[tuple[str, Callable[[Value, Value], Value]]]:
+    """The operands that a result meets, and how."""
+    found = (("scale", spec.scale, operator.mul), ("bias", spec.bias, operator.add))
+    return [(name, apply) for name, used, apply in found if used]
+
+
+def _spans(b: Builder, lanes: int, count: Value, vectors: int) -> list[tuple[int, int, Value, Value]]:
+    """(lanes, vectors a step, first, end) of the vectors of `count` elements, most of which are taken so many at a
+    time, and of the single elements behind them."""
     whole = b.let(tirx.truncdiv(count, i64(lanes)))
-    together = b.let(tirx.truncdiv(whole, i64(TOGETHER)) * TOGETHER)
-    return [(lanes, TOGETHER, i64(0), together), (lanes, 1, together, whole), (1, 1, b.let(whole * lanes), count)]
+    together = b.let(tirx.truncdiv(whole, i64(vectors)) * vectors)
+    return [(lanes, vectors, i64(0), together), (lanes, 1, together, whole), (1, 1, b.let(whole * lanes), count)]
 
 
 @contextmanager
@@ -129,7 +145,8 @@ def _steps(b: Builder, begin: Value, end: Value, size: int) -> Iterator[Value]:
         yield b.let(begin + number * size)
 
 
-def _int8_row(b: Builder, spec: NormalizeSpec, isa: Isa, start: Value) -> None:
+def _int8_rows(b: Builder, spec: NormalizeSpec, isa: Isa, starts: Sequence[Value]) -> None:
+    (start,) = starts
     x, w, y, count, width = b.pointer("x"), b.pointer("scale"), b.pointer("y"), b.param("count"), 2 * isa.lanes
     total, squares = _int8_sums(b, isa, start)
     n64, q64 = count, b.let(cast(squares, "int64", 1))

@@ -109,11 +109,10 @@ class ContractionSpec:
         return any(expr and expr != BOUNDED and clamp_bounds(expr) is None for expr in expressions)
 
     def literals(self, isa: Isa) -> Literals | None:
-        """What functions of activations compute with, where it is better loaded each time: on a core that `reloads`, of
-        what would take more than half of the registers."""
+        """What functions of activations compute with beside 0, where it is better loaded each time: `Isa.reloads`."""
         expressions = [expr for expr in (self.activation, self.residual_activation) if expr is not None]
-        numbers = tuple(dict.fromkeys(number for expr in expressions for number in literals(expr)))
-        return Literals(numbers) if isa.reloads and 2 * len(numbers) > isa.registers else None
+        numbers = tuple(dict.fromkeys(number for expr in expressions for number in literals(expr) if number))
+        return Literals(numbers) if 0 < isa.reloads <= len(numbers) else None
 
     @property
     def y_dtype(self) -> str:

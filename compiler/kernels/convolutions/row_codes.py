@@ -71,8 +71,9 @@ def _largest(b: Builder, isa: Isa, x_row: Value) -> Value:
 
 
 def _codes(b: Builder, isa: Isa, x_row: Value, y_row: Value, factor: Value) -> None:
-    """rne(x * factor) of a row; the last vectors overlap with those before. Sums with 1.5 * 2^23 end with the codes, which
-    int8 holds; where the factor is 0, they end with 0."""
+    """rne(x * factor) of a row; the last vectors overlap with those before. Sums with 1.5 * 2^23 end with the codes,
+    which int8 holds, and NaN, which infinity times 0 is, with 0. (A row with a NaN may have any: it gives NaN.)
+    """
     x, y, count, lanes = b.pointer("x"), b.pointer("y"), b.param("count"), isa.lanes
     width, factors = 2 * lanes, b.let(splat(factor, lanes))
     offset = bitcast(const(OFFSET, "int32", lanes), "float32", lanes)

@@ -159,8 +159,9 @@ class Isa(ABC):
     """Whether lines of the first cache that are read again are worth a loop: cores in order fetch them ahead."""
     renames: bool = False
     """Whether a copy of a register costs nothing."""
-    reloads: bool = False
-    """Whether a vector of a float32 literal is better loaded each time than copied, where registers do not hold all."""
+    reloads: int = 0
+    """Of functions with so many float32 literals or more, vectors of them are better loaded each time than copied, as
+    registers do not hold all; 0: of none."""
     instructions: str = ""
     """Functions in LLVM's language that `load_again` calls."""
     second_bias: bool = False

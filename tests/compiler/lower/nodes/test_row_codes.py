@@ -48,7 +48,9 @@ def graph_of(cases: list[tuple[tuple[int, ...], tuple[int, ...], Expr | None, bo
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("device", "variant"), [(HOST, None), (BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER), (MATRIX, None)])
+@pytest.mark.parametrize(
+    ("device", "variant"), [(HOST, None), (BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER), (MATRIX, None)]
+)
 def test_bytes(device: str, variant: str | None, threads: int, tmp_path: Path) -> None:
     graph = graph_of(CASES)
     rng = np.random.default_rng(0)

@@ -1,0 +1,34 @@
+"""What the code for rows of float32 that are multiplied as int8 consists of: what it computes is tested in
+`lower/nodes/test_row_codes.py`."""
+
+from pathlib import Path
+
+import numpy as np
+
+from edgec.compiler.codegen.kernels import compile_kernels
+from edgec.compiler.ir.expr import In, call
+from edgec.compiler.kernels.convolutions import row_codes
+from edgec.compiler.kernels.convolutions.conv import ConvSpec
+from edgec.compiler.kernels.convolutions.row_codes import RowCodesSpec
+from edgec.compiler.kernels.spec import Kernel
+from edgec.counting.llvm import disassemble
+from edgec.targets.neon import Neon
+from edgec.targets.registry import find
+
+
+def test_codes_are_the_ends_of_floats(tmp_path: Path) -> None:
+    """No conversions, which take an out-of-order core's unit twice as long as sums, and no saturation."""
+    objects = compile_kernels([Kernel(row_codes.__name__, RowCodesSpec())], find("arm64-neon"), tmp_path)
+    assert objects
+    for compiled in objects.values():
+        words = [int(word) for word in np.frombuffer(compiled.code[: len(compiled.code) // 4 * 4], "<u4")]
+        assert not {text.split()[0] for text in disassemble(words).values()} & {"fcvtns", "sqxtn", "sqxtn2"}
+
+
+def test_gelu_loads_its_literals_beside_smmla() -> None:
+    spec = ConvSpec(dtype="int8", tile_rows=40, pointwise=True, scaled=True, rows=True, activation=call("gelu", In(0)))
+    assert spec.literals(Neon(dotprod=True)) is None
+    assert spec.literals(Neon(dotprod=True, in_order=True)) is None
+    found = spec.literals(Neon(dotprod=True, i8mm=True))
+    assert found is not None
+    assert 0.0 not in found.values
