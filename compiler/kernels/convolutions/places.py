@@ -32,13 +32,19 @@ def pixel_offsets(
 ) -> list[list[Value]]:
     """Byte offsets of `count` consecutive output pixels from number `first`, for each (base, row and pixel stride).
 
-    Pixels beyond `m_end` repeat the last one: they are computed again, to the same bytes. One division a tile; most
-    tiles lie in one row. `looped`: less code, for offsets that are in memory anyway.
+    Pixels beyond `m_end` repeat the last one: they are computed again, to the same bytes. At most one division a
+    tile, none where all pixels are one row; most tiles lie in one. `looped`: less code, for offsets that are in memory
+    anyway.
     """
     width = b.param("out_width")
-    row = b.let(tirx.truncdiv(first, width))
-    column = b.let(first - row * width)
-    starts = [b.let(base + row * b.param(r) + column * b.param(p)) for base, r, p in places]
+    at, rows = Register("int64", 1, first), [Register("int64", 1, base) for base, _, _ in places]
+    with b.when(width < b.param("m_end")):
+        row = b.let(tirx.truncdiv(first, width))
+        at.set(first - row * width)
+        for begin, (base, r, _) in zip(rows, places, strict=True):
+            begin.set(base + row * b.param(r))
+    column = b.let(at.get())
+    starts = [b.let(begin.get() + column * b.param(p)) for begin, (_, _, p) in zip(rows, places, strict=True)]
     steps = [(b.param(r) - (width - 1) * b.param(p), b.param(p)) for _, r, p in places]
     if looped:
         return _looped_offsets(b, first, count, column, steps, starts)

@@ -47,7 +47,7 @@ def dense(
     factors = Factors(pixels, outputs, data, images, runs.y, runs.x)
     how = tiling_of(c, packed, epilogue.dtype, factors)
     spec = how.spec(packed, epilogue, pointwise=pointwise, batched=batched, narrow=outputs < c.target.columns)
-    params = how.params(packed, epilogue, factors) | _places(x, y, residual, window, runs)
+    params = how.params(packed, epilogue, factors) | _places(x, y, residual, window, runs, pixels)
     if batched:
         apart = {"x": x.image, "w": 0, "y": y.image, "r": residual.image if residual else 0}
         params |= {"parts": how.parts, "batch_1": 1}
@@ -63,10 +63,16 @@ def dense(
     c.emit(conv, spec, operands, params, tiles, barrier=waits, macs=macs, rows=by_rows, scratch=how.scratch)
 
 
-def _places(x: View, y: View, residual: View | None, window: Window, runs: _Runs) -> dict[str, int]:
-    """The parameters that say where pixels lie, and their runs."""
+def _places(
+    x: View, y: View, residual: View | None, window: Window, runs: _Runs, pixels: int
+) -> dict[str, int]:  # fmt: skip
+    """The parameters that say where `pixels` pixels lie, and their runs. Rows that follow each other in all tensors are
+    one."""
+    (down, right), width = window.strides, y.dims[2]
+    views = [(x, down, right), (y, 1, 1), *([(residual, 1, 1)] if residual else [])]
+    one_row = all(view.row * down == width * view.pixel * right for view, down, right in views)
     return {
-        "out_width": y.dims[2], "x_row": window.strides[0] * x.row, "x_pixel": window.strides[1] * x.pixel,
+        "out_width": pixels if one_row else width, "x_row": down * x.row, "x_pixel": right * x.pixel,
         "taps_y": runs.y, "tap_y": window.dilations[0] * x.row, "taps_x": runs.x, "tap_x": runs.step,
         "y_row": y.row, "y_pixel": y.pixel,
         "r_row": residual.row if residual else 0, "r_pixel": residual.pixel if residual else 0,
