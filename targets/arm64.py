@@ -12,7 +12,11 @@ def _llvm(triple: str, *features: str) -> dict[str, object]:
     return {"kind": "llvm", "mtriple": triple, "opt-level": 2, "mcpu": "generic", "mattr": attributes}
 
 
-_TILES = [TileShape(40, 8), TileShape(40, 5, paired=True, cost=0.96)]
+_FLOAT_TILES = [
+    TileShape(40, 8),
+    TileShape(40, 5, paired=True, cost=0.96),
+    TileShape(32, 4, paired=True, cost=0.97),
+]
 _INT8_TILES = [
     TileShape(40, 8, gathered=10),
     TileShape(40, 5, paired=True, cost=0.96, gathered=10),
@@ -79,7 +83,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         share=0.75,
         tiles={
             "int8": _INT8_TILES,
-            "float32": _TILES,
+            "float32": _FLOAT_TILES,
             "float16": [TileShape(56, 8), TileShape(56, 7, paired=True, cost=0.96)],
         },
         small_sums=True,

@@ -108,7 +108,8 @@ class Neon(Isa):
         """fmla by lane."""
         if not paired:
             return InOrderFloatColumnsTile(8) if self._in_order and rows > 1 else FloatTile(min(rows, 8), 1)
-        return InOrderFloatTile(5) if self._in_order else FloatTile(5, 2)
+        height = 5 if rows % 5 == 0 else 4
+        return InOrderFloatTile(height) if self._in_order else FloatTile(height, 2)
 
     def half_tile(self, rows: int, *, paired: bool) -> Tile:
         """fmla by lane of float16, or of float32 after fcvtl."""

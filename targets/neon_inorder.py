@@ -145,7 +145,9 @@ class PairOperands:
         `advance` the next words of the rows follow, so many bytes behind these.
 
         It goes column after column, whose registers are free behind the last row. The first block's are loaded for the
-        next group then, the second one's for the same group, while the first column is multiplied."""
+        next group then, the second one's for the same group, while the first two columns are
+        multiplied."""
+        weights = pair_loads(len(sums))
         for j in range(4):
             loads = self.word_loads if j == 3 and advance is not None else []
             if loads:
@@ -153,8 +155,8 @@ class PairOperands:
             for r, row in enumerate(sums):
                 operands = row[j].get(), self._weights[j].get(), self._words[r].get()
                 row[j].set(call(f"{row[j].dtype}x4", f"{multiply}{group % 2}", *operands))
-                for column, half in _PAIR_LOADS.get((j, r), ()):
-                    self._load_half(column, half)
+                if (j, r) in weights:
+                    self._load_half(*weights[j, r])
                 if loads:
                     loads[r]()
 
@@ -180,13 +182,15 @@ def run_pair(
             operands.multiply(multiply, sums, g, i64(8) if g % 2 else None)
 
 
-_PAIR_LOADS = {
-    (0, 0): [(2, 0)], (0, 1): [(3, 0)], (0, 3): [(2, 1)], (0, 4): [(3, 1)],
-    (1, 0): [(0, 0)], (1, 3): [(0, 1)],
-    (2, 0): [(1, 0)], (2, 3): [(1, 1)],
-}  # fmt: skip
-"""Behind the multiplication of (column, row): which half of which column's weights is loaded. The upper half waits for
-the lower one, three cycles."""
+def pair_loads(rows: int) -> dict[tuple[int, int], tuple[int, int]]:
+    """Behind the multiplication of (column, row): which column's weights is loaded, and which half. The upper half
+    waits for the lower one, four cycles, and so do multiplications for either."""
+    last = rows - 1
+    return {
+        (0, 0): (2, 0), (0, 1): (3, 0),
+        (1, 0): (2, 1), (1, 1): (3, 1), (1, 2): (0, 0), (1, last): (1, 0),
+        (2, 2): (0, 1), (2, last): (1, 1),
+    }  # fmt: skip
 
 
 def run_columns(

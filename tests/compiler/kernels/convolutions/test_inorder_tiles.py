@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgec.compiler.lower.lower import lower
+from edgec.targets.neon_inorder import pair_loads
 from edgec.targets.registry import find
 from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
 from edgec.tests.compiler.lower.running import BASE, DOTPROD, IN_ORDER, check
@@ -63,3 +64,15 @@ def test_forms_of_runs(form: str, tmp_path: Path) -> None:
     assert form.removesuffix("_dilated") in lower(graph, find("arm64-neon")).plan.steps[-1].kernel
     for device, variant in ((BASE, None), (DOTPROD, IN_ORDER)):
         check(graph, inputs, tmp_path, device, 1, variant)
+
+
+@pytest.mark.parametrize("rows", [4, 5])
+def test_no_multiplication_waits_for_weights(rows: int) -> None:
+    """A load takes four cycles on A53, and a multiplication, with a load beside it, one."""
+    at = {half: column * rows + row for (column, row), half in pair_loads(rows).items()}
+    for column in range(4):
+        used, low, high = column * rows, at[column, 0], at[column, 1]
+        ahead = column < 2  # for the next group
+        assert low >= used + rows - 1 if ahead else low < used
+        assert low + 4 <= high <= used - 4 + ahead * 4 * rows
+    assert max(at.values()) < 3 * rows  # behind these, words are loaded

@@ -52,6 +52,21 @@ def test_copies_are_multiplied_in_tiles_that_fit(pixels: int, outputs: int, want
 
 
 @pytest.mark.parametrize(
+    ("pixels", "outputs", "want"),
+    [
+        (64, 64, (32, 4, True)),  # fives compute 65
+        (14 * 14, 64, (32, 4, True)),  # fives compute 200
+        (7 * 7, 64, (40, 5, True)),  # fours compute 52
+        (56 * 56, 64, (40, 5, True)),
+        (64, 24, (40, 8, False)),
+    ],
+)
+def test_floats_are_multiplied_in_tiles_that_fit(pixels: int, outputs: int, want: tuple[int, int, bool]) -> None:
+    shape = tile_of(Context(ARM64_NEON, Layout()), "float32", pixels, outputs)
+    assert (shape.rows, shape.pixels, shape.paired) == want
+
+
+@pytest.mark.parametrize(
     ("blocks", "m_tiles", "data", "want"),
     [
         (64, 20, 5 << 10, 64),  # 68 KiB of weights, in 96
