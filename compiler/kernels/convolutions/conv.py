@@ -160,7 +160,7 @@ class ConvSpec(ContractionSpec):
 SHORT = 12
 """The most groups in a `short` run."""
 
-PASS = 16384
+PASS = 24576
 """Bytes of weights that all register tiles of a scheduling tile take before the next: they stay in the first cache."""
 
 STEPS = {"int8": 4, "float32": 4, "float16": 8}
