@@ -80,6 +80,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         ),
         columns=8,
         cache=128 << 10,
+        usual_cache=512 << 10,
         share=0.75,
         tiles={
             "int8": _INT8_TILES,

@@ -51,7 +51,8 @@ class Target:
     has a library for, "linux" always among them.
 
     `cache`: bytes of the smallest cache beside the first one that a core of it has to itself.
-    `share`: of it, what weights and data of a tile of a dense convolution may take; weights at least half.
+    `usual_cache`: of that of most cores, where it is larger; 0: it is not.
+    `share`: of the smallest, what weights and data of a tile of a dense convolution may take; weights at least half.
     `columns`: output channels of a packed weight block (of every variant's ISA).
     `tiles`: by dtype, the shapes that products may be tiled in; those that are not `paired` serve any number of
     channels.
@@ -70,6 +71,7 @@ class Target:
     columns: int
     cache: int
     tiles: Mapping[str, Sequence[TileShape]]
+    usual_cache: int = 0
     share: float = 0.5
     small_sums: bool = False
     looks_up_results: bool = False

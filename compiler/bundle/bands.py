@@ -48,7 +48,7 @@ def _room(plan: Plan, bands: Bands) -> int:
 
 def _check_stage(plan: Plan, bands: Bands, number: int, stage: Stage, where: str) -> None:
     step, last = plan.steps[bands.first + number], number == len(bands.stages) - 1
-    if step.control or len(step.params) > MAX_PARAMS or (stage.width and not stage.tile):
+    if step.control or len(step.params) > MAX_PARAMS or stage.tile < 1:
         raise ValueError(f"{where} cannot be: step {number} has {len(step.params)} parameters")
     if (stage.scratch is None) != last:
         raise ValueError(f"{where} hand over something that is not in scratch memory, or keep something there")

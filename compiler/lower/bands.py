@@ -6,7 +6,9 @@ that the first has computed are kept for the second. What is fused depends on si
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import gcd
 
+from ...targets.target import Target
 from ..ir.extent import ceil_div
 from ..kernels.convolutions.contraction import OPERANDS
 from .buffers import ALIGNMENT, Storage
@@ -15,9 +17,12 @@ from .context import Context, PendingStep
 from .plan import Bands, Scratch, Space, Stage
 
 SHARE = 0.8
-"""Of the second cache, for all that a band touches: what is used from band to band must not make room for the rest."""
+"""Of a second cache, for all that a band touches: what is used from band to band must not make room for the rest."""
 
 AUX = OPERANDS.index("aux")
+
+FEW_TILES = 2
+"""Of a band that does not stay in the smallest cache: with fewer, too many are computed only in part."""
 
 FEW_BANDS = 8
 """With fewer bands than that, they have as few rows as can be so that all threads have work."""
@@ -45,7 +50,7 @@ def fuse(c: Context) -> Fused:
     hand each other is scratch memory. Models with control steps or ranges of shapes stay as they are."""
     if c.symbols or any(step.control for step in c.steps):
         return Fused()
-    chains = [found for chain in Chains(c).find() if (found := _worth_it(chain, c.target.cache))]
+    chains = [found for chain in Chains(c).find() if (found := _worth_it(chain, c.target))]
     chain_at = {
         n: which for which in chains for n in range(which[0].members[0].number, which[0].members[-1].number + 1)
     }
@@ -68,23 +73,35 @@ def fuse(c: Context) -> Fused:
     return fused
 
 
-def _worth_it(chain: Chain, cache: int) -> tuple[Chain, int] | None:
+def _worth_it(chain: Chain, target: Target) -> tuple[Chain, int] | None:
     """The chain with the height of its bands, or without the picture if they are too large with it."""
-    height = band_height(chain, cache)
+    height = band_height(chain, target)
     if height is None and chain.members[0].rows.moves and len(chain.handed) > 1:
-        return _worth_it(Chain(chain.members[1:], chain.handed[1:]), cache)
+        return _worth_it(Chain(chain.members[1:], chain.handed[1:]), target)
     return None if height is None else (chain, height)
 
 
-def band_height(chain: Chain, cache: int) -> int | None:
+def band_height(chain: Chain, target: Target) -> int | None:
     """Rows of a band's output, or None where the steps are better computed one after the other: what they hand over
-    stays in a cache of `cache` bytes as it is, or not even a band of it does. Kernels take two rows at a time."""
-    if sum(handed.view.storage.size for handed in chain.handed) <= cache:
+    stays in a core's second cache as it is, or not even a band of it does. Kernels take two rows at a time."""
+    wide = sum(handed.view.storage.size for handed in chain.handed)
+    if wide <= target.cache:
         return None
     rows = chain.members[-1].rows.y.dims[1]
     heights = [n for n in range(2, rows, 2) if rows % n != 1]
     heights = [n for n in heights if n == heights[0] or ceil_div(rows, n) >= FEW_BANDS]
-    return max((n for n in heights if _touched(chain, n) <= SHARE * cache), default=None)
+    fit = [n for n in heights if _touched(chain, n) <= SHARE * target.cache]
+    if not fit and wide > target.usual_cache:
+        return next((n for n in heights[:1] if _serves_most(chain, n, target.usual_cache)), None)
+    return max(fit, default=None)
+
+
+def _serves_most(chain: Chain, height: int, cache: int) -> bool:
+    """Whether the lowest bands are worth it where only the usual cache, of `cache` bytes, holds them. Cores with the
+    smallest one miss it as often as without bands, so these must cost little: no tiles that are computed in part, and
+    no rows of a picture to keep."""
+    filled = any(stage.advance * stage.width >= FEW_TILES * stage.tile for stage in _stages(chain, height))
+    return filled and not chain.members[0].rows.moves and _touched(chain, height) <= SHARE * cache
 
 
 def _touched(chain: Chain, height: int) -> int:
@@ -119,8 +136,9 @@ def _stages(chain: Chain, height: int) -> list[Stage]:
     found: list[Stage] = []
     for member in reversed(chain.members):
         _, extent, width, _ = member.rows.y.dims
-        width = 0 if member.is_depthwise or member.rows.moves else width
-        found.append(Stage(advance, before, rows, extent, width, member.rows.tile, writes=member.writes))
+        width = 0 if member.rows.depthwise or member.rows.moves else width
+        tile = gcd(member.rows.tile, height) if member.rows.depthwise else member.rows.tile
+        found.append(Stage(advance, before, rows, extent, width, tile, writes=member.writes))
         stride = member.rows.window.strides[0]
         before = before * stride - member.rows.window.origin[0]
         advance, rows = advance * stride, (rows - 1) * stride + member.rows.reach
@@ -147,21 +165,22 @@ def _banded(c: Context, chain: Chain, height: int, *, waits: bool) -> list[Pendi
     return [
         replace(
             member.step,
-            params=_params(c, member, height, count),
+            params=_params(c, member, stage),
             tiles=count,
             barrier=waits and member is chain.members[0],
         )
-        for member in chain.members
+        for member, stage in zip(chain.members, _stages(chain, height), strict=True)
     ]
 
 
-def _params(c: Context, member: Member, height: int, count: int) -> tuple[int, ...]:
+def _params(c: Context, member: Member, stage: Stage) -> tuple[int, ...]:
     names = c.kernels[member.step.kernel].spec.params
     params = dict(zip(names, member.step.params, strict=True))
     if member.rows.moves:
         return member.step.params
-    if member.is_depthwise:
-        params |= {"tile_rows": height, "row_tiles": count, "tile_blocks": params["blocks"]}
+    if member.rows.depthwise:
+        params |= {"tile_rows": stage.tile, "row_tiles": ceil_div(stage.height, stage.tile)}
+        params |= {"tile_blocks": params["blocks"]}
     else:
         params |= {"blocks_per_tile": params["blocks"]}
     return tuple(params.values())

@@ -25,11 +25,6 @@ class Member:
         return next(i for i, ref in enumerate(self.step.operands) if ref and ref.storage is self.rows.y.storage)
 
     @property
-    def is_depthwise(self) -> bool:
-        """Whether its tiles are rows."""
-        return self.rows.tile == 0
-
-    @property
     def is_pointwise(self) -> bool:
         """Whether it is a convolution of which a row needs the same row of its input, and no other."""
         window = self.rows.window
@@ -82,7 +77,7 @@ class Chains:
         far as they can be computed together; before them what lays out a picture. No step is in two chains."""
         members, taken = [None, None, *self._members, None], -1
         for first, before, member, after in zip(members, members[1:], members[2:], members[3:], strict=False):
-            if member is None or not member.is_depthwise or member.number <= taken:
+            if member is None or not member.rows.depthwise or member.number <= taken:
                 continue
             chain, handed = [member], []
             if before and before.number > taken and (over := self._handed(before, member)):

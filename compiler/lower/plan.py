@@ -97,16 +97,16 @@ class Scratch:
 class Stage:
     """What a step computes for band number b of its `Bands`: the rows [b * advance - before, b * advance - before +
     rows) of its output, of which [0, height) exist, the others are padding. The kernel takes the range of pixels, of
-    which a row has `width`, as its first two parameters, in tiles of `tile` pixels. Width 0: its tiles are rows, or,
-    with a tile of 0, the bands. `scratch`: where the rows are while the band is computed; None: the tensor is in memory
-    as a whole. `writes`: the operand that it writes."""
+    which a row has `width`, as its first two parameters, in tiles of `tile` pixels. Width 0: its tiles are of
+    `tile` rows, which divide a band's. `scratch`: where the rows are while the band is computed; None: the tensor is in
+    memory as a whole. `writes`: the operand that it writes."""
 
     advance: int
     before: int
     rows: int
     height: int
     width: int = 0
-    tile: int = 0
+    tile: int = 1
     scratch: Scratch | None = None
     writes: int = 3
 

@@ -23,14 +23,15 @@ class Window:
 @dataclass(frozen=True)
 class Rowwise:
     """How a step computes rows of `y` by themselves: from the rows of `x` that `window` says, in tiles of `tile`
-    pixels, or of rows (0). `weights`: bytes that it reads beside. `moves`: it lays a user's picture out as pixels, of
-    which a tile is one row; a row of `x` is that of all planes."""
+    pixels, or of rows where it is `depthwise` or `moves`. `weights`: bytes that it reads beside. `moves`: it lays a
+    user's picture out as pixels; a row of `x` is that of all planes."""
 
     x: View
     y: View
     window: Window
     tile: int
     weights: int
+    depthwise: bool = False
     moves: bool = False
 
     @property

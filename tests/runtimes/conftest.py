@@ -173,7 +173,7 @@ def make_bands_plan() -> Plan:
         window = (height - 1) * stride + 3
         stages = (
             Stage(height * stride, 1, window, SIDE, SIDE, 40, scratch[0]),
-            Stage(height, 0, height, rows, 0, 0, scratch[1]),
+            Stage(height, 0, height, rows, 0, height, scratch[1]),
             Stage(height, 0, height, rows, SIDE, 40),
         )
         plan.bands.append(Bands(first, count, stages, NBYTES))

@@ -35,22 +35,20 @@ static void *place(const edge_session *session, edge_operand at, uint8_t *scratc
 }
 
 /* `shift` is that of the stage before. */
-static void call(const edge_session *session, const edge_stage *at, const rows *r, int32_t band, uint8_t *scratch,
-                 ptrdiff_t shift) {
+static void call(const edge_session *session, const edge_stage *at, const rows *r, uint8_t *scratch, ptrdiff_t shift) {
     const edge_step *step = &session->steps[at->step];
     const int32_t *params = session->params + step->params;
-    int32_t own[MAX_PARAMS], begin = band, end = band + 1;
+    int32_t own[MAX_PARAMS], begin = r->first, end = r->last;
     if (at->width != 0) {
         __builtin_memcpy(own, params, at->params * sizeof *own);
         own[0] = r->first * at->width;
         own[1] = r->last * at->width;
         params = own;
         begin = 0;
-        end = (own[1] - own[0] + at->tile - 1) / at->tile;
-    } else if (at->tile != 0) {
-        begin = r->first;
-        end = r->last;
+        end = own[1] - own[0];
     }
+    begin /= at->tile;
+    end = (end + at->tile - 1) / at->tile;
     void *p[EDGE_OPERANDS];
     for (int i = 0; i < EDGE_OPERANDS; i++) p[i] = place(session, step->operands[i], scratch);
     p[X] = (void *)((uintptr_t)p[X] - (uintptr_t)shift);
@@ -67,7 +65,7 @@ static void compute(edge_session *session, uint32_t step, int32_t begin, int32_t
         for (const edge_stage *stage = head; stage < head + head->count; stage++) {
             uint64_t start = edge_session_clock(session);
             rows r = prepare(stage, scratch, band, follows);
-            if (r.first < r.last) call(session, stage, &r, band, scratch, shift);
+            if (r.first < r.last) call(session, stage, &r, scratch, shift);
             shift = r.shift;
             edge_session_spent(session, stage->step, start);
         }

@@ -16,6 +16,7 @@ from edgec.compiler.lower import bands
 from edgec.compiler.lower.chains import Chain
 from edgec.compiler.lower.lower import Lowered, lower
 from edgec.targets.registry import find
+from edgec.targets.target import Target
 from edgec.tests.compiler.lower import running
 
 
@@ -97,7 +98,7 @@ def bottleneck(
 def heights(monkeypatch: pytest.MonkeyPatch, height: int | None) -> None:
     """All chains are fused, by bands of so many rows."""
 
-    def chosen(chain: Chain, cache: int) -> int | None:
+    def chosen(chain: Chain, target: Target) -> int | None:
         return height
 
     monkeypatch.setattr(bands, "band_height", chosen)
@@ -218,7 +219,32 @@ def test_decisions_for_mobilenet_v2(block: tuple[int, int, int], expected: tuple
     assert decided(*block) == expected
 
 
-@pytest.mark.parametrize("width, expected", [(112, 4), (232, 3), (480, 0)])
+@pytest.mark.parametrize("block, expected", [
+    ((112, 32, 32, 1), [56]), ((112, 16, 96, 2), [28]), ((56, 24, 144, 1), [28]), ((56, 24, 144, 2), [14]),
+    ((28, 32, 192, 1), []), ((28, 32, 192, 2), [7]), ((14, 64, 384, 1), []), ((14, 96, 576, 1), []),
+])  # fmt: skip
+def test_floats_are_banded_where_the_usual_cache_holds_what_does_not_stay_there(
+    block: tuple[int, int, int, int], expected: list[int]
+) -> None:
+    """The lowest bands; none where they have so few pixels that tiles of products are computed in part."""
+    height, channels, wide, stride = block
+    net = bottleneck(height, height, channels, wide, stride=stride, int8=False)
+    assert [b.count for b in fused(net.graph).plan.bands] == expected
+    smallest = replace(find("arm64-neon"), usual_cache=0)
+    assert lower(net.graph, smallest).plan.bands == []
+
+
+@pytest.mark.parametrize("height, tile", [(2, 2), (4, 2), (6, 2)])
+def test_a_band_of_a_depthwise_convolution_is_computed_by_tiles(
+    height: int, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that it has by itself: a block of channels goes through rows that stay in the first cache."""
+    heights(monkeypatch, height)
+    (bands_,) = fused(bottleneck(56, 56, 24, 144, int8=False).graph).plan.bands
+    assert [stage.tile for stage in bands_.stages if not stage.width] == [tile]
+
+
+@pytest.mark.parametrize("width, expected", [(112, 4), (232, 3), (480, 3), (2000, 0)])
 def test_a_picture_is_laid_out_before_where_bands_are_too_large_with_it(width: int, expected: int) -> None:
     net = picture(64, width, int8=False)
     assert [len(b.stages) for b in fused(net.graph).plan.bands] == [expected] * bool(expected)
