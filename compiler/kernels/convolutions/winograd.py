@@ -1,5 +1,5 @@
 """Dense 3 x 3 convolution of stride 1 by Winograd's algorithm (Lavin & Gray, "Fast Algorithms for Convolutional Neural
-Networks", 2016): float32, with fewer multiplications than the implicit GEMM of `conv.py`.
+Networks", 2016): floats, with fewer multiplications than the implicit GEMM of `conv.py`.
 
 A tile of `side` x `side` output pixels needs side + 2 input pixels in each direction. They are transformed, multiplied
 by transformed weights, position by position, and transformed back:
@@ -9,7 +9,8 @@ by transformed weights, position by position, and transformed back:
 Of each position the products of many tiles are a matrix product: tiles x input channels x output channels. A step's
 tile computes `together` of these tiles. It transforms their data into scratch memory, [tile][position][channel]; goes
 from position to position, each block of weights with the register tile of the ISA, into sums, in scratch memory too;
-and makes results of these. So data and weights pass through the first cache once.
+and makes results of these. So data and weights pass through the first cache once. Data, weights and sums that wait in
+memory have the type of the convolution's data: float16 is computed in where `Isa.computes_halves`, else in float32.
 
 The last tiles of a plane are moved back inside it, and store only what the ones before have not: nothing is read or
 written beyond the plane, and every pixel is computed by one tile. Blocks of weights are those of `conv.py`, with a tap
@@ -19,13 +20,13 @@ for each position.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..emit.builder import Builder, Value, const, define, i64
+from ..emit import halves
+from ..emit.builder import BITS, Builder, Pointer, Value, cast, const, define, i64, shuffle
 from ..emit.isa import Isa, Tile
 from ..emit.tir import tirx
 from .contraction import OPERANDS as SHARED_OPERANDS
 from .contraction import ContractionSpec, header_bytes
 from .conv import STEPS, accumulate_run
-from .epilogue import FloatEpilogue
 from .winograd_transforms import data_transform, result_transform
 
 OPERANDS = (*SHARED_OPERANDS, "scratch")
@@ -80,7 +81,8 @@ class WinogradSpec(ContractionSpec):
 
     def tile(self, isa: Isa) -> Tile:
         """The register tile that `isa` uses for this kernel."""
-        return isa.float_tile(self.tile_rows, paired=self.paired)
+        form = isa.half_tile if self.dtype == "float16" else isa.float_tile
+        return form(self.tile_rows, paired=self.paired)
 
 
 def build(spec: WinogradSpec, isa: Isa) -> object:
@@ -93,10 +95,16 @@ class _Kernel:
     def __init__(self, b: Builder, spec: WinogradSpec, isa: Isa) -> None:
         self.b, self.spec, self.isa = b, spec, isa
         self.tile, self.epilogue = spec.tile(isa), spec.epilogue(b, isa)
-        self.vector, self.line = isa.lanes * 4, self.tile.columns * 4
+        half = spec.dtype == "float16" and isa.computes_halves
+        self.computed, self.lanes = ("float16", 2 * isa.lanes) if half else ("float32", isa.lanes)
+        """What vectors in registers are."""
+        self.element = BITS[spec.dtype] // 8
+        self.vector, self.line = self.lanes * self.element, self.tile.columns * self.element
         """Bytes of a vector, and of a block of channels."""
         self.data, self.sums = (b.let(b.param(f"{name}_position") * spec.positions) for name in ("data", "sum"))
         """Bytes of a tile's data and sums."""
+        self.held = 2 * spec.positions <= isa.registers
+        """Whether a vector of each position stays in registers."""
         self.lines, self.outputs = b.opaque(i64(spec.side + 2)), b.opaque(i64(spec.side))
         """How many there are of each: numbers of which LLVM would make copies of the loops over them."""
 
@@ -129,34 +137,62 @@ class _Kernel:
 
     def _data(self, image: Value, number: Value, to: Value) -> None:
         """The transformed data of tile `number` of an image, to byte `to` of scratch memory."""
-        b, isa, n = self.b, self.isa, self.spec.side + 2
-        x, scratch, step = b.pointer("x"), b.pointer("scratch"), b.param("data_position")
+        b, channels = self.b, self.b.param("groups")
         y, left, _, _ = self._corner(number)
         start = b.let(image * b.param("x_image") + y * b.param("x_row") + left * b.param("x_pixel"))
-        channels, between = b.param("groups"), b.stack(n * n * self.vector)
-        with b.range(0, tirx.truncdiv(channels + isa.lanes - 1, i64(isa.lanes))) as part:
-            at = b.let(tirx.min(part * isa.lanes, channels - isa.lanes) * 4)
-            with b.range(0, self.lines) as j:
-                pixel = b.let(start + at + j * b.param("x_pixel"))
-                column = [b.let(x.load(pixel + i * b.param("x_row"), "float32", isa.lanes)) for i in range(n)]
-                for i, value in enumerate(data_transform(isa.lanes, self.spec.side, column)):
-                    between.store((j + i * n) * self.vector, value, "float32", isa.lanes)
-            with b.range(0, self.lines) as i:
-                row = [b.let(between.load((i * n + j) * self.vector, "float32", isa.lanes)) for j in range(n)]
-                place = b.let(to + at + i * n * step)
-                for j, value in enumerate(data_transform(isa.lanes, self.spec.side, row)):
-                    scratch.store(place + j * step, value, "float32", isa.lanes)
+        transform = self._transform_in_registers if self.held else self._transform
+        with b.range(0, tirx.truncdiv(channels + self.lanes - 1, i64(self.lanes))) as part:
+            at = b.let(tirx.min(part * self.lanes, channels - self.lanes) * self.element)
+            transform(b.let(start + at), b.let(to + at))
+
+    def _transform(self, pixel: Value, to: Value) -> None:
+        """A vector of each of a tile's pixels, from byte `pixel` of x on, to byte `to` of scratch memory."""
+        b, n, side, x, scratch = (
+            self.b,
+            self.spec.side + 2,
+            self.spec.side,
+            self.b.pointer("x"),
+            self.b.pointer("scratch"),
+        )
+        size, step = self.lanes * BITS[self.computed] // 8, b.param("data_position")
+        between = b.stack(n * n * size)
+        with b.range(0, self.lines) as j:
+            top = b.let(pixel + j * b.param("x_pixel"))
+            column = [self._load(x, top + i * b.param("x_row")) for i in range(n)]
+            for i, value in enumerate(data_transform(self.lanes, side, column)):
+                between.store((j + i * n) * size, value, self.computed, self.lanes)
+        with b.range(0, self.lines) as i:
+            row = [b.let(between.load((i * n + j) * size, self.computed, self.lanes)) for j in range(n)]
+            place = b.let(to + i * n * step)
+            for j, value in enumerate(data_transform(self.lanes, side, row)):
+                self._keep(scratch, place + j * step, value)
+
+    def _transform_in_registers(self, pixel: Value, to: Value) -> None:
+        """Likewise."""
+        b, n, side, x, scratch = (
+            self.b,
+            self.spec.side + 2,
+            self.spec.side,
+            self.b.pointer("x"),
+            self.b.pointer("scratch"),
+        )
+        tops = [b.let(pixel + j * b.param("x_pixel")) for j in range(n)]
+        columns = [[self._load(x, top + i * b.param("x_row")) for i in range(n)] for top in tops]
+        columns = [data_transform(self.lanes, side, column) for column in columns]
+        for i, row in enumerate(zip(*columns, strict=True)):
+            for j, value in enumerate(data_transform(self.lanes, side, row)):
+                self._keep(scratch, to + (i * n + j) * b.param("data_position"), value)
 
     def _products(self, position: Value, block: Value, count: Value) -> None:
         """The sums of products of all tiles at a position with the weights from `block` on, which stay in the first
         cache meanwhile, as the data does until the last block."""
-        b, tile, spec, lanes = self.b, self.tile, self.spec, self.isa.lanes
+        b, tile, spec = self.b, self.tile, self.spec
         w, scratch = b.pointer("w"), b.pointer("scratch")
         head, tap = header_bytes(spec.dtype, tile.columns), b.let(b.param("groups") * self.line)
         weights = [b.let((block + i) * b.param("block_bytes") + head + position * tap) for i in range(tile.blocks)]
         data = b.let(position * b.param("data_position"))
         sums = b.let(b.param("sums") + position * b.param("sum_position") + block * self.line)
-        nothing = [const(-0.0, "float32", lanes)] * (self.isa.vectors * tile.blocks)  # x + -0.0 is x
+        nothing = [const(-0.0, "float32", self.isa.lanes)] * (self.isa.vectors * tile.blocks)  # x + -0.0 is x
         with b.range(0, tirx.truncdiv(count + tile.rows - 1, i64(tile.rows))) as run:
             first = b.let(run * tile.rows)
             rows, targets = ([b.let(start + first * step)] for start, step in ((data, self.data), (sums, self.sums)))
@@ -165,67 +201,90 @@ class _Kernel:
                 for places, step in ((rows, self.data), (targets, self.sums)):
                     places.append(b.let(places[-1] + tirx.Select(exists, step, i64(0))))
             tile.start(nothing)
-            accumulate_run(b, tile, scratch, rows, w, weights, whole=spec.whole)
+            accumulate_run(b, tile, scratch, rows, w, weights, whole=spec.whole, begins=spec.whole)
+            tile.end(b)
             for r, target in enumerate(targets):
                 for v, value in enumerate(tile.row(r)):
-                    scratch.store(target + v * self.vector, value, "float32", lanes)
+                    self._keep(scratch, target + v * self.vector, value)
 
     def _results(self, image: Value, number: Value, sums: Value) -> None:
         """Results of tile `number`, the sums of which lie at byte `sums` of scratch memory, in the place of these
         first."""
-        b, isa, n, side = self.b, self.isa, self.spec.side + 2, self.spec.side
-        scratch, step = b.pointer("scratch"), b.param("sum_position")
-        with b.range(0, b.param("blocks") * isa.vectors) as v:
-            at = b.let(sums + v * self.vector)
-            with b.range(0, self.lines) as j:
-                places = [b.let(at + (j + i * n) * step) for i in range(n)]
-                column = [b.let(scratch.load(place, "float32", isa.lanes)) for place in places]
-                for place, value in zip(places, result_transform(isa.lanes, side, column), strict=False):
-                    scratch.store(place, value, "float32", isa.lanes)
-            with b.range(0, self.outputs) as i:
-                places = [b.let(at + (i * n + j) * step) for j in range(n)]
-                row = [b.let(scratch.load(place, "float32", isa.lanes)) for place in places]
-                for place, value in zip(places, result_transform(isa.lanes, side, row), strict=False):
-                    scratch.store(place, value, "float32", isa.lanes)
+        b, transform = self.b, self._transform_back_in_registers if self.held else self._transform_back
+        with b.range(0, b.param("blocks") * (self.tile.columns // self.lanes)) as v:
+            transform(b.let(sums + v * self.vector))
         corner = self._corner(number)
         with b.range(0, self._block_runs()) as run:
             self._store(image, corner, b.let(run * self.tile.blocks), sums)
 
+    def _transform_back(self, sums: Value) -> None:
+        """A vector of sums at each of a tile's positions, from byte `sums` of scratch memory on, to results."""
+        b, n, step = self.b, self.spec.side + 2, self.b.param("sum_position")
+        with b.range(0, self.lines) as j:
+            self._line_back([b.let(sums + (j + i * n) * step) for i in range(n)])
+        with b.range(0, self.outputs) as i:
+            self._line_back([b.let(sums + (i * n + j) * step) for j in range(n)])
+
+    def _line_back(self, places: Sequence[Value]) -> None:
+        """What lies at these bytes of scratch memory, to the first ones."""
+        scratch = self.b.pointer("scratch")
+        values = [self._load(scratch, place) for place in places]
+        for place, value in zip(places, result_transform(self.lanes, self.spec.side, values), strict=False):
+            self._keep(scratch, place, value)
+
+    def _transform_back_in_registers(self, sums: Value) -> None:
+        """As `_transform_back`."""
+        n, side, scratch, step = (
+            self.spec.side + 2,
+            self.spec.side,
+            self.b.pointer("scratch"),
+            self.b.param("sum_position"),
+        )
+        columns = [[self._load(scratch, sums + (i * n + j) * step) for i in range(n)] for j in range(n)]
+        columns = [result_transform(self.lanes, side, column) for column in columns]
+        for i, row in enumerate(zip(*columns, strict=True)):
+            for j, value in enumerate(result_transform(self.lanes, side, row)):
+                self._keep(scratch, sums + (i * n + j) * step, value)
+
     def _store(self, image: Value, corner: tuple[Value, Value, Value, Value], block: Value, sums: Value) -> None:
         """Bias, epilogue, and the pixels of a tile that no other one stores, of neighbouring blocks of channels."""
         b, isa, spec = self.b, self.isa, self.spec
-        epilogue, bias = self.epilogue, self._bias(block)
-        assert isinstance(epilogue, FloatEpilogue)
         y, x, above, left = corner
-        channel = block * isa.columns
+        channel, bias = block * isa.columns, self._bias(block)
         if not spec.paired:
             channel = tirx.min(channel, b.param("channels") - isa.columns)
         outputs = ("y", *["r"] * spec.residual)
-        places = {o: b.let(image * b.param(f"{o}_image") + channel * 4) for o in outputs}
+        places = {o: b.let(image * b.param(f"{o}_image") + channel * self.element) for o in outputs}
         with b.range(above, self.outputs) as i, b.range(left, self.outputs) as j:
             of = b.let(sums + (i * (spec.side + 2) + j) * b.param("sum_position") + block * self.line)
             at = {
                 o: b.let(place + (y + i) * b.param(f"{o}_row") + (x + j) * b.param(f"{o}_pixel"))
                 for o, place in places.items()
             }
-            for v, term in enumerate(bias):
-                value = b.let(b.pointer("scratch").load(of + v * self.vector, "float32", isa.lanes) + term)
-                other = None
-                if spec.residual:
-                    other = b.pointer("aux").load(at["r"] + v * self.vector, "float32", isa.lanes)
-                result = b.let(epilogue.result(value, other))
-                b.pointer("y").store(at["y"] + v * self.vector, result, "float32", isa.lanes)
+            loaded = [self._load(b.pointer("scratch"), of + v * self.vector) for v in range(len(bias))]
+            biased = [b.let(value + term) for value, term in zip(loaded, bias, strict=True)]
+            self.epilogue.finish(biased, b.pointer("aux"), at.get("r"))(b.pointer("y"), at["y"])
 
     def _bias(self, block: Value) -> Sequence[Value]:
         """Of the channels of neighbouring blocks."""
-        b, isa = self.b, self.isa
-        return [
-            b.let(b.pointer("w").load((block + i) * b.param("block_bytes") + v * self.vector, "float32", isa.lanes))
-            for i in range(self.tile.blocks)
-            for v in range(isa.vectors)
-        ]
+        b, lanes, together = self.b, self.isa.lanes, self.lanes // self.isa.lanes
+        starts = [b.let((block + i) * b.param("block_bytes")) for i in range(self.tile.blocks)]
+        places = [start + v * lanes * 4 for start in starts for v in range(self.isa.vectors)]
+        terms = [b.let(b.pointer("w").load(place, "float32", lanes)) for place in places]
+        if together == 1:
+            return terms
+        pairs = [shuffle(terms[i : i + together], range(self.lanes)) for i in range(0, len(terms), together)]
+        return [b.let(cast(pair, self.computed, self.lanes)) for pair in pairs]
+
+    def _load(self, p: Pointer, offset: Value) -> Value:
+        """A vector of what is stored at a byte of p."""
+        return self.b.let(halves.load(p, offset, self.spec.dtype, self.lanes, self.computed))
+
+    def _keep(self, p: Pointer, offset: Value, value: Value) -> None:
+        """Store a vector."""
+        halves.store(p, offset, value, self.spec.dtype, self.lanes)
 
 
-def is_whole(channels: int) -> bool:
+def is_whole(dtype: str, channels: int) -> bool:
     """Whether so many input channels are whole steps."""
-    return channels % STEPS["float32"] == 0
+    return channels % STEPS[dtype] == 0

@@ -1,11 +1,13 @@
-"""Dense 3 x 3 convolutions of float32 -> the kernels of Winograd's algorithm, where it saves enough."""
+"""Dense 3 x 3 convolutions of floats -> the kernels of Winograd's algorithm, where it saves enough."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from ...ir.extent import always_less, ceil_div, largest
 from ...kernels.convolutions import winograd
 from ...kernels.convolutions.winograd_transforms import POINTS, weight_transform
+from ...ops import halves
 from ..buffers import ALIGNMENT, View
 from ..context import Context
 from ..windows import Window
@@ -16,6 +18,9 @@ from .tiling import tile_of
 
 LEAST_CHANNELS = 16
 """Of input and output: vectors of every target are full then."""
+
+SIDES: Mapping[str, Sequence[int]] = {"float32": tuple(POINTS), "float16": (2,)}
+"""Output pixels of a tile in each direction, by dtype: float16 has too few bits for the transforms of larger tiles."""
 
 READ = 40
 """Products that reading a weight once may save: the weights of tiles are more, the products are fewer. It takes as long
@@ -38,16 +43,16 @@ def winograd_side(y: View, w: Kernel, window: Window, epilogue: Epilogue) -> int
     """Output pixels of a tile in each direction, or None where the direct form is better. It depends on the shapes
     alone (in a range, on the largest plane), so all targets compute the same bytes."""
     outputs, depth, *taps = w.shape
-    fits = isinstance(w, ConstantKernel) and epilogue.dtype == "float32" and taps == [3, 3]
+    fits = isinstance(w, ConstantKernel) and epilogue.dtype in SIDES and taps == [3, 3]
     if not fits or window.strides != (1, 1) or window.dilations != (1, 1) or min(outputs, depth) < LEAST_CHANNELS:
         return None
     images, height, width = map(largest, y.dims[:3])
     direct = 9 * (images * height * width + READ)
     costs = {
         side: (side + 2) ** 2 * (images * ceil_div(height, side) * ceil_div(width, side) + READ)
-        for side in POINTS
+        for side in SIDES[epilogue.dtype]
         if all(always_less(side - 1, extent) for extent in y.dims[1:3])
-        and (side + 2) ** 2 * outputs * depth * 4 <= MOST_WEIGHTS
+        and (side + 2) ** 2 * outputs * depth * y.element <= MOST_WEIGHTS
     }
     best = min(costs, key=costs.__getitem__, default=None)
     return best if best and (direct - costs[best]) * outputs * depth >= LEAST_SAVED else None
@@ -79,9 +84,9 @@ def tiling(c: Context, side: int, y: View, depth: int) -> Tiling:
     _, height, width, outputs = y.dims
     tiles_x, columns = ceil_div(width, side), c.target.columns
     tiles = ceil_div(height, side) * tiles_x
-    shape = tile_of(c, "float32", tiles, outputs)
-    together = _together(largest(tiles), shape.pixels, depth * 4)
-    data, sums = _apart(depth * 4), _apart(ceil_div(outputs, columns) * columns * 4)
+    shape = tile_of(c, y.type.dtype, tiles, outputs)
+    together = _together(largest(tiles), shape.pixels, depth * y.element)
+    data, sums = _apart(depth * y.element), _apart(ceil_div(outputs, columns) * columns * y.element)
     return Tiling(side, tiles, tiles_x, shape.rows, shape.paired, together, data, sums)
 
 
@@ -91,14 +96,16 @@ def winograd_conv(
 ) -> None:  # fmt: skip
     """Every pixel of x [n, h, w, C] under the window times w [O, C, 3, 3] -> y [n, oh, ow, O], in one step."""
     images, height, width, outputs = y.dims
-    depth, columns, epilogue = w.shape[1], c.target.columns, epilogue.bounded()
+    depth, columns = w.shape[1], c.target.columns
+    epilogue = epilogue.bounded() if epilogue.dtype == "float32" else epilogue
     spec = winograd.WinogradSpec(
-        dtype="float32", side=by.side, tile_rows=by.rows, paired=by.paired, whole=winograd.is_whole(depth),
-        residual=residual is not None, activation=epilogue.activation,
+        dtype=epilogue.dtype, side=by.side, tile_rows=by.rows, paired=by.paired,
+        whole=winograd.is_whole(epilogue.dtype, depth), residual=residual is not None, activation=epilogue.activation,
         residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     blocks, parts = ceil_div(outputs, columns), ceil_div(by.tiles, by.together)
-    packed = pack_dense(weight_transform(by.side, w.data), columns, 1, epilogue.dense_header(w.data, "medium"))
+    taps = halves.stored(weight_transform(by.side, w.data), epilogue.dtype)
+    packed = pack_dense(taps, columns, 1, epilogue.dense_header(w.data, "medium"))
     params = {
         "parts": parts, "together": by.together, "tiles": by.tiles, "tiles_x": by.tiles_x,
         "height": height, "width": width,

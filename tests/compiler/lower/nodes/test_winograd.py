@@ -18,6 +18,7 @@ from edgec.compiler.lower import room
 from edgec.compiler.lower.lower import lower
 from edgec.compiler.lower.nodes import conv
 from edgec.compiler.ops.reference import run_graph
+from edgec.compiler.quantize import use_halves
 from edgec.targets.registry import find
 from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
 
@@ -38,6 +39,9 @@ CASES = [
     case((3, 9, 11, 24), 24, residual=True),
     case((1, 33, 29, 64), 48),  # several parts
 ]
+
+
+HALF = [(HOST, None), (BASE, None), (DOTPROD, None), (DOTPROD, "fullfp16_inorder")]
 
 
 @pytest.fixture(params=[2, 4])
@@ -83,18 +87,25 @@ def test_clamps_share_code(side: int, tmp_path: Path) -> None:
     check(graph, inputs, tmp_path, HOST)
 
 
-def test_exact_where_nothing_is_rounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("half", [False, True])
+def test_exact_where_nothing_is_rounded(half: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small integers and their quarters, which are all that tiles of 2 x 2 make of small integers."""
     monkeypatch.setattr(conv, "winograd_side", lambda *_: 2)
-    rng = np.random.default_rng(3)
-    w, b = rng.integers(-8, 9, (24, 40, 3, 3)).astype(np.float32), rng.integers(-99, 99, 24).astype(np.float32)
+    rng, most = np.random.default_rng(3), 1 if half else 8
+    w = rng.integers(-most, most + 1, (24, 40, 3, 3)).astype(np.float32)
+    b = rng.integers(-99, 99, 24).astype(np.float32)
     text = """graph @g(%x: float32[1, 9, 8, 40]) -> (%y) {
       const %w: float32[24, 40, 3, 3] = @w
       const %b: float32[24] = @b
       %y: float32[1, 9, 8, 24] = conv2d(%x, %w, %b) {pads=(1, 1, 1, 1), layout="NHWC"}
     }"""
-    graph, x = parse_graph(text, {"w": w, "b": b}), rng.integers(-8, 9, (1, 9, 8, 40)).astype(np.float32)
-    np.testing.assert_array_equal(run(graph, {"x": x}, tmp_path)["y"], run_graph(graph, {"x": x})["y"])
+    graph = parse_graph(text, {"w": w, "b": b})
+    x = rng.integers(-most, most + 1, (1, 9, 8, 40)).astype(np.float32)
+    if half:
+        use_halves(graph)
+    want = run_graph(graph, {"x": x})["y"]
+    for device, variant in HALF if half else HALF[:1]:
+        np.testing.assert_array_equal(run(graph, {"x": x}, tmp_path, device, variant=variant)["y"], want)
 
 
 def model(path: Path, x: Sequence[str | int], channels: tuple[int, int], seed: int) -> Path:
@@ -179,6 +190,52 @@ def test_a_plan_does_not_grow_by_scratch_memory() -> None:
     alone, among_larger = case((1, 56, 56, 64), 192), case((1, 160, 160, 96), 16)
     assert sides(graph_of([alone], int8=False)[0], "arm64-neon") == {0}
     assert 4 in sides(graph_of([alone, among_larger], int8=False)[0], "arm64-neon")
+
+
+@pytest.mark.parametrize(("device", "variant"), HALF)
+def test_float16(device: str, variant: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results have at most these roundings by half a unit of a part of the sums that there are: data is transformed in
+    two additions and weights are rounded once, products are added up, and transformed back in four additions; bias,
+    residual, two clamps and storing follow. Where sums are float32, what waits in memory is rounded no more often."""
+    monkeypatch.setattr(conv, "winograd_side", lambda *_: 2)
+    graph, inputs = graph_of(CASES, int8=False)
+    bounds = {}
+    for node in graph.nodes:
+        x, w, bias, *rest = (np.abs(inputs[v.name] if v.data is None else v.data) for v in node.inputs)
+        pads, depth = node.attrs["pads"], w.shape[1]
+        assert isinstance(pads, tuple)
+        size = sizes(np.pad(x, ((0, 0), (pads[0], pads[2]), (pads[1], pads[3]), (0, 0))), w) + bias + sum(rest)
+        roundings = 2 + 1 + min(depth, 40 + depth // 25) + 1 + 4 + 5
+        bounds[node.output.name] = roundings * (size * 2**-11 + 16 * 2**-24)
+    use_halves(graph)
+    assert sides(graph) == {2}
+    expected = run_graph(graph, inputs)
+    for name, found in run(graph, inputs, tmp_path, device, 3, variant).items():
+        assert (np.abs(found - expected[name]) <= bounds[name]).all(), name
+
+
+def sizes(x: Array, w: Array) -> Array:
+    """Of what a pixel's sums add up, at most, in the tiles of 2 x 2 that it may be in: [n, oh, ow, O] of the sizes of
+    padded x [n, h, w, C] and w [O, C, 3, 3]."""
+    of_data = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 1]])
+    of_weights = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0, 0, 1]])
+    of_results = np.array([[1, 1, 1, 0], [0, 1, 1, 1]])
+    windows = np.lib.stride_tricks.sliding_window_view(x, (4, 4), axis=(1, 2))  # [n, h - 3, w - 3, C, 4, 4]
+    data = np.einsum("ik,nyxckl,jl->nyxcij", of_data, windows, of_data, optimize=True)
+    weights = np.einsum("ik,ockl,jl->ocij", of_weights, w, of_weights, optimize=True)
+    sums = np.einsum("nyxcij,ocij->nyxoij", data, weights, optimize=True)
+    tiles = np.einsum("ik,nyxokl,jl->nyxoij", of_results, sums, of_results, optimize=True)
+    count, rows, columns, outputs = tiles.shape[:4]
+    found = np.zeros((count, rows + 1, columns + 1, outputs))
+    for i, j in np.ndindex(2, 2):
+        part = found[:, i : i + rows, j : j + columns]
+        np.maximum(part, tiles[..., i, j], out=part)
+    return found
+
+
+def test_float16_takes_small_tiles() -> None:
+    (graph, _), (narrow, _) = (graph_of([case((1, 56, 56, depth), 64)], int8=False) for depth in (64, 15))
+    assert sides(use_halves(graph), "arm64-neon") == {2} and sides(use_halves(narrow), "arm64-neon") == {0}
 
 
 def test_int8_is_computed_exactly() -> None:
