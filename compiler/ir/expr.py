@@ -80,7 +80,7 @@ def clip(x: Expr, lo: float, hi: float) -> Expr:
 
 def sigmoid(x: Expr) -> Expr:
     """1 / (1 + exp(-x))."""
-    return call("div", 1.0, call("add", call("exp", call("neg", x)), 1.0))
+    return call("sigmoid", x)
 
 
 def hard_sigmoid(x: Expr, alpha: float, beta: float) -> Expr:

@@ -26,6 +26,12 @@ def _gelu(x: Array) -> Array:
     return np.asarray(np.multiply(x, share, out=np.zeros_like(share), where=share != 0), x.dtype)
 
 
+def _sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), of which exp never overflows."""
+    small = np.exp(-np.abs(x))
+    return np.asarray(np.where(np.less(x, 0), small, 1.0) / (1.0 + small))
+
+
 def _rounded(fn: Callable[..., Array]) -> Callable[..., Array]:
     """`fn` computed in float64 and rounded once to the operands' dtype.
 
@@ -115,6 +121,7 @@ FUNCTIONS: Functions = {
     "tanh": (1, _rounded(np.tanh)),
     "erf": (1, _erf),
     "gelu": (1, _gelu),
+    "sigmoid": (1, _rounded(_sigmoid)),
     "sin": (1, _rounded(np.sin)),
     "cos": (1, _rounded(np.cos)),
     "tan": (1, _rounded(np.tan)),

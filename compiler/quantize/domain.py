@@ -131,6 +131,8 @@ def _corners(expr: Call, args: list[tuple[float, float]]) -> tuple[float, float]
         return float(np.tanh(lo)), float(np.tanh(hi))
     if expr.fn == "erf":
         return -1.0, 1.0
+    if expr.fn == "sigmoid":
+        return 0.0, 1.0
     if expr.fn == "exp":
         return float(np.exp(lo)), float(np.exp(hi))
     if expr.fn == "neg":

@@ -91,6 +91,22 @@ def test_gelu() -> None:
         assert np.array_equal(np.where(np.isnan(other), np.nan, other), results[0], equal_nan=True)
 
 
+def test_sigmoid() -> None:
+    """Against torch in float64; the same bits on every machine."""
+    x = np.append(spread(-120, 120), np.array(LARGEST, np.float32))
+    exact = torch.sigmoid(torch.from_numpy(x.astype(np.float64))).numpy()
+    spec = MapSpec(parse("sigmoid(%0)"), (MapOperand("float32"),), MapOperand("float32"))
+    results = [run_flat(m, spec, [x], np.zeros_like(x)) for m in MACHINES if m.available]
+    found = results[0].astype(np.float64)
+    assert np.array_equal(np.isnan(found), np.isnan(x))
+    known = ~np.isnan(x)
+    error = np.abs(found - exact)[known]
+    assert np.all(error <= 5e-7 * exact[known] + 2e-38)
+    assert np.all(error[x[known] >= 0] <= 1e-7)
+    for other in results[1:]:
+        assert np.array_equal(np.where(np.isnan(other), np.nan, other), results[0], equal_nan=True)
+
+
 @on_machines
 @pytest.mark.parametrize("text", ["pow(%0, %1)", "mod(%0, %1)", "floor_mod(%0, %1)"])
 def test_of_two_numbers(machine: Machine, text: str) -> None:

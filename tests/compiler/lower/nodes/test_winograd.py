@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgec.compiler.driver import build_graph
+from edgec.compiler.ir.attributes import ints_attr
 from edgec.compiler.ir.extent import symbol
 from edgec.compiler.ir.graph import Array, Attr, Graph
 from edgec.compiler.ir.parser import parse_graph
@@ -202,9 +203,8 @@ def test_float16(device: str, variant: str | None, tmp_path: Path, monkeypatch: 
     bounds = {}
     for node in graph.nodes:
         x, w, bias, *rest = (np.abs(inputs[v.name] if v.data is None else v.data) for v in node.inputs)
-        pads, depth = node.attrs["pads"], w.shape[1]
-        assert isinstance(pads, tuple)
-        size = sizes(np.pad(x, ((0, 0), (pads[0], pads[2]), (pads[1], pads[3]), (0, 0))), w) + bias + sum(rest)
+        (top, left, bottom, right), depth = ints_attr(node, "pads"), w.shape[1]
+        size = sizes(np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0))), w) + bias + sum(rest)
         roundings = 2 + 1 + min(depth, 40 + depth // 25) + 1 + 4 + 5
         bounds[node.output.name] = roundings * (size * 2**-11 + 16 * 2**-24)
     use_halves(graph)
