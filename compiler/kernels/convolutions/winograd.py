@@ -147,13 +147,8 @@ class _Kernel:
 
     def _transform(self, pixel: Value, to: Value) -> None:
         """A vector of each of a tile's pixels, from byte `pixel` of x on, to byte `to` of scratch memory."""
-        b, n, side, x, scratch = (
-            self.b,
-            self.spec.side + 2,
-            self.spec.side,
-            self.b.pointer("x"),
-            self.b.pointer("scratch"),
-        )
+        b, side, n = self.b, self.spec.side, self.spec.side + 2
+        x, scratch = b.pointer("x"), b.pointer("scratch")
         size, step = self.lanes * BITS[self.computed] // 8, b.param("data_position")
         between = b.stack(n * n * size)
         with b.range(0, self.lines) as j:
@@ -168,14 +163,9 @@ class _Kernel:
                 self._keep(scratch, place + j * step, value)
 
     def _transform_in_registers(self, pixel: Value, to: Value) -> None:
-        """Likewise."""
-        b, n, side, x, scratch = (
-            self.b,
-            self.spec.side + 2,
-            self.spec.side,
-            self.b.pointer("x"),
-            self.b.pointer("scratch"),
-        )
+        """As `_transform`."""
+        b, side, n = self.b, self.spec.side, self.spec.side + 2
+        x, scratch = b.pointer("x"), b.pointer("scratch")
         tops = [b.let(pixel + j * b.param("x_pixel")) for j in range(n)]
         columns = [[self._load(x, top + i * b.param("x_row")) for i in range(n)] for top in tops]
         columns = [data_transform(self.lanes, side, column) for column in columns]
@@ -234,12 +224,8 @@ class _Kernel:
 
     def _transform_back_in_registers(self, sums: Value) -> None:
         """As `_transform_back`."""
-        n, side, scratch, step = (
-            self.spec.side + 2,
-            self.spec.side,
-            self.b.pointer("scratch"),
-            self.b.param("sum_position"),
-        )
+        side, n = self.spec.side, self.spec.side + 2
+        scratch, step = self.b.pointer("scratch"), self.b.param("sum_position")
         columns = [[self._load(scratch, sums + (i * n + j) * step) for i in range(n)] for j in range(n)]
         columns = [result_transform(self.lanes, side, column) for column in columns]
         for i, row in enumerate(zip(*columns, strict=True)):
