@@ -91,8 +91,8 @@ def band_height(chain: Chain, target: Target) -> int | None:
     heights = [n for n in range(2, rows, 2) if rows % n != 1]
     heights = [n for n in heights if n == heights[0] or ceil_div(rows, n) >= FEW_BANDS]
     fit = [n for n in heights if _touched(chain, n) <= SHARE * target.cache]
-    if not fit and wide > target.usual_cache:
-        return next((n for n in heights[:1] if _serves_most(chain, n, target.usual_cache)), None)
+    if heights and not fit and wide > target.usual_cache and _serves_most(chain, heights[0], target.usual_cache):
+        return heights[0]
     return max(fit, default=None)
 
 
