@@ -85,7 +85,11 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
         tiles={
             "int8": _INT8_TILES,
             "float32": _FLOAT_TILES,
-            "float16": [TileShape(56, 8), TileShape(56, 7, paired=True, cost=0.96)],
+            "float16": [
+                TileShape(56, 8),
+                TileShape(64, 8, paired=True, cost=0.96),
+                TileShape(56, 7, paired=True, cost=0.96),  # of equals the last: more networks have planes of sevens
+            ],
         },
         small_sums=True,
         looks_up_results=True,

@@ -113,11 +113,12 @@ class Neon(Isa):
 
     def half_tile(self, rows: int, *, paired: bool) -> Tile:
         """fmla by lane of float16, or of float32 after fcvtl."""
+        height = 7 if rows % 7 == 0 else min(rows, 8)
         if not self.computes_halves:
-            return FloatTile(min(rows, 7), 1, "float16")
+            return FloatTile(height, 1, "float16")
         if not paired:
             return HalfTile(min(rows, 8), 1)
-        return InOrderHalfTile(7) if self._in_order else HalfTile(7, 2)
+        return InOrderHalfTile(height) if self._in_order else HalfTile(height, 2)
 
     def at_least(self, value: Value, bound: Value) -> Value:
         """fmax."""

@@ -67,6 +67,21 @@ def test_floats_are_multiplied_in_tiles_that_fit(pixels: int, outputs: int, want
 
 
 @pytest.mark.parametrize(
+    ("pixels", "outputs", "want"),
+    [
+        (64, 64, (64, 8, True)),  # sevens compute 70
+        (80 * 80, 64, (64, 8, True)),
+        (7 * 7, 64, (56, 7, True)),  # eights compute 56
+        (28 * 28, 64, (56, 7, True)),  # 784, by both
+        (64, 24, (56, 8, False)),
+    ],
+)
+def test_halves_are_multiplied_in_tiles_that_fit(pixels: int, outputs: int, want: tuple[int, int, bool]) -> None:
+    shape = tile_of(Context(ARM64_NEON, Layout()), "float16", pixels, outputs)
+    assert (shape.rows, shape.pixels, shape.paired) == want
+
+
+@pytest.mark.parametrize(
     ("blocks", "m_tiles", "data", "want"),
     [
         (64, 20, 5 << 10, 64),  # 68 KiB of weights, in 96
