@@ -15,7 +15,7 @@ from .neon_inorder_marked import InOrderMarkedTile
 from .neon_inorder_row import InOrderDotRowTile, InOrderRowTile
 from .neon_inorder_table import look_up
 from .neon_matrix import MatrixTile
-from .neon_tiles import ARM, DotTile, FloatTile, WideningTile
+from .neon_tiles import ARM, DotRowTile, DotTile, FloatTile, WideningTile
 
 
 def _zip_low(a: Value, b: Value) -> Value:
@@ -94,8 +94,10 @@ class Neon(Isa):
             return InOrderDotTile(5) if self._in_order else DotTile(5, 2)
         if self.has_dot and self._in_order and rows > 1:
             return InOrderDotColumnsTile(8)
+        if self.has_dot and rows > 1:
+            return DotTile(min(rows, 8), 1)
         if self.has_dot:
-            return InOrderDotRowTile() if self._in_order and not full_range else DotTile(min(rows, 8), 1)
+            return InOrderDotRowTile() if self._in_order and not full_range else DotRowTile()
         if not self._in_order or full_range:
             return WideningTile(min(rows, 4), full_range=full_range)
         return InOrderMarkedTile(4) if rows > 1 else InOrderRowTile()

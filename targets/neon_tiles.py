@@ -56,10 +56,14 @@ class DotTile(Tile):
             weights = [
                 Register("int8", 16, w.load(o + (g * 2 + j) * 16, "int8", 16)) for o in w_offsets for j in range(2)
             ]
-            for quad, sums in zip(quads, self._sums, strict=True):
+            for quad, sums in zip(quads, self._chain(g), strict=True):
                 elements = bitcast(splat(word(quad, g), 4), "int8", 16)
                 for acc, weight in zip(sums, weights, strict=True):
                     acc.set(intrinsic(ARM + "sdot.v4i32.v16i8", "int32", 4, acc.get(), weight.get(), elements))
+
+    def _chain(self, group: int) -> Sequence[Sequence[Register]]:
+        """The sums of all rows that a group of a step is added to."""
+        return self._sums
 
     def in_turn(self, sums: Sequence[Value]) -> Sequence[Value]:
         """Behind no instruction, which LLVM keeps in order: else it begins all rows before it ends one, and spills."""
@@ -68,6 +72,26 @@ class DotTile(Tile):
     def row(self, r: int) -> Sequence[Value]:
         """Row r's sums."""
         return [acc.get() for acc in self._sums[r]]
+
+
+class DotRowTile(DotTile):
+    """A single row, with chains of sums for even and odd groups: one would wait for every product."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+
+    def start(self, bias: Sequence[Value]) -> None:
+        """Sums := bias in the even chain, 0 in the odd one."""
+        super().start(bias)
+        self._odd = [[Register("int32", 4, const(0, "int32", 4)) for _ in bias]]
+
+    def _chain(self, group: int) -> Sequence[Sequence[Register]]:
+        """Of even or odd groups."""
+        return self._odd if group % 2 else self._sums
+
+    def row(self, r: int) -> Sequence[Value]:
+        """The sums of both chains."""
+        return [even.get() + odd.get() for even, odd in zip(self._sums[r], self._odd[r], strict=True)]
 
 
 class WideningTile(Tile):
