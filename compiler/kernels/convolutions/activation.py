@@ -1,7 +1,10 @@
 """Activations of floats: expressions of a vector of sums, %0, and of numbers that are parameters of the kernel."""
 
+from math import inf
+
 from ...ir.expr import Call, Const, Expr, In, clamp_bounds, peel_clamp, walk
 from ...ir.expr_dtypes import infer_dtype
+from ...ir.half_functions import FUNCTIONS, LEAST, joined
 from ...ir.lifting import BOUNDED
 from ...ir.types import LARGEST_HALF, SMALLEST_HALF
 from ...ir.vectors import Vectors
@@ -40,7 +43,7 @@ def _activated(
             return In(len(values) - 1)
         return Call(part.fn, tuple(map(without_clamps, part.args)), part.dtype)
 
-    return emit(without_clamps(expr) if dtype == "float32" else expr, values, dtype, lanes, vectors)
+    return emit(without_clamps(expr) if dtype == "float32" else joined(expr), values, dtype, lanes, vectors)
 
 
 def _is_unsigned(expr: Expr) -> bool:
@@ -69,11 +72,22 @@ _SIMPLE = ("add", "sub", "mul", "min", "max", "neg")
 
 
 def is_simple(expr: Expr) -> bool:
-    """Whether the expression is computed in float16 where sums are: some additions, products and bounds."""
-    calls = [e for e in walk(expr) if isinstance(e, Call)]
-    literals = [abs(float(e.value)) for e in walk(expr) if isinstance(e, Const)]
-    return len(calls) <= _FEW and all(c.fn in _SIMPLE for c in calls) and max(literals, default=0.0) <= LARGEST_HALF
+    """Whether the expression is computed in float16 where sums are: some additions, products, bounds and functions."""
+    parts = list(walk(joined(expr)))
+    calls = [e.fn for e in parts if isinstance(e, Call)]
+    literals = [abs(float(e.value)) for e in parts if isinstance(e, Const)]
+    known = all(fn in _SIMPLE or fn in FUNCTIONS for fn in calls)
+    operations = sum(_OF_FUNCTION if fn in FUNCTIONS else 1 for fn in calls)
+    return known and operations <= _FEW and max(literals, default=0.0) <= LARGEST_HALF
 
 
-_FEW = 6
-"""Operations of an activation, each with a rounding."""
+_FEW, _OF_FUNCTION = 6, 4
+"""Operations of an activation, each with a rounding; those that a function counts as."""
+
+
+def within(expr: Expr | None) -> tuple[float, float]:
+    """What the results of an activation surely lie between."""
+    whole = joined(expr or In(0))
+    if isinstance(whole, Call) and whole.fn in FUNCTIONS:
+        return LEAST, inf
+    return clamp_bounds(whole) or (-inf, inf)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from ...ir.expr import Expr, In, clamp_bounds
+from ...ir.expr import Expr
 from ...ir.types import LARGEST_HALF
 from ...ir.vectors import Vectors
 from ..emit import halves
@@ -12,7 +12,7 @@ from ..emit.floating import element_type, fenced, keep, lanes_of, llvm_float
 from ..emit.isa import Isa
 from ..emit.quantization import SumForm, fixed_point_sum, splat16, within_sum_bounds, wrapping
 from ..emit.tir import tirx
-from .activation import finished, is_simple
+from .activation import finished, is_simple, within
 from .rescale import Scaling, rescaling
 
 Store = Callable[[Pointer, Value], None]
@@ -221,7 +221,7 @@ class HalfEpilogue:
         activation, after = self._activations
         other = None if r_offset is None else halves.load(residual, r_offset, "float16", width, dtype)
         value = finished(self._b, self._isa, self._activations, value, other)
-        low, high = clamp_bounds((activation if r_offset is None else after) or In(0)) or _UNBOUNDED
+        low, high = within(activation if r_offset is None else after)
         low = -math.inf if low >= -LARGEST_HALF else -LARGEST_HALF
         high = math.inf if high <= LARGEST_HALF else LARGEST_HALF
         if dtype == "float32":
@@ -230,9 +230,6 @@ class HalfEpilogue:
             if math.isfinite(bound):
                 value = llvm_float(name, width, value, const(bound, "float16", width))
         return value
-
-
-_UNBOUNDED = (-math.inf, math.inf)
 
 
 class SumsEpilogue:

@@ -7,7 +7,7 @@ where the target can; operations are fenced off from it, so that every target gi
 import operator
 from collections.abc import Callable, Mapping, Sequence
 
-from ...ir import elementary
+from ...ir import elementary, half_functions
 from ...ir.expr import Call, Const, Expr, In
 from ...ir.vectors import Vectors
 from . import integer
@@ -43,8 +43,9 @@ def emit(expr: Expr, inputs: Sequence[Value], dtype: str, lanes: int, vectors: V
         return _kept(convert(args[0], expr.dtype, lanes))
     if expr.fn in ("min", "max") and _is_float(args[0]):
         return keep(_extreme(expr, args, lanes))
-    if expr.fn in elementary.FUNCTIONS and _is_float(args[0]):
-        value = elementary.FUNCTIONS[expr.fn](vectors or vectors_of(lanes), *args)
+    functions = half_functions.FUNCTIONS if element_type(args[0]) == "float16" else elementary.FUNCTIONS
+    if expr.fn in functions and _is_float(args[0]):
+        value = functions[expr.fn](vectors or vectors_of(lanes), *args)
     else:
         value = _FUNCTIONS[expr.fn](lanes, *args)
     if element_type(value) in ("float32", "float64"):

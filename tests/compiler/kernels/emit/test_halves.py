@@ -13,8 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgec.compiler.ir.expr import Expr, In, call, sigmoid
+from edgec.compiler.ir.expr_text import to_text
 from edgec.compiler.ir.graph import Array, Graph, Node, Value, constant
 from edgec.compiler.ir.types import TensorType
+from edgec.compiler.kernels.convolutions.activation import is_simple
 from edgec.compiler.ops.reference import run_graph, run_node
 from edgec.compiler.quantize import use_halves
 from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
@@ -111,3 +114,20 @@ def test_long_sums_keep_what_is_small(depth: int, rows: int, variant: str | None
     (expected,) = run_graph(graph, inputs).values()
     (found,) = run(graph, inputs, tmp_path, DOTPROD, 1, variant).values()
     assert (np.abs(found - expected) <= (roundings(depth) + 4) * HALF * expected).all()
+
+
+@pytest.mark.parametrize("variant", [None, "fullfp16_inorder"])
+@pytest.mark.parametrize("activation", [call("mul", In(0), sigmoid(In(0))), call("gelu", In(0))], ids=to_text)
+def test_functions_of_all_halves(activation: Expr, variant: str | None, tmp_path: Path) -> None:
+    """Of sums of one product, in float16; next to nothing is left far below 0."""
+    assert is_simple(activation)
+    halves = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
+    rows = np.concatenate([-halves, halves])[:, None]
+    x = Value("x", TensorType(rows.shape, "float32"))
+    w = constant("w", np.ones((1, 16), np.float32))
+    y = Value("y", TensorType((len(rows), 16), "float32"))
+    graph = use_halves(Graph("ones", [x], [y], [Node("matmul", [x, w], [y], {"activation": activation}, "product")]))
+    (expected,) = run_graph(graph, {"x": rows}).values()
+    (found,) = run(graph, {"x": rows}, tmp_path, DOTPROD, 1, variant).values()
+    assert (np.abs(found - expected) <= 4 * HALF * np.abs(rows) + HALF * np.abs(expected) + SMALLEST).all()
+    assert np.isfinite(found).all() and (np.abs(found[rows[:, 0] < -10]) < 2e-3).all()
