@@ -47,7 +47,8 @@ X86_64 = Target(
     ),
     halves=(_AVX2,),
     columns=16,
-    cache=512 << 10,
+    cache=256 << 10,
+    usual_cache=512 << 10,
     tiles={"int8": _WIDE, "float32": _WIDE, "float16": [TileShape(4, 4), TileShape(4, 4, paired=True, cost=0.96)]},
     second_bias=True,
 )

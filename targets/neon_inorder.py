@@ -242,7 +242,6 @@ class InOrderFloatTile(FloatTile):
     """fmla by lane for a pair of blocks."""
 
     unrolls = False
-    resumes = False  # cores in order fetch weights ahead, and keep them in the second cache
     in_turns = False  # what rows wait for is hidden by other rows
 
     def __init__(self, rows: int) -> None:

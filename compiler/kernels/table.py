@@ -13,6 +13,8 @@ VECTORS = 8
 """Of the target's lanes, in the vector that rows are walked by: that is some lookups at a time, for each is a chain of
 instructions."""
 
+ENTRIES = 256
+
 NARROW = 16
 """Bytes in the vector that shorter rows of whole such vectors are walked by."""
 
@@ -35,6 +37,11 @@ class TableSpec:
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
         return params([_X, _Y])
+
+
+def row_params(count: int, x_row: int, y_row: int) -> dict[str, int]:
+    """The parameters, but for strides that are not used, where tiles are rows of `count` codes, so many bytes apart."""
+    return {"extent_1": 1, "extent_2": 1, "count": count, "chunk": count, "chunks": 1, "x_0": x_row, "y_0": y_row}
 
 
 def build(spec: TableSpec, isa: Isa) -> object:

@@ -10,6 +10,7 @@ from math import gcd
 
 from ...targets.target import Target
 from ..ir.extent import ceil_div
+from ..kernels import table
 from ..kernels.convolutions.contraction import OPERANDS
 from .buffers import ALIGNMENT, Storage
 from .chains import Chain, Chains, Member
@@ -76,15 +77,17 @@ def fuse(c: Context) -> Fused:
 def _worth_it(chain: Chain, target: Target) -> tuple[Chain, int] | None:
     """The chain with the height of its bands, or without the picture if they are too large with it."""
     height = band_height(chain, target)
-    if height is None and chain.members[0].rows.moves and len(chain.handed) > 1:
+    if height is None and chain.members[0].rows.kind == "picture" and len(chain.handed) > 1:
         return _worth_it(Chain(chain.members[1:], chain.handed[1:]), target)
     return None if height is None else (chain, height)
 
 
 def band_height(chain: Chain, target: Target) -> int | None:
     """Rows of a band's output, or None where the steps are better computed one after the other: what they hand over
-    stays in a core's second cache as it is, or not even a band of it does. Kernels take two rows at a time."""
-    wide = sum(handed.view.storage.size for handed in chain.handed)
+    stays in a core's second cache as it is (tables are looked up in place then), or not even a band of it does. Kernels
+    take two rows at a time."""
+    readers = zip(chain.handed, chain.members[1:], strict=True)
+    wide = sum(handed.view.storage.size for handed, reader in readers if reader.rows.kind != "table")
     if wide <= target.cache:
         return None
     rows = chain.members[-1].rows.y.dims[1]
@@ -101,14 +104,14 @@ def _serves_most(chain: Chain, height: int, cache: int) -> bool:
     smallest one miss it as often as without bands, so these must cost little: no tiles that are computed in part, and
     no rows of a picture to keep."""
     filled = any(stage.advance * stage.width >= FEW_TILES * stage.tile for stage in _stages(chain, height))
-    return filled and not chain.members[0].rows.moves and _touched(chain, height) <= SHARE * cache
+    return filled and chain.members[0].rows.kind != "picture" and _touched(chain, height) <= SHARE * cache
 
 
 def _touched(chain: Chain, height: int) -> int:
     """Bytes that a band of `height` rows reads and writes: input, output, residual, weights and scratch memory."""
     first, last = chain.members[0].rows, chain.members[-1].rows
     inputs = (_stages(chain, height)[0].rows - 1) * first.window.strides[0] + first.reach
-    others = [member.step.operands[AUX] for member in chain.members if not member.rows.moves]
+    others = [member.step.operands[AUX] for member in chain.members if member.is_convolution]
     residuals = sum(other is not None and other.storage.space is not Space.WEIGHTS for other in others)  # no tables
     weights = sum(member.rows.weights for member in chain.members)
     return inputs * first.x.row + (1 + residuals) * height * last.y.row + weights + scratch_size(chain, height)
@@ -136,8 +139,8 @@ def _stages(chain: Chain, height: int) -> list[Stage]:
     found: list[Stage] = []
     for member in reversed(chain.members):
         _, extent, width, _ = member.rows.y.dims
-        width = 0 if member.rows.depthwise or member.rows.moves else width
-        tile = gcd(member.rows.tile, height) if member.rows.depthwise else member.rows.tile
+        width = width if member.rows.kind == "dense" else 0
+        tile = gcd(member.rows.tile, height) if member.rows.kind == "depthwise" else member.rows.tile
         found.append(Stage(advance, before, rows, extent, width, tile, writes=member.writes))
         stride = member.rows.window.strides[0]
         before = before * stride - member.rows.window.origin[0]
@@ -176,13 +179,15 @@ def _banded(c: Context, chain: Chain, height: int, *, waits: bool) -> list[Pendi
 def _params(c: Context, member: Member, stage: Stage) -> tuple[int, ...]:
     names = c.kernels[member.step.kernel].spec.params
     params = dict(zip(names, member.step.params, strict=True))
-    if member.rows.moves:
-        return member.step.params
-    if member.rows.depthwise:
-        params |= {"tile_rows": stage.tile, "row_tiles": ceil_div(stage.height, stage.tile)}
-        params |= {"tile_blocks": params["blocks"]}
-    else:
-        params |= {"blocks_per_tile": params["blocks"]}
+    match member.rows.kind:
+        case "dense":
+            params |= {"blocks_per_tile": params["blocks"]}
+        case "depthwise":
+            params |= {"tile_rows": stage.tile, "row_tiles": ceil_div(stage.height, stage.tile)}
+            params |= {"tile_blocks": params["blocks"]}
+        case "table":
+            x, y = member.rows.x, member.rows.y
+            params |= table.row_params(y.dims[2] * y.dims[3], x.row, y.row)
     return tuple(params.values())
 
 
@@ -194,7 +199,7 @@ def _placed(c: Context, chain: Chain, height: int, halos: Sequence[PendingStep])
         view = handed.view
         above = stage.before - view.offset // view.row  # rows that a band needs beyond those that it needs as padding
         view.storage.space, view.storage.offset = Space.SCRATCH, place.offset + above * view.row
-        del c.storages[view.storage]
+        c.storages.pop(view.storage, None)  # what a table reads has only now one of its own
     steps = [member.step for member in chain.members]
     for step in steps:
         if step.scratch is not None:  # behind that, one step's after the other's

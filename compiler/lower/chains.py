@@ -1,14 +1,19 @@
 """Steps that alone hand a tensor to each other: what can be computed together, band by band (`bands.py`)."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import prod
 
 from ..kernels import fill
-from .buffers import Storage, View
+from .buffers import Ref, Storage, View
 from .context import Context, PendingStep
 from .plan import Space
 from .windows import Rowwise
+
+READS = 0
+"""The operand in which all members read what the one before writes."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,12 @@ class Member:
     def is_pointwise(self) -> bool:
         """Whether it is a convolution of which a row needs the same row of its input, and no other."""
         window = self.rows.window
-        return self.rows.reach == window.strides[0] == 1 and window.origin[0] == 0 and not self.rows.moves
+        return self.rows.kind == "dense" and self.rows.reach == window.strides[0] == 1 and window.origin[0] == 0
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether it is one, dense or depthwise."""
+        return self.rows.kind in ("dense", "depthwise")
 
 
 @dataclass(frozen=True)
@@ -59,10 +69,12 @@ class Chains:
         """Numbers of the steps with an operand in a storage, once for each."""
         self._fills: dict[Storage, dict[int, int]] = {}
         """Of those that fill its halo instead: number -> value."""
+        self._left: dict[Storage, list[int]] = {}
+        """Of those that have a storage of their own now (`_apart`)."""
         work = []
         for number, step in enumerate(c.steps):
             spec = c.kernels[step.kernel].spec
-            storages = [ref.storage for ref in step.operands if ref is not None]
+            storages = list(dict.fromkeys(ref.storage for ref in step.operands if ref is not None))
             if isinstance(spec, fill.FillSpec):
                 self._fills.setdefault(storages[0], {})[number] = step.params[spec.params.index("value")]
                 continue
@@ -71,24 +83,89 @@ class Chains:
                 self._users.setdefault(storage, []).append(number)
         self._in_phase = Counter(c.steps[number].phase for number in work)
         self._members = [self._member(number) for number in work]
+        for i in range(len(work) - 1):
+            a, b = self._members[i : i + 2]
+            if a and b and self._in_place(a, b):
+                self._members[i : i + 2] = self._apart(a, b)
 
     def find(self) -> Iterator[Chain]:
         """Each depthwise convolution with the step that computes its input and the 1 x 1 convolution that follows, as
-        far as they can be computed together; before them what lays out a picture. No step is in two chains."""
-        members, taken = [None, None, *self._members, None], -1
-        for first, before, member, after in zip(members, members[1:], members[2:], members[3:], strict=False):
-            if member is None or not member.rows.depthwise or member.number <= taken:
+        far as they can be computed together; before them what lays out a picture, and tables wherever results are
+        looked up. No step is in two chains."""
+        free = 0
+        for number, member in enumerate(self._members):
+            if member is None or member.rows.kind != "depthwise" or number < free:
                 continue
-            chain, handed = [member], []
-            if before and before.number > taken and (over := self._handed(before, member)):
-                chain, handed = [before, member], [over]
-                if first and first.rows.moves and (over := self._handed(first, before)):
-                    chain, handed = [first, *chain], [over, *handed]
-            if after and after.is_pointwise and (over := self._handed(member, after)):
-                chain, handed = [*chain, after], [*handed, over]
-            if handed and not _overwrites(chain):
-                taken = chain[-1].number
-                yield Chain(tuple(chain), tuple(handed))
+            first, last = self._first(number, free), self._last(number)
+            members = tuple(found for found in self._members[first : last + 1] if found)
+            if len(members) > 1 and not _overwrites(members):
+                handed = (self._handed(a, b) for a, b in pairwise(members))
+                free = last + 1
+                yield Chain(members, tuple(over for over in handed if over))
+
+    def _first(self, number: int, free: int) -> int:
+        """Where the chain of a depthwise convolution begins, not before `free`: with what computes its input, not with
+        tables."""
+        first = number
+        while first > free and self._hands(first - 1):
+            first -= 1
+            if not self._is(first, "table"):
+                break
+        if self._is(first, "table"):
+            return number
+        return first - (number > first > free and self._is(first - 1, "picture") and self._hands(first - 1))
+
+    def _last(self, number: int) -> int:
+        """Where it ends: with a 1 x 1 convolution, if it can."""
+        last = number
+        while self._hands(last) and self._is(last + 1, "table"):
+            last += 1
+        after = self._members[last + 1] if self._hands(last) else None
+        return last + 1 if after and after.is_pointwise and not self._leads(after, last + 1) else number
+
+    def _leads(self, member: Member, number: int) -> bool:
+        """Whether a 1 x 1 convolution is better computed with the depthwise one that it computes the input of: that is
+        larger than what it reads."""
+        last = number
+        while self._hands(last):
+            last += 1
+            if not self._is(last, "table"):
+                break
+        (_, *x), (_, *y) = member.rows.x.dims, member.rows.y.dims
+        return prod(y) > prod(x) and self._is(last, "depthwise")
+
+    def _is(self, number: int, kind: str) -> bool:
+        member = self._members[number]
+        return member is not None and member.rows.kind == kind
+
+    def _hands(self, number: int) -> bool:
+        """Whether a member hands something to the next."""
+        a, b = (self._members[i] if i < len(self._members) else None for i in (number, number + 1))
+        return a is not None and b is not None and self._handed(a, b) is not None
+
+    def _in_place(self, a: Member, b: Member) -> bool:
+        """Whether b looks up in place what a computes."""
+        y, x, storage = a.rows.y, b.rows.x, b.rows.y.storage
+        same = y.storage is x.storage is storage and (y.offset, y.dims, y.strides) == (x.offset, x.dims, x.strides)
+        first = [*self._left.get(storage, []), a.number, b.number]
+        return b.rows.kind == "table" and same and self._users[storage][: len(first)] == first
+
+    def _apart(self, a: Member, b: Member) -> tuple[Member, Member]:
+        """The same with a storage of its own for what a hands to b: of a band's rows, b looks up only those that it has
+        not looked up for the band before."""
+        x = b.rows.x
+        above = x.offset - x.offset % x.row
+        own = Storage(x.dims[1] * x.row + x.storage.size % x.row, x.storage.space)
+        own.touch(a.step.phase)
+        own.touch(b.step.phase)
+        self._users[own] = [a.number, b.number]
+        self._left.setdefault(x.storage, []).append(a.number)
+        x = replace(x, storage=own, offset=x.offset - above)
+        y = replace(a.rows.y, storage=own, offset=x.offset)
+        return (
+            Member(a.number, _moved(a.step, a.writes, own, above), replace(a.rows, y=y)),
+            Member(b.number, _moved(b.step, READS, own, above), replace(b.rows, x=x)),
+        )
 
     def _member(self, number: int) -> Member | None:
         """One image, by one step that nothing else of the model's work overlaps with."""
@@ -104,10 +181,11 @@ class Chains:
         storage, padding = y.storage, -b.rows.window.origin[0]
         if storage is not x.storage or (y.offset, y.dims, y.strides) != (x.offset, x.dims, x.strides):
             return None
-        if storage.space != Space.ARENA or self._users[storage] != [a.number, b.number]:
+        left = self._left.get(storage, [])
+        if storage.space != Space.ARENA or self._users[storage] != [*left, a.number, b.number]:
             return None
         fills = self._fills.get(storage, {})
-        first = self._steps[min(a.number, *fills)].phase if fills else a.step.phase
+        first = min(self._steps[number].phase for number in (*fills, *left, a.number))
         if storage.first < first or storage.last > b.step.phase or padding != y.offset // y.row:
             return None
         values = {value & 0xFF for value in fills.values()}
@@ -115,7 +193,16 @@ class Chains:
         return Handed(y, tuple(fills), max(values, default=None)) if same and len(values) <= 1 else None
 
 
-def _overwrites(chain: list[Member]) -> bool:
+def _moved(step: PendingStep, operand: int, storage: Storage, nbytes: int) -> PendingStep:
+    """The step with an operand in another storage, `nbytes` nearer to its start."""
+    operands = list(step.operands)
+    ref = operands[operand]
+    assert ref is not None
+    operands[operand] = Ref(storage, ref.offset - nbytes)
+    return replace(step, operands=tuple(operands))
+
+
+def _overwrites(chain: Sequence[Member]) -> bool:
     """Whether the last member may write where others still read."""
     *others, last = chain
     return any(ref and ref.storage is last.rows.y.storage for member in others for ref in member.step.operands)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from math import gcd
+from typing import Literal
 
 from ..ir.attributes import ints_attr
 from ..ir.extent import always_less, ceil_div, largest, most
@@ -20,19 +21,22 @@ class Window:
     origin: tuple[int, int]
 
 
+ALONE = Window((1, 1), (1, 1), (1, 1), (0, 0))
+"""What a step sees that computes each pixel from that pixel."""
+
+
 @dataclass(frozen=True)
 class Rowwise:
     """How a step computes rows of `y` by themselves: from the rows of `x` that `window` says, in tiles of `tile`
-    pixels, or of rows where it is `depthwise` or `moves`. `weights`: bytes that it reads beside. `moves`: it lays a
-    user's picture out as pixels; a row of `x` is that of all planes."""
+    pixels if it is a "dense" convolution, else of so many rows. `weights`: bytes that it reads beside. A "picture" of
+    the user's is laid out as pixels; a row of `x` is that of all planes. By a "table" it looks up each element."""
 
     x: View
     y: View
     window: Window
     tile: int
     weights: int
-    depthwise: bool = False
-    moves: bool = False
+    kind: Literal["dense", "depthwise", "picture", "table"] = "dense"
 
     @property
     def reach(self) -> int:
@@ -43,7 +47,7 @@ class Rowwise:
 def picture_rows(x: View, y: View) -> Rowwise:
     """Of a planar picture x [n, c, h, w], whose view calls its channels rows and its rows pixels, laid out as y."""
     planes = replace(x, dims=y.dims, strides=(x.image, x.dims[1] * x.pixel, x.dims[1] * x.element))
-    return Rowwise(planes, y, Window((1, 1), (1, 1), (1, 1), (0, 0)), 1, 0, moves=True)
+    return Rowwise(planes, y, ALONE, 1, 0, "picture")
 
 
 def pair(node: Node, name: str) -> tuple[int, int]:

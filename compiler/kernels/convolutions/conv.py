@@ -67,7 +67,7 @@ class ConvSpec(ContractionSpec):
     blocks, so the register tile may take two at once. `pointwise`: a single tap, so no loops over taps. `whole`: runs
     are whole steps of `STEPS` groups. `even`: all of a row of int8 can be `gathered`, runs are multiples of two groups.
     `short`: the groups of a run that is a kernel's row, where they are few, else 0.
-    `deep`: a matrix product of float32 whose runs are long, whole steps, and taken in parts (`deep.py`).
+    `deep`: float32 whose runs are many or long, whole steps, and taken in parts (`deep.py`).
     `marked`: `whole`, or `short` of `THREE`, and blocks say which steps fit int16. `fitting`: likewise, and all do.
     `held`: `pointwise`, and runs are one step, which may stay in registers while blocks pass.
     `batched`: tiles of several products, of which each has its own data and weights.
@@ -200,7 +200,7 @@ def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
         with b.range(0, passes) as number:
             begin = b.let(first_block + number * per_pass)
             end = b.let(tirx.min(begin + per_pass, last_block))
-            runs = parts(b, tile, spec.tile_rows) if spec.deep else nullcontext()
+            runs = parts(b, tile, spec.tile_rows, pointwise=spec.pointwise) if spec.deep else nullcontext()
             with runs as part, b.range(0, spec.tile_rows // tile.rows) as run:
                 first = b.let(pixels + run * tile.rows)
                 with b.when(first < b.param("m_end")):

@@ -1,5 +1,6 @@
-"""Long runs of a matrix product of floats in parts. The weights of a part stay in the first cache while all register
-tiles of a scheduling tile are multiplied by them; the tiles' sums wait in memory for the next part."""
+"""Long runs of floats in parts, of matrix products and of convolutions. The weights of a part stay in the first cache
+while all register tiles of a scheduling tile are multiplied by them; the tiles' sums wait in memory for the next
+part."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +21,13 @@ def part_groups(columns: int) -> int:
 
 @dataclass(frozen=True)
 class Part:
-    """Groups [first, first + count) of the runs. `last`: there are none behind. `kept`: the sums of tile after tile."""
+    """`count` groups of a run, `x_at` bytes behind the beginning of a pixel's data and `w_at` behind that of a block's
+    weights. `begins`: there are none before; `last`: there are none behind. `kept`: the sums of tile after tile."""
 
-    first: Value
+    x_at: Value
+    w_at: Value
     count: Value
+    begins: Value
     last: Value
     kept: Pointer
 
@@ -33,22 +37,29 @@ class Part:
     ) -> None:  # fmt: skip
         """Add it to the sums of register tile `number`, whose rows begin at `rows`, blocks of weights at `w_firsts`."""
         place = b.let(number * (tile.rows * tile.blocks * tile.columns * 4))
-        x_at, w_at = b.let(self.first * 4), b.let(self.first * (4 * tile.columns))
-        with b.when(self.first > 0):
+        with b.when(tirx.Not(self.begins)):
             tile.resume(self.kept, place)
-        starts, weights = [b.let(o + x_at) for o in rows], [b.let(o + w_at) for o in w_firsts]
+        starts, weights = [b.let(o + self.x_at) for o in rows], [b.let(o + self.w_at) for o in w_firsts]
         tile.run(b, x, starts, w, weights, b.let(tirx.truncdiv(self.count, i64(tile.groups_per_step))))
         with b.when(tirx.Not(self.last)):
             tile.keep(self.kept, place)
 
 
 @contextmanager
-def parts(b: Builder, tile: Tile, rows: int) -> Iterator[Part]:
-    """The loop over parts of nearly the same size, in steps of `tile`, for scheduling tiles of so many rows."""
+def parts(b: Builder, tile: Tile, rows: int, *, pointwise: bool) -> Iterator[Part]:
+    """The loop over parts of nearly the same size, in steps of `tile`, for scheduling tiles of so many rows: those of
+    the only run, if `pointwise`, else of one run after the other."""
     columns, groups, step = tile.columns * tile.blocks, b.param("groups"), tile.groups_per_step
     number = b.let(tirx.max(tirx.truncdiv(groups, i64(part_groups(columns))), i64(1)))
     size = b.let(tirx.truncdiv(groups + (number * step - 1), number * step) * step)
     kept = b.stack(rows * columns * 4)
-    with b.range(0, number) as i:
-        first = b.let(i * size)
-        yield Part(first, b.let(tirx.min(size, groups - first)), tirx.EQ(i + 1, number), kept)
+    runs = i64(1) if pointwise else b.let(b.param("taps_y") * b.param("taps_x"))
+    with b.range(0, runs * number) as i:
+        run, tap = i64(0), i64(0)
+        if not pointwise:
+            run, across = b.let(tirx.truncdiv(i, number)), b.param("taps_x")
+            tap = b.let(tirx.truncdiv(run, across) * b.param("tap_y") + tirx.truncmod(run, across) * b.param("tap_x"))
+        first = b.let((i - run * number) * size)
+        x_at, w_at = b.let(tap + first * 4), b.let((run * groups + first) * (4 * tile.columns))
+        count = b.let(tirx.min(size, groups - first))
+        yield Part(x_at, w_at, count, tirx.EQ(i, i64(0)), tirx.EQ(i + 1, runs * number), kept)

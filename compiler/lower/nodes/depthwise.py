@@ -71,7 +71,7 @@ def depthwise(
     if residual is not None:
         operands["aux"] = residual.at()
     waits, macs = barrier or packed.fresh, images * height * width * prod(w.shape)
-    rows = Rowwise(x, y, window, tile_rows, packed.matrix_bytes, depthwise=True)
+    rows = Rowwise(x, y, window, tile_rows, packed.matrix_bytes, "depthwise")
     tiles = images * params["row_tiles"] * block_tiles
     c.emit(kernels, spec, operands, params, tiles, barrier=waits, macs=macs, rows=rows)
 

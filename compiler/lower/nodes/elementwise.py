@@ -25,6 +25,7 @@ from ..buffers import Ref, View
 from ..context import Context, lowering
 from ..copies import copy
 from ..iteration import IterationSpace, broadcast_strides, collapse, each
+from ..windows import ALONE, Rowwise
 from .epilogue import is_small_product
 from .pack import float_bits
 from .reciprocal import quantization_params
@@ -64,7 +65,7 @@ def _table(c: Context, node: Node) -> None:
     rows, count = _rows(c, table, space), space.extents[-1]
     narrow = rows == "short" and not is_symbolic(count) and count % table.NARROW == 0
     spec = table.TableSpec("long" if narrow else rows, narrow)
-    _walk(c, table, spec, views, {}, {"w": c.weights.add(entries.tobytes())})
+    _walk(c, table, spec, views, {}, {"w": c.weights.add(entries.tobytes())}, _row_by_row(c, spec, x, y))
 
 
 def _integer(c: Context, node: Node, form: IntegerForm) -> None:
@@ -204,10 +205,10 @@ def _rows(c: Context, family: ModuleType, space: IterationSpace) -> Rows:
 
 def _walk(
     c: Context, family: ModuleType, spec: KernelSpec, views: Mapping[str, View], params: Mapping[str, int],
-    others: Mapping[str, Ref] | None = None,
+    others: Mapping[str, Ref] | None = None, rows: Rowwise | None = None,
 ) -> None:  # fmt: skip
     """Steps of `spec` over all elements of `views` (operand name -> view, the output last). `params` are those beside
-    the iteration space, `others` the operands that are not walked."""
+    the iteration space, `others` the operands that are not walked. `rows`: how they compute rows by themselves."""
     space = _space(views)
     outer = space.extents[:-RANK]
     for number, index in enumerate(product(*[each(extent) for extent in outer])):
@@ -215,7 +216,18 @@ def _walk(
         for (name, view), steps in zip(views.items(), space.strides, strict=True):
             operands[name] = view.at().plus(sum(i * s for (i, _), s in zip(index, steps, strict=False)))
         walked, tiles = _walk_params(space, list(views))
-        c.emit(family, spec, operands, {**walked, **params}, tiles * prod(p for _, p in index), barrier=number == 0)
+        tiles *= prod(p for _, p in index)
+        c.emit(family, spec, operands, {**walked, **params}, tiles, barrier=number == 0, rows=rows)
+
+
+def _row_by_row(c: Context, spec: table.TableSpec, x: View, y: View) -> Rowwise | None:
+    """How a table is looked up for some rows of an image only, if these have no gaps and are whole vectors."""
+    _, _, width, channels = y.dims
+    vector = table.NARROW if spec.narrow else table.VECTORS * c.target.lanes
+    whole = not any(is_symbolic(extent) for extent in y.dims) and width * channels % vector == 0
+    if not whole or x.dims != y.dims or spec.rows != "long" or not x.pixel == y.pixel == channels:
+        return None
+    return Rowwise(x, y, ALONE, 1, table.ENTRIES, "table")
 
 
 def _walk_params(space: IterationSpace, names: Sequence[str]) -> tuple[dict[str, int], int]:

@@ -73,7 +73,7 @@ def tiling_of(c: Context, packed: Packed, dtype: str, of: Factors) -> Tiling:
     tile = tile_of(c, dtype, 1 if of.single else of.pixels, of.outputs)
     even, copied, scratch = _copies(c, packed, dtype, of, tile)
     m_tiles = ceil_div(of.pixels, tile.rows)
-    per_tile = _blocks_per_tile(c, packed, m_tiles * of.products, of.data(tile.rows), paired=tile.paired)
+    per_tile = _blocks_per_tile(c, packed, of, tile, m_tiles * of.products)
     loops = _loops(c, packed, dtype, of) if tile.rows > 1 else {}
     return Tiling(tile, m_tiles, per_tile, ceil_div(packed.blocks, per_tile), copied, scratch, {**loops, "even": even})
 
@@ -90,7 +90,7 @@ def _loops(c: Context, packed: Packed, dtype: str, of: Factors) -> dict[str, Any
         "marked": told and packed.marked,
         "fitting": told and packed.fitting,
         "held": pointwise and _is_held(packed, dtype),
-        "deep": pointwise and _is_deep(c, packed, dtype),
+        "deep": _is_deep(c, packed, dtype, of),
     }
 
 
@@ -127,10 +127,11 @@ def _is_held(packed: Packed, dtype: str) -> bool:
     return plain and packed.parts == 1 and packed.groups == conv.STEPS["int8"]
 
 
-def _is_deep(c: Context, packed: Packed, dtype: str) -> bool:
-    """Whether the runs of a matrix product are long enough for three parts of pairs of blocks: of fewer, large cores
-    keep all weights in the first cache."""
-    long = always_less(3 * part_groups(2 * c.target.columns) - 1, packed.groups)
+def _is_deep(c: Context, packed: Packed, dtype: str, of: Factors) -> bool:
+    """Whether the runs of a product are long enough, all together, for three parts of pairs of blocks: of fewer, large
+    cores keep all weights in the first cache. A run is a part at least, so it may not be short."""
+    size, runs = part_groups(2 * c.target.columns), of.runs_y * of.runs_x
+    long = always_less(4 * size - 1, runs * packed.groups) and always_less(size // 2 - 1, packed.groups)
     return dtype == "float32" and long and packed.parts == 1 and _are_steps(packed, conv.STEPS[dtype])
 
 
@@ -139,11 +140,13 @@ def _are_steps(packed: Packed, groups: int) -> bool:
     return packed.groups % groups == 0 and always_less(0, packed.groups)
 
 
-def _blocks_per_tile(c: Context, packed: Packed, m_tiles: int, data: int, *, paired: bool) -> int:
+def _blocks_per_tile(c: Context, packed: Packed, of: Factors, tile: TileShape, m_tiles: int) -> int:
     """Blocks of output channels that a tile computes of its pixels: those whose weights the tiles of other pixels find
-    in the second cache, beside the `data` bytes that they read."""
-    unit = 2 if paired else 1
-    blocks, room = packed.blocks // unit, most(c.target.cache // 2, int(c.target.share * c.target.cache) - data)
+    in the second cache, beside the data that they read; in the usual one, if that does not hold the data of all pixels:
+    each part of the channels then fetches them from memory."""
+    unit = 2 if tile.paired else 1
+    cache = max(c.target.cache, c.target.usual_cache * (largest(of.data(of.pixels)) > c.target.usual_cache))
+    blocks, room = packed.blocks // unit, most(cache // 2, int(c.target.share * cache) - of.data(tile.rows))
     per_tile = most(1, least(blocks, room * blocks // packed.matrix_bytes))
     few = least(per_tile, most(1, ceil_div(blocks * m_tiles, 2 * FEW_TILES)))
     per_tile = per_tile - (per_tile - few) * less(m_tiles, FEW_TILES)

@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgec.compiler.ir.graph import Attr
+from edgec.compiler.lower.lower import lower
+from edgec.targets.registry import find
 from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
 from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST, IN_ORDER, MATRIX, RISCV, check
 
@@ -121,3 +123,15 @@ def test_emulated(op: str, int8: bool, data: st.DataObject, tmp_path_factory: py
     cases = data.draw(st.lists(STRATEGIES[op], min_size=6, max_size=6))
     devices = ((BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER), (MATRIX, None), (RISCV, None))
     check_cases(cases, int8=int8, folder=tmp_path_factory.mktemp("b"), devices=devices, threads=2)
+
+
+@pytest.mark.parametrize(("depth", "dilation"), [(144, 1), (128, 2)], ids=["three runs", "nine runs"])
+def test_many_long_runs_are_taken_in_parts(depth: int, dilation: int, tmp_path: Path) -> None:
+    attrs: dict[str, Attr] = {
+        "strides": (2, 2), "pads": (dilation,) * 4, "dilations": (dilation,) * 2, "groups": 1, "layout": "NHWC",
+    }  # fmt: skip
+    case = Case("conv2d", (1, 14, 14, depth), (48, depth, 3, 3), 0, attrs, activation=1, residual=True)
+    graph, _ = graph_of([case], int8=False)
+    assert "deep" in lower(graph, find("arm64-neon")).plan.steps[-1].kernel
+    devices = ((BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER))
+    check_cases([case], int8=False, folder=tmp_path, devices=devices, threads=2)

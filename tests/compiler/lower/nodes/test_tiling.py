@@ -94,3 +94,27 @@ def test_weights_of_a_tile_stay_in_the_cache(blocks: int, m_tiles: int, data: in
     c, packed = Context(ARM64_NEON, Layout()), Packed(Ref(Storage(0), 0), blocks, 1088, 32)
     factors = Factors(40 * m_tiles, 8 * blocks, lambda rows: data)
     assert tiling_of(c, packed, "int8", factors).blocks_per_tile == want
+
+
+@pytest.mark.parametrize(("pixels", "want"), [(400, 16), (500, 48)])  # 469 and 586 KiB of data
+def test_data_beyond_the_usual_cache_pass_fewer_times(pixels: int, want: int) -> None:
+    c, packed = Context(ARM64_NEON, Layout()), Packed(Ref(Storage(0), 0), 96, 4096, 32)
+    factors = Factors(pixels, 8 * 96, lambda rows: 1200 * rows)
+    assert tiling_of(c, packed, "float32", factors).blocks_per_tile == want
+
+
+@pytest.mark.parametrize(
+    ("runs", "groups", "want"),
+    [
+        ((1, 1), 1024, True),
+        ((1, 1), 960, False),  # large cores keep 60 KiB of weights in the first cache
+        ((3, 1), 384, True),  # rows of three pixels
+        ((3, 3), 128, True),
+        ((7, 1), 21, False),
+        ((5, 5), 64, False),  # sums would be kept and loaded again too often
+    ],
+)
+def test_runs_are_taken_in_parts_where_they_are_many_and_long(runs: tuple[int, int], groups: int, want: bool) -> None:
+    c, packed = Context(ARM64_NEON, Layout()), Packed(Ref(Storage(0), 0), 8, 32 * groups * runs[0] * runs[1], groups)
+    factors = Factors(196, 64, lambda rows: 4096, runs_y=runs[0], runs_x=runs[1])
+    assert tiling_of(c, packed, "float32", factors).loops["deep"] == want
