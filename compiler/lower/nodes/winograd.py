@@ -38,6 +38,9 @@ DATA = 16 << 10
 FEW_PARTS = 4
 """With fewer parts of an image than that, these are as small as can be so that all threads have work."""
 
+FETCHED = 2
+"""Times as much data, and half of the parts at least, where weights come from memory for each part."""
+
 
 def winograd_side(y: View, w: Kernel, window: Window, epilogue: Epilogue) -> int | None:
     """Output pixels of a tile in each direction, or None where the direct form is better. It depends on the shapes
@@ -80,12 +83,22 @@ class Tiling:
 
 
 def tiling(c: Context, side: int, y: View, depth: int) -> Tiling:
-    """Of results y [n, oh, ow, O] from `depth` channels."""
+    """Of results y [n, oh, ow, O] from `depth` channels: in larger parts where no second cache holds the weights and
+    there is room for them."""
+    usual = _tiling(c, side, y, depth, 1)
+    if (side + 2) ** 2 * depth * y.dims[3] * y.element <= max(c.target.cache, c.target.usual_cache):
+        return usual
+    larger = _tiling(c, side, y, depth, FETCHED)
+    return larger if c.room.for_algorithm(larger.scratch) else usual
+
+
+def _tiling(c: Context, side: int, y: View, depth: int, times: int) -> Tiling:
+    """In parts that are so many times as large."""
     _, height, width, outputs = y.dims
     tiles_x, columns = ceil_div(width, side), c.target.columns
     tiles = ceil_div(height, side) * tiles_x
     shape = tile_of(c, y.type.dtype, tiles, outputs)
-    together = _together(largest(tiles), shape.pixels, depth * y.element)
+    together = _together(largest(tiles), shape.pixels, depth * y.element, times)
     data, sums = _apart(depth * y.element), _apart(ceil_div(outputs, columns) * columns * y.element)
     return Tiling(side, tiles, tiles_x, shape.rows, shape.paired, together, data, sums)
 
@@ -129,9 +142,9 @@ def _apart(size: int) -> int:
     return ceil_div(size, ALIGNMENT) * ALIGNMENT + ALIGNMENT
 
 
-def _together(tiles: int, unit: int, size: int) -> int:
+def _together(tiles: int, unit: int, size: int, times: int) -> int:
     """Tiles of a part, of which a position has `size` bytes of data: units of the register tile's rows."""
     units = ceil_div(tiles, unit)
-    most = max(1, DATA // (unit * size))
-    parts = max(ceil_div(units, most), min(FEW_PARTS, units))
+    most = max(1, times * DATA // (unit * size))
+    parts = max(ceil_div(units, most), min(FEW_PARTS // times, units))
     return unit * ceil_div(units, parts)

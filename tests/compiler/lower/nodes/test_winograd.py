@@ -15,9 +15,14 @@ from edgec.compiler.ir.attributes import ints_attr
 from edgec.compiler.ir.extent import symbol
 from edgec.compiler.ir.graph import Array, Attr, Graph
 from edgec.compiler.ir.parser import parse_graph
+from edgec.compiler.ir.types import TensorType
 from edgec.compiler.lower import room
+from edgec.compiler.lower.buffers import allocate
+from edgec.compiler.lower.context import Context
+from edgec.compiler.lower.layout import Layout
 from edgec.compiler.lower.lower import lower
 from edgec.compiler.lower.nodes import conv
+from edgec.compiler.lower.nodes.winograd import tiling
 from edgec.compiler.ops.reference import run_graph
 from edgec.compiler.quantize import use_halves
 from edgec.targets.registry import find
@@ -75,6 +80,16 @@ def test_same_bytes(device: str, variant: str | None, side: int, tmp_path: Path)
     here, there = run(graph, inputs, tmp_path, HOST), run(graph, inputs, tmp_path, device, 3, variant)
     for name, found in there.items():
         np.testing.assert_array_equal(found.view(np.int32), here[name].view(np.int32), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("depth", "most", "want"),
+    [(56, 64 << 20, 56), (64, 64 << 20, 100), (64, 0, 52)],  # 441 KiB of weights; 576; these without room
+)
+def test_parts_are_larger_where_weights_come_from_memory(depth: int, most: int, want: int) -> None:
+    y = allocate(TensorType((1, 56, 56, depth), "float32"))
+    c = Context(find("arm64-neon"), Layout(), room=room.Room(2 << 20, most))
+    assert tiling(c, 4, y, depth).together == want
 
 
 def test_clamps_share_code(side: int, tmp_path: Path) -> None:
