@@ -82,7 +82,9 @@ class Chains:
             for storage in storages:
                 self._users.setdefault(storage, []).append(number)
         self._in_phase = Counter(c.steps[number].phase for number in work)
-        self._members = [self._member(number) for number in work]
+        self._in_memory = [self._member(number) for number in work]
+        self._members = list(self._in_memory)
+        """Those that hand something to a table which looks it up in place do so apart from it."""
         for i in range(len(work) - 1):
             a, b = self._members[i : i + 2]
             if a and b and self._in_place(a, b):
@@ -97,7 +99,8 @@ class Chains:
             if member is None or member.rows.kind != "depthwise" or number < free:
                 continue
             first, last = self._first(number, free), self._last(number)
-            members = tuple(found for found in self._members[first : last + 1] if found)
+            found = (*self._members[first:last], self._in_memory[last])  # what follows that is in no chain
+            members = tuple(member for member in found if member)
             if len(members) > 1 and not _overwrites(members):
                 handed = (self._handed(a, b) for a, b in pairwise(members))
                 free = last + 1

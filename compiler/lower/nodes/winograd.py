@@ -84,12 +84,12 @@ class Tiling:
 
 def tiling(c: Context, side: int, y: View, depth: int) -> Tiling:
     """Of results y [n, oh, ow, O] from `depth` channels: in larger parts where no second cache holds the weights and
-    there is room for them."""
+    there is room for more transformed copies of the data."""
     usual = _tiling(c, side, y, depth, 1)
     if (side + 2) ** 2 * depth * y.dims[3] * y.element <= max(c.target.cache, c.target.usual_cache):
         return usual
     larger = _tiling(c, side, y, depth, FETCHED)
-    return larger if c.room.for_algorithm(larger.scratch) else usual
+    return larger if c.room.for_copies(larger.scratch) else usual
 
 
 def _tiling(c: Context, side: int, y: View, depth: int, times: int) -> Tiling:

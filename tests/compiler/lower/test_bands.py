@@ -216,6 +216,22 @@ def test_tables_are_looked_up_band_by_band(case: str, tmp_path: Path, monkeypatc
         running.check(net.graph, net.input(), tmp_path, threads=threads)
 
 
+@pytest.mark.parametrize("stages", [2, 3])
+def test_what_is_looked_up_behind_a_chain_stays_in_memory(
+    stages: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chain ends with the depthwise convolution or, if one follows at once, the 1 x 1; a table is next."""
+    heights(monkeypatch, 4)
+    net = Net(16, 12, 8)
+    first = net.conv(net.x, 32)
+    y = net.conv(net.conv(first, 32, 3), 32, 3, depthwise=True)
+    y = net.emit("map", [net.conv(y, 32) if stages == 3 else y], {"expr": call("tanh", In(0))})
+    graph = net.done(net.conv(y, 32, 3, residual=first))
+    assert [len(b.stages) for b in fused(graph, "host").plan.bands] == [stages]
+    for threads in (1, 2):
+        running.check(graph, net.input(), tmp_path, threads=threads)
+
+
 @pytest.mark.parametrize("device", [running.BASE, running.DOTPROD])
 def test_tables_on_arm64(device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net, height, steps = TABLES["stride2"]
