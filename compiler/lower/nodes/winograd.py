@@ -89,7 +89,8 @@ def tiling(c: Context, side: int, y: View, depth: int) -> Tiling:
     if (side + 2) ** 2 * depth * y.dims[3] * y.element <= max(c.target.cache, c.target.usual_cache):
         return usual
     larger = _tiling(c, side, y, depth, FETCHED)
-    return larger if c.room.for_copies(larger.scratch) else usual
+    fits = c.room.for_algorithm(larger.scratch) and c.room.for_copies(larger.scratch)
+    return larger if fits else usual
 
 
 def _tiling(c: Context, side: int, y: View, depth: int, times: int) -> Tiling:
