@@ -83,8 +83,9 @@ class Chains:
                 self._users.setdefault(storage, []).append(number)
         self._in_phase = Counter(c.steps[number].phase for number in work)
         self._in_memory = [self._member(number) for number in work]
+        """As the steps are; what a chain ends with is one of these."""
         self._members = list(self._in_memory)
-        """Those that hand something to a table which looks it up in place do so apart from it."""
+        """Likewise, but what a table looks up in place is apart from its results (`_apart`)."""
         for i in range(len(work) - 1):
             a, b = self._members[i : i + 2]
             if a and b and self._in_place(a, b):
@@ -116,7 +117,8 @@ class Chains:
                 break
         if self._is(first, "table"):
             return number
-        return first - (number > first > free and self._is(first - 1, "picture") and self._hands(first - 1))
+        laid_out = free < first < number and self._is(first - 1, "picture") and self._hands(first - 1)
+        return first - 1 if laid_out else first
 
     def _last(self, number: int) -> int:
         """Where it ends: with a 1 x 1 convolution, if it can."""
