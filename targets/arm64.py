@@ -65,7 +65,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"fullfp16", "inorder"}),
                 _llvm(triple, "+fullfp16"),
                 lambda: Neon(half=True, in_order=True),
-                frozenset({"conv", "depthwise", "map", "winograd"}),
+                frozenset({"conv", "depthwise", "map", "normalize", "softmax", "winograd"}),
                 least=0.06,
             ),
             Variant(
@@ -73,7 +73,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"fullfp16"}),
                 _llvm(triple, "+fullfp16"),
                 lambda: Neon(half=True),
-                frozenset({"conv", "depthwise", "map", "winograd"}),
+                frozenset({"conv", "depthwise", "map", "normalize", "softmax", "winograd"}),
                 least=0.001,
             ),
             base,

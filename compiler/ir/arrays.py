@@ -86,11 +86,16 @@ class _Recorder(_Arrays):
 
 def literals(expr: Expr) -> tuple[float, ...]:
     """The float32 literals that elementary functions of `expr` compute with, each once."""
+    calls = [part for part in walk(expr) if isinstance(part, Call) and part.fn in elementary.FUNCTIONS]
+    found = (number for call in calls for number in literals_of(elementary.FUNCTIONS[call.fn], len(call.args)))
+    return tuple(dict.fromkeys(found))
+
+
+def literals_of(function: Callable[..., Array], operands: int) -> tuple[float, ...]:
+    """The float32 literals that a function of `Vectors` and so many operands computes with, each once."""
     recorder = _Recorder()
     with np.errstate(all="ignore"):
-        for part in walk(expr):
-            if isinstance(part, Call) and part.fn in elementary.FUNCTIONS:
-                elementary.FUNCTIONS[part.fn](recorder, *[np.ones(1, np.float32)] * len(part.args))
+        function(recorder, *[np.ones(1, np.float32)] * operands)
     return tuple(recorder.literals)
 
 

@@ -127,7 +127,7 @@ def _body(b: Builder, spec: MapSpec, isa: Isa) -> None:
             output.store(0, codes if spec.output.dtype == "int8" else codes ^ const(-128, "int8", 2 * lanes), 2 * lanes)
             return
         for half, value in enumerate(parts):
-            output.store(half * lanes, _stored(value, spec.output.dtype, lanes), lanes)
+            output.store(half * lanes, _stored(isa, value, spec.output.dtype, lanes), lanes)
 
     elementwise(b, VECTORS * lanes, spec.streams, spec.target, spec.rows, body)
 
@@ -169,7 +169,7 @@ def _load(b: Builder, isa: Isa, cursor: Cursor, operand: MapOperand) -> tuple[Va
     return low, high
 
 
-def _stored(value: Value, dtype: str, lanes: int) -> Value:
+def _stored(isa: Isa, value: Value, dtype: str, lanes: int) -> Value:
     if dtype == "float16":
-        return halves.narrowed(value, lanes)
+        return halves.narrowed(isa, value, lanes)
     return convert(value, "int8", lanes) if dtype == "bool" else value

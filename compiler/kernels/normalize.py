@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..ops.float_sums import SUM_BYTES
 from .emit.builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, splat
 from .emit.floating import fenced, fma, llvm_float
-from .emit.halves import computed, load, store
+from .emit.halves import KEPT, computed, load, store
 from .emit.isa import Isa
 from .emit.naming import SHORT
 from .emit.quantization import splat16
@@ -41,19 +41,21 @@ _PARAMS = ("rows", "tile_rows", "count")
 @dataclass(frozen=True)
 class NormalizeSpec:
     """Which member of the family: floats with or without mean, scale and bias (float16
-    takes those of float32); int8 with or without mean."""
+    takes those of float32); int8 with or without mean. `short`: rows of float16 have at most `halves.KEPT` elements."""
 
     dtype: str
     rms: bool = False
     scale: bool = True
     bias: bool = True
+    short: bool = False
 
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
         prefix = "qs8" if self.dtype == "int8" else SHORT[self.dtype]
         affine = ("s" if self.scale else "") + ("b" if self.bias else "")
-        return f"{prefix}_{'rms' if self.rms else 'norm'}" + (f"_{affine}" if affine and self.dtype != "int8" else "")
+        parts = [prefix, "rms" if self.rms else "norm", affine if self.dtype != "int8" else "", "short" * self.short]
+        return "_".join(filter(None, parts))
 
     @property
     def params(self) -> tuple[str, ...]:
@@ -89,27 +91,37 @@ def _float_rows(b: Builder, spec: NormalizeSpec, isa: Isa, starts: Sequence[Valu
     lanes = SUM_BYTES * 8 // BITS[dtype]
     spans = _spans(b, lanes, count, TOGETHER // len(starts))
 
-    def elements(start: Value, i: Value, n: int, vectors: int) -> list[Value]:
-        """So many vectors of `n` from vector number i of a row on."""
-        return [b.let(load(x, start + (i + v) * (n * size), spec.dtype, n)) for v in range(vectors)]
+    kept = [b.stack(KEPT * 4) for _ in starts if spec.short]
+
+    def elements(r: int, i: Value, n: int, vectors: int, again: bool = True) -> list[Value]:
+        """So many vectors of `n` from vector number i of row r on, which an earlier pass may have seen."""
+        places = [(i + v) * n for v in range(vectors)]
+        if kept and again:
+            return [b.let(kept[r].load(place * 4, dtype, n)) for place in places]
+        found = [b.let(load(x, starts[r] + place * size, spec.dtype, n)) for place in places]
+        for place, value in zip(places, found, strict=True):
+            if kept:
+                kept[r].store(place * 4, value, dtype, n)
+        return found
 
     def totals(
-        prepared: Callable[[int, int, Value], Value], joined: Callable[[int, Value, Value], Value]
+        prepared: Callable[[int, int, Value], Value], joined: Callable[[int, Value, Value], Value], *, again: bool
     ) -> list[Value]:
         sums = [{n: Register(dtype, n, const(0.0, dtype, n)) for n in (lanes, 1)} for _ in starts]
         for n, vectors, begin, end in spans:
             with _steps(b, begin, end, vectors) as i:
-                for r, start in enumerate(starts):
-                    for part in [b.let(prepared(r, n, e)) for e in elements(start, i, n, vectors)]:
+                for r in range(len(starts)):
+                    for part in [b.let(prepared(r, n, e)) for e in elements(r, i, n, vectors, again)]:
                         sums[r][n].set(joined(n, sums[r][n].get(), part))
         return [horizontal(b, lambda _: operator.add, s[lanes].get(), lanes, s[1].get()) for s in sums]
 
-    means = [] if spec.rms else [b.let(s / number) for s in totals(lambda r, n, e: e, lambda n, s, e: s + e)]
+    added = [] if spec.rms else totals(lambda r, n, e: e, lambda n, s, e: s + e, again=False)
+    means = [b.let(s / number) for s in added]
 
     def centered(r: int, n: int, element: Value) -> Value:
         return element if spec.rms else element - splat(means[r], n)
 
-    squares = totals(centered, lambda n, s, d: fma(n, d, d, s))
+    squares = totals(centered, lambda n, s, d: fma(n, d, d, s), again=not spec.rms)
     variances = [b.let(s / number + cast(b.param_float("epsilon"), dtype, 1)) for s in squares]
     inverses = [b.let(const(1.0, dtype) / llvm_float("sqrt", 1, v)) for v in variances]
     for n, vectors, begin, end in spans:
@@ -117,11 +129,11 @@ def _float_rows(b: Builder, spec: NormalizeSpec, isa: Isa, starts: Sequence[Valu
             places = [b.let((i + v) * (n * BITS[dtype] // 8)) for v in range(vectors)]
             factors = [(o, [b.let(b.pointer(name).load(p, dtype, n)) for p in places]) for name, o in _affine(spec)]
             for r, start in enumerate(starts):
-                values = [b.let(centered(r, n, e) * splat(inverses[r], n)) for e in elements(start, i, n, vectors)]
+                values = [b.let(centered(r, n, e) * splat(inverses[r], n)) for e in elements(r, i, n, vectors)]
                 for apply, others in factors:
                     values = [b.let(apply(fenced(n, v), o)) for v, o in zip(values, others, strict=True)]
                 for v, value in enumerate(values):
-                    store(y, start + (i + v) * (n * size), value, spec.dtype, n)
+                    store(isa, y, start + (i + v) * (n * size), value, spec.dtype, n)
 
 
 def _affine(spec: NormalizeSpec) -> list[tuple[str, Callable[[Value, Value], Value]]]:

@@ -85,7 +85,7 @@ class _Pool:
         return b.let(start + skipped), b.let(last - first)
 
     def _pixel(self, start: Value, rows: Value, columns: Value, target: Value) -> None:
-        b = self.b
+        b, y = self.b, self.b.pointer("y")
         steps = [b.param("x_row"), b.param("x_pixel")]
         if self.spec.dilated:
             steps = [b.let(step * b.param(f"dilation_{axis}")) for step, axis in zip(steps, "yx", strict=True)]
@@ -96,9 +96,9 @@ class _Pool:
             for v, value in enumerate(self._results(window, vectors, count)):
                 offset = target + (channel + v * self.lanes) * self.size
                 if vectors == 1:
-                    store_channels(b, b.pointer("y"), offset, value, self.spec.dtype, self.lanes, b.param("channels"))
+                    store_channels(b, self.isa, y, offset, value, self.spec.dtype, self.lanes, b.param("channels"))
                 else:
-                    store(b.pointer("y"), offset, value, self.spec.dtype, self.lanes)
+                    store(self.isa, y, offset, value, self.spec.dtype, self.lanes)
 
         channel_blocks(b, i64(0), b.param("channels"), b.param("channels"), self.lanes, block)
 

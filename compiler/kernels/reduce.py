@@ -137,9 +137,9 @@ def _inner(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
             for v, value in enumerate(results):
                 offset = b.let(target + (channel + v * lanes) * size)
                 if vectors == 1:
-                    store_channels(b, b.pointer("y"), offset, value, spec.dtype, lanes, inner)
+                    store_channels(b, isa, b.pointer("y"), offset, value, spec.dtype, lanes, inner)
                 else:
-                    store(b.pointer("y"), offset, value, spec.dtype, lanes)
+                    store(isa, b.pointer("y"), offset, value, spec.dtype, lanes)
 
         channel_blocks(b, begin, b.let(tirx.min(begin + b.param("chunk"), inner)), inner, lanes, block)
 
@@ -164,7 +164,7 @@ def _row(b: Builder, spec: ReduceSpec, isa: Isa) -> None:
             sums, scratch = b.let(splat(total, isa.lanes)), b.stack(2 * isa.lanes)
             scratch.store(i64(0), _requantized(b, isa, (sums, sums)), "int8", 2 * isa.lanes)
             total = scratch.load(i64(0), "int8")
-        store(y, target, total if _is_quantized_mean(spec) else _finish(b, spec, 1, total), spec.dtype)
+        store(isa, y, target, total if _is_quantized_mean(spec) else _finish(b, spec, 1, total), spec.dtype)
 
 
 def _folded(b: Builder, spec: ReduceSpec, isa: Isa, start: Value) -> Value:

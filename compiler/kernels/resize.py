@@ -78,9 +78,9 @@ def _linear(b: Builder, spec: ResizeSpec, isa: Isa) -> None:
                     at = b.let((channel + v * lanes) * size)
                     value = mix([corner + at for corner in corners], x_weight, y_weight)
                     if vectors == 1:
-                        store_channels(b, y, target + at, value, spec.dtype, lanes, b.param("channels"))
+                        store_channels(b, isa, y, target + at, value, spec.dtype, lanes, b.param("channels"))
                     else:
-                        store(y, target + at, value, spec.dtype, lanes)
+                        store(isa, y, target + at, value, spec.dtype, lanes)
 
             channel_blocks(b, i64(0), b.param("channels"), b.param("channels"), lanes, block)
 

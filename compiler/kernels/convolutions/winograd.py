@@ -268,7 +268,7 @@ class _Kernel:
 
     def _keep(self, p: Pointer, offset: Value, value: Value) -> None:
         """Store a vector."""
-        halves.store(p, offset, value, self.spec.dtype, self.lanes)
+        halves.store(self.isa, p, offset, value, self.spec.dtype, self.lanes)
 
 
 def is_whole(dtype: str, channels: int) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from .builder import BITS, Builder, Pointer, Value, i64
 from .halves import narrowed
+from .isa import Isa
 from .tir import tirx
 
 WIDE = 4
@@ -27,11 +28,11 @@ def channel_blocks(b: Builder, begin: Value, end: Value, channels: Value, lanes:
 
 
 def store_channels(
-    b: Builder, y: Pointer, offset: Value, value: Value, dtype: str, lanes: int, channels: Value
+    b: Builder, isa: Isa, y: Pointer, offset: Value, value: Value, dtype: str, lanes: int, channels: Value
 ) -> None:
     """Store a vector that begins at channel 0 if there are fewer `channels` than lanes: then only those."""
     size = BITS[dtype] // 8
-    value = b.let(narrowed(value, lanes) if dtype == "float16" else value)
+    value = b.let(narrowed(isa, value, lanes) if dtype == "float16" else value)
     with b.when(channels >= lanes):
         y.store(offset, value, dtype, lanes)
     with b.when(channels < lanes):

@@ -6,8 +6,13 @@ number is stored.
 
 from ...ir.types import LARGEST_HALF
 from .builder import Pointer, Value, cast, const
-from .floating import element_type, keep
+from .floating import element_type, keep, llvm_float
+from .isa import Isa
 from .tir import tirx
+
+KEPT = 512
+"""Elements of a short row: what is computed of them is kept as float32 on the stack for the next pass over the row, for
+conversions take as long as several other instructions. Passes over longer rows convert, or compute, again."""
 
 
 def computed(dtype: str) -> str:
@@ -21,15 +26,20 @@ def load(p: Pointer, offset: Value, dtype: str, lanes: int = 1, wanted: str = ""
     return value if dtype == wanted else cast(value, wanted, lanes)
 
 
-def store(p: Pointer, offset: Value, value: Value, dtype: str, lanes: int = 1) -> None:
+def store(isa: Isa, p: Pointer, offset: Value, value: Value, dtype: str, lanes: int = 1) -> None:
     """Write `lanes` elements as `dtype`."""
-    p.store(offset, narrowed(value, lanes) if dtype == "float16" else value, dtype, lanes)
+    p.store(offset, narrowed(isa, value, lanes) if dtype == "float16" else value, dtype, lanes)
 
 
-def narrowed(value: Value, lanes: int) -> Value:
-    """float32 -> float16, half to even; what is beyond the largest is the largest. float16 as it is."""
+def narrowed(isa: Isa, value: Value, lanes: int) -> Value:
+    """float32 -> float16, half to even; what is beyond the largest is the largest, NaN stays. float16 as it is."""
     if element_type(value) == "float16":
         return value
+    if isa.computes_halves:  # what became infinite is bounded: half as many vectors
+        half = cast(value, "float16", lanes)
+        for name, bound in (("minimum", LARGEST_HALF), ("maximum", -LARGEST_HALF)):
+            half = llvm_float(name, lanes, half, const(bound, "float16", lanes))
+        return half
     low, high = (const(bound, "float32", lanes) for bound in (-LARGEST_HALF, LARGEST_HALF))
     value = keep(value)
     value = keep(tirx.Select(high < value, high, value))  # which NaN passes

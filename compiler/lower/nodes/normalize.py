@@ -9,6 +9,7 @@ from ...ir.attributes import bool_attr, float_attr, int_attr
 from ...ir.extent import ceil_div, is_symbolic, most
 from ...ir.graph import Node
 from ...kernels import normalize as kernels
+from ...kernels.emit import halves
 from ...ops import quantized
 from ..context import Context, lowering, require
 from ..copies import dense
@@ -36,7 +37,8 @@ def lower_normalize(c: Context, node: Node) -> None:
         operands["scale"] = c.weights.add(_packed(how, rms, padded))
         params |= {"offsets": padded * 4, "input_zero": how.input_zero, "y_zero_point": how.zero}
     else:
-        spec = kernels.NormalizeSpec(x.type.dtype, rms, len(node.inputs) > 1, len(node.inputs) > 2)
+        short = x.type.dtype == "float16" and most(count, 1) <= halves.KEPT
+        spec = kernels.NormalizeSpec(x.type.dtype, rms, len(node.inputs) > 1, len(node.inputs) > 2, short)
         operands |= {
             name: dense(c, c.input(node, i)).at() for i, name in ((1, "scale"), (2, "bias")) if i < len(node.inputs)
         }

@@ -9,6 +9,7 @@ from ...ir.graph import Node
 from ...ir.reduction import KINDS, Kind
 from ...ir.types import Quant
 from ...kernels import reduce, softmax
+from ...kernels.emit import halves
 from ...ops import quantized
 from ..buffers import View
 from ..context import Context, lowering, require
@@ -141,7 +142,8 @@ def _softmax_rows(c: Context, node: Node, x: View, y: View) -> None:
     """Dense rows of the softmax axis' length."""
     count = node.inputs[0].type.shape[int_attr(node, "axis")]
     rows, tile_rows = x.type.size // count, most(1, SOFTMAX_ELEMENTS // most(count, 1))
-    spec = softmax.SoftmaxSpec(x.type.dtype, bool_attr(node, "log"))
+    short = x.type.dtype == "float16" and not bool_attr(node, "log") and most(count, 1) <= halves.KEPT
+    spec = softmax.SoftmaxSpec(x.type.dtype, bool_attr(node, "log"), short)
     params = {"rows": rows, "tile_rows": tile_rows, "count": count}
     params |= {"x_row": count * x.element, "y_row": count * y.element}
     operands = {"x": x.at(), "y": y.at()}

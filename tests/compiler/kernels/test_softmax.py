@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgec.compiler.ir import arrays, elementary
 from edgec.compiler.ir.types import Quant
 from edgec.compiler.kernels import softmax
 from edgec.compiler.kernels.softmax import SoftmaxSpec
@@ -45,3 +46,12 @@ def test_float(machine: Machine, log: bool, rows: int, count: int) -> None:
     operands = {"x": x, "y": np.zeros_like(x)}
     got = run_kernel(softmax, SoftmaxSpec("float32", log), machine, operands, params, (rows + 1) // 2)["y"]
     np.testing.assert_allclose(got, reference("softmax", [x], [None], axis=1, log=log), rtol=2e-6, atol=5e-7)
+
+
+def test_powers() -> None:
+    """The error of `decay`, over all sizes of operands."""
+    x = np.concatenate([-np.logspace(-8, np.log10(87.3), 200_001), -np.linspace(0, 87.3, 200_001)]).astype(np.float32)
+    exact = np.exp(x.astype(np.float64))
+    error = np.abs(elementary.decay(arrays.ARRAYS, x) / exact - 1)
+    assert error[x > -20].max() < 1.2e-7 and error.max() < 3.1e-7
+    assert elementary.decay(arrays.ARRAYS, np.array([0, -87.8, -1e9], np.float32)).tolist() == [1, 0, 0]
