@@ -21,6 +21,13 @@ class HalfTile(Tile):
 
     dtype, columns, group = "float16", 8, 1
     groups_per_step = 8
+    in_turns = True
+    instructions = """
+define <8 x half> @edge_here_half(<8 x half> %v) {
+  %r = call <8 x half> asm sideeffect "", "=w,0"(<8 x half> %v)
+  ret <8 x half> %r
+}
+"""
     BLOCK, WHOLE = 32, 40
 
     def __init__(self, rows: int, blocks: int) -> None:
@@ -129,6 +136,10 @@ class HalfTile(Tile):
 
     def _all_sums(self) -> list[Register]:
         return [total for chains in self._sums for chain in chains for total in chain]
+
+    def in_turn(self, sums: Sequence[Value]) -> Sequence[Value]:
+        """Behind no instruction, as those of `DotTile`."""
+        return [Register("float16", 8, tirx.call_extern("float16x8", "edge_here_half", v)).get() for v in sums]
 
     def row(self, r: int) -> Sequence[Value]:
         """Row r's sums."""

@@ -10,6 +10,8 @@ from .neon_inorder import run_columns
 class InOrderHalfTile(HalfTile):
     """fmla of float16 by lane for a pair of blocks."""
 
+    in_turns = False  # what rows wait for is hidden by other rows
+
     def __init__(self, rows: int) -> None:
         super().__init__(rows, 2)
 

@@ -9,7 +9,7 @@ from ..emit.isa import Isa, Tile
 from ..emit.literals import Literals
 from ..emit.quantization import OFFSET
 from .contraction import ContractionSpec, store_partial
-from .epilogue import Epilogue, FloatEpilogue, Int8Epilogue, stored, stored_rows
+from .epilogue import Epilogue, FloatEpilogue, HalfEpilogue, Int8Epilogue, stored, stored_rows
 
 IN_FLIGHT = 2
 """Vectors of a round of `_finish_in_loop`: functions of more take more registers than there are."""
@@ -47,7 +47,7 @@ class Results:
             if spec.residual and isinstance(epilogue, Int8Epilogue) and not spec.narrow:
                 self._add(epilogue, rows, aux, y)
                 return
-            if tile.in_turns and spec.curved and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
+            if tile.in_turns and spec.curved and isinstance(epilogue, FloatEpilogue | HalfEpilogue) and not spec.narrow:
                 for row, r_at, y_at in zip(rows, aux[1], y[1], strict=True):
                     epilogue.finish(tile.in_turn(row), aux[0], r_at)(y[0], y_at)
                 return
