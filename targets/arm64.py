@@ -46,7 +46,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"dotprod", "i8mm"}),
                 _llvm(triple, "+dotprod", "+i8mm"),
                 lambda: Neon(dotprod=True, in_order=False, i8mm=True),
-                frozenset({"conv", "depthwise", "table", "winograd"}),
+                frozenset({"conv", "depthwise", "softmax", "table", "winograd"}),
                 least=0.02,
             ),
             Variant(
@@ -54,7 +54,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 frozenset({"dotprod"}),
                 _llvm(triple, "+dotprod"),
                 lambda: Neon(dotprod=True, in_order=False),
-                frozenset({"conv", "depthwise", "table", "winograd"}),
+                frozenset({"conv", "depthwise", "softmax", "table", "winograd"}),
                 least=0.001,
             ),
             base,

@@ -182,7 +182,8 @@ def gelu(v: Vectors, x: Value) -> Value:
     square = v.keep(root * root)
     fourth = v.keep(square * square)
     share = v.keep(v.rounded(fourth * fourth))
-    return v.keep(v.fma(-share, t, v.at_least(x, 0.0)))
+    bits, zero = v.bitcast(x, "int32"), v.const(0, "int32")  # max(x, 0) as integers is one instruction, and never -0
+    return v.keep(v.fma(-share, t, v.bitcast(v.where(bits > zero, bits, zero), "float32")))
 
 
 def sigmoid(v: Vectors, x: Value) -> Value:

@@ -72,7 +72,8 @@ def build(spec: SoftmaxSpec, isa: Isa) -> object:
 
 def _literals(spec: SoftmaxSpec, isa: Isa) -> Literals | None:
     """What powers are computed with, where rows side by side leave no registers for it and copies take time."""
-    return Literals(literals_of(decay, 1)) if spec.short and isa.reloads else None
+    keeps = spec.short or (spec.dtype == "float32" and not spec.log)
+    return Literals(literals_of(decay, 1)) if keeps and isa.reloads else None
 
 
 def _body(b: Builder, spec: SoftmaxSpec, isa: Isa, literals: Literals | None) -> None:
