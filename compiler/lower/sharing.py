@@ -4,7 +4,7 @@
 - A reshape, a bitcast, a trim and a require are free: their output is the same bytes, or the first of them.
 - A slice of channels is free: its readers read the others' memory with gaps.
 - A transpose of a product is free: the product is written in its order.
-- A map runs in place where it is the only reader of an operand of the same size and shape.
+- A map runs in place where it is the last reader of an operand of the same size and shape.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,11 +15,17 @@ from ..ir.attributes import int_attr, ints_attr
 from ..ir.graph import Graph, Node, Value
 from ..kernels import arith, map, table
 from ..ops.map import integer_form
-from .buffers import element_size, image_dims
-from .demands import writes_strided
+from .buffers import NO_HALO, element_size, image_dims
+from .demands import halo_need, writes_strided
 
 _SAME_BYTES = ("reshape", "bitcast")
 """Ops whose output is their input's bytes, which may be the user's; that of `trim` is the first of them."""
+
+_READ_INSIDE = (*_SAME_BYTES, "trim", "require", "slice")
+"""Ops whose output may lie in their input's memory."""
+
+NEAR = 32
+"""Nodes between a value and its last reader, at most, if that shall write over it: more would take long to look at."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def plan_sharing(
         elif node.op == "transpose":
             plan.transposed(node)
     for node in graph.nodes:
-        if node.op in (*_SAME_BYTES, "trim", "require"):
+        if node.op in _READ_INSIDE and node.op != "slice":
             plan.read_inside(node, None)
         elif node.op == "slice" and (first := sliced_channels(node)) is not None:
             plan.read_inside(node, first)
@@ -116,6 +122,7 @@ class _Plan:
     def __init__(self, graph: Graph) -> None:
         self.uses: Mapping[Value, list[Node]] = graph.uses()
         self.outputs = set(graph.outputs)
+        self.order = {value: number for number, node in enumerate(graph.nodes) for value in node.outputs}
         self.inside: dict[Value, Inside] = {}
         self.overwritten: set[Value] = set()
         """Values whose memory gets other contents before their storage dies."""
@@ -142,14 +149,37 @@ class _Plan:
             first += value.type.shape[-1]
 
     def in_place(self, node: Node, operands: Sequence[Value]) -> None:
-        """Let a node write over the first of `operands` that nobody else reads."""
+        """Let a node write over the first of `operands` that nobody else reads then."""
         y = node.output
         for x in operands:
             same = x.type.shape == y.type.shape and element_size(x.type) == element_size(y.type)
-            if same and self.is_free(x) and len(self.uses[x]) == 1 and not self.is_channels(x):
+            if same and self.is_free(x) and self.reads_last(node, x) and not self.is_channels(x):
                 self.inside[x] = Inside(y)
                 self.overwritten.add(x)
                 return
+
+    def reads_last(self, node: Node, x: Value) -> bool:
+        """Whether the others that read `x` have done so when `node` runs, as it reads what they computed, and leave no
+        trace of theirs in its memory: neither values nor padding."""
+        others = [reader for reader in self.uses[x] if reader is not node]
+        if any(reader.op in _READ_INSIDE or reader.regions for reader in others):
+            return False
+        if any(halo_need(r, i) != NO_HALO for r in others for i, value in enumerate(r.inputs) if value is x):
+            return False
+        return not others or self.sources(node, x).issuperset(others)
+
+    def sources(self, node: Node, x: Value) -> set[Node]:
+        """The nodes from which `node` gets its data, back to where `x` is computed; none if that is far."""
+        first, found, left = self.order[x], set[Node](), [node]
+        if self.order[node.outputs[0]] - first > NEAR:
+            return found
+        while left:
+            for value in left.pop().inputs:
+                source = value.producer
+                if source is not None and source not in found and self.order[value] > first:
+                    found.add(source)
+                    left.append(source)
+        return found
 
     def is_channels(self, value: Value) -> bool:
         """Whether the value is a slice of channels, which is nothing to compute unless it gets memory of its own."""

@@ -74,6 +74,45 @@ def test_a_map_runs_in_place() -> None:
     assert x == y
 
 
+def written_over(lowered: Lowered) -> list[int]:
+    """The inputs of the only map whose memory is that of its output."""
+    *inputs, y = next(s for s in lowered.plan.steps if s.kernel.startswith("map")).operands
+    return [i for i, x in enumerate(inputs) if x == y]
+
+
+def test_a_map_runs_in_place_of_what_its_other_inputs_were_computed_from(tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.inputs[0])
+    gate = net.conv(net.emit("reduce", v, kind="mean", axes=(1, 2), keepdims=True), 1)
+    y = net.conv(net.add(v, gate))
+    assert written_over(net.lowered(y)) == [0]
+    net.check(tmp_path, y)
+
+
+def test_what_has_padding_for_another_reader_is_not_overwritten() -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.inputs[0])
+    assert written_over(net.lowered(net.conv(net.add(v, net.conv(v))))) == [1]
+
+
+def test_what_an_unrelated_node_reads_is_not_overwritten(tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.inputs[0])
+    outputs = net.conv(v, 1), net.conv(net.add(v, net.emit("reduce", v, kind="mean", axes=(1, 2), keepdims=True)))
+    assert written_over(net.lowered(*outputs)) == []
+    net.check(tmp_path, *outputs)
+
+
+def test_what_has_other_names_is_not_overwritten(tmp_path: Path) -> None:
+    net = Net(SHAPE)
+    v = net.conv(net.inputs[0])
+    flat = net.emit("reshape", v, shape=(1, 1, 32, 16))
+    mean = net.emit("reduce", net.conv(flat, 1), kind="mean", axes=(1, 2), keepdims=True)
+    outputs = net.conv(net.add(v, mean)), net.conv(flat, 1)
+    assert written_over(net.lowered(*outputs)) == []
+    net.check(tmp_path, *outputs)
+
+
 def test_a_value_that_is_read_again_is_not_overwritten(tmp_path: Path) -> None:
     net = Net(SHAPE)
     v = net.conv(net.inputs[0])
