@@ -1,6 +1,8 @@
 """The halo of a buffer: the border around the [height, width, channels] in the middle of larger allocations.
 
-A tile is one of the `rows` = above + height + below of an image's allocation: tiles = images * rows.
+A tile is an image, whose allocation has `rows` = above + height + below: what is next to its rows is little, and
+whoever gets no tile of it goes on with the step after. `behind` bytes follow the last row, which the next image's first
+row begins with, if there is one.
 """
 
 from dataclasses import dataclass
@@ -17,12 +19,12 @@ _VECTOR, _VECTORS = 16, 64
 
 @dataclass(frozen=True)
 class FillSpec:
-    """`element`: bytes, 1, 2 or 4. `value` holds the element's bits, as often as 32 bits hold them. `left`, `inner` and
-    `right` are bytes of a row."""
+    """`element`: bytes, 1, 2 or 4. `value` holds the element's bits, as often as 32 bits hold them. `left`, `inner`,
+    `right` and `behind` are bytes."""
 
     element: int
     params: tuple[str, ...] = (
-        "rows", "above", "height", "y_image", "y_row", "left", "inner", "right", "value",
+        "rows", "above", "height", "y_image", "y_row", "left", "inner", "right", "behind", "value",
     )  # fmt: skip
 
     @property
@@ -38,11 +40,12 @@ def build(spec: FillSpec, isa: Isa) -> object:
 
 def _body(b: Builder, spec: FillSpec) -> None:
     left, inner, right = (b.param(name) for name in ("left", "inner", "right"))
-    with b.tiles() as t:
-        image, row = (b.let(f(t, b.param("rows"))) for f in (tirx.truncdiv, tirx.truncmod))
+    above, rows = b.param("above"), b.param("rows")
+    with b.tiles() as image, b.range(0, rows + 1) as row:
         start = b.let(image * b.param("y_image") + row * b.param("y_row"))
-        inside = b.let(tirx.And(row >= b.param("above"), row < b.param("above") + b.param("height")).astype("int64"))
-        _run(b, spec, start, b.let(tirx.Select(tirx.NE(inside, i64(0)), left, left + inner + right)))
+        outside = tirx.Select(row < rows, left + inner + right, b.param("behind"))
+        inside = b.let(tirx.And(row >= above, row < above + b.param("height")).astype("int64"))
+        _run(b, spec, start, b.let(tirx.Select(tirx.NE(inside, i64(0)), left, outside)))
         with b.when(tirx.NE(inside, i64(0))):
             _run(b, spec, b.let(start + left + inner), right)
 

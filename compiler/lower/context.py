@@ -13,7 +13,7 @@ from ..ir.types import TensorType
 from ..kernels import fill
 from ..kernels.spec import Kernel, KernelSpec
 from .buffers import Fill, Ref, Storage, View, allocate
-from .halo import halo_steps
+from .halo import halo_step
 from .layout import Layout
 from .plan import MAX_OPERANDS, Control, Operand, Space, Step
 from .room import Room
@@ -119,17 +119,17 @@ class Context:
         fresh = dict.fromkeys(r.storage for r in operands.values() if r.storage in self.layout.fills)
         for storage in fresh:
             self.fill(self.layout.fills.pop(storage))
-            barrier = False  # the first step of the filling has waited, and what follows writes elsewhere
+            barrier = False  # the filling has waited, and what follows writes elsewhere
         own = Storage(scratch, Space.SCRATCH) if scratch else None
         if own is not None:
             operands = {**operands, family.OPERANDS[-1]: Ref(own, 0)}
         self._append(family, spec, operands, params, tiles, barrier, macs, rows, own)
 
     def fill(self, what: Fill) -> None:
-        """Steps that fill a halo; the step after them may overlap with them."""
+        """A step that fills a halo; the step after it may overlap with it."""
+        spec, where, params, tiles = halo_step(what)
         with self.part("halo"):
-            for i, (spec, where, params, tiles) in enumerate(halo_steps(what)):
-                self._append(fill, spec, {"y": where}, params, tiles, i == 0, 0)
+            self._append(fill, spec, {"y": where}, params, tiles, True, 0)
 
     def _append(
         self, family: ModuleType, spec: KernelSpec, operands: Mapping[str, Ref], params: Mapping[str, int], tiles: int,

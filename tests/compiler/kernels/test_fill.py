@@ -18,22 +18,27 @@ from edgec.tests.kernel_harness import Machine, examples, on_machines, run_kerne
     plane=st.tuples(st.integers(1, 4), st.integers(1, 5)),
     channels=st.integers(1, 40),
     images=st.integers(1, 3),
+    together=st.booleans(),
 )
 def test_border(
-    machine: Machine, dtype: str, halo: tuple[int, ...], plane: tuple[int, int], channels: int, images: int
-) -> None:
-    top, left, bottom, right = halo
-    rows = top + plane[0] + bottom
-    whole = np.random.default_rng(0).integers(0, 99, (images, rows, left + plane[1] + right, channels)).astype(dtype)
+    machine: Machine, dtype: str, halo: tuple[int, ...], plane: tuple[int, int], channels: int, images: int,
+    together: bool,
+) -> None:  # fmt: skip
+    (top, left, bottom, right), (height, width) = halo, plane
+    rows, shared = top + height + bottom, min(left, right) if together else 0
+    row = left + width + right - shared  # pixels; what is shared is right of one row and left of the next
+    whole = np.random.default_rng(0).integers(0, 99, (images * rows * row + shared, channels)).astype(dtype)
     value = np.array([-7 if dtype == "int8" else -np.inf], dtype)
     expected = np.full_like(whole, value[0])
-    middle = slice(None), slice(top, top + plane[0]), slice(left, left + plane[1])
-    expected[middle] = whole[middle]
+    for image in range(images):
+        for y in range(top, top + height):
+            first = (image * rows + y) * row + left
+            expected[first : first + width] = whole[first : first + width]
     pixel = channels * whole.itemsize
     params = {
-        "rows": rows, "above": top, "height": plane[0], "y_image": whole.strides[0], "y_row": whole.strides[1],
-        "left": left * pixel, "inner": plane[1] * pixel, "right": right * pixel,
+        "rows": rows, "above": top, "height": height, "y_image": rows * row * pixel, "y_row": row * pixel,
+        "left": left * pixel, "inner": width * pixel, "right": (right - shared) * pixel, "behind": shared * pixel,
         "value": int(np.resize(value, 4 // whole.itemsize).view(np.int32)[0]),
     }  # fmt: skip
-    got = run_kernel(fill, FillSpec(whole.itemsize), machine, {"y": whole}, params, images * rows)["y"]
+    got = run_kernel(fill, FillSpec(whole.itemsize), machine, {"y": whole}, params, images)["y"]
     np.testing.assert_array_equal(got, expected)
