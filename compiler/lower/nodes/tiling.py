@@ -73,7 +73,7 @@ def tiling_of(c: Context, packed: Packed, dtype: str, of: Factors) -> Tiling:
     tile = tile_of(c, dtype, 1 if of.single else of.pixels, of.outputs)
     even, copied, scratch = _copies(c, packed, dtype, of, tile)
     m_tiles = ceil_div(of.pixels, tile.rows)
-    per_tile = _blocks_per_tile(c, packed, of, tile, m_tiles * of.products)
+    per_tile = _blocks_per_tile(c, packed, of, tile, m_tiles * of.products, copies=bool(even or copied))
     loops = _loops(c, packed, dtype, of) if tile.rows > 1 else {}
     return Tiling(tile, m_tiles, per_tile, ceil_div(packed.blocks, per_tile), copied, scratch, {**loops, "even": even})
 
@@ -140,14 +140,17 @@ def _are_steps(packed: Packed, groups: int) -> bool:
     return packed.groups % groups == 0 and always_less(0, packed.groups)
 
 
-def _blocks_per_tile(c: Context, packed: Packed, of: Factors, tile: TileShape, m_tiles: int) -> int:
+def _blocks_per_tile(c: Context, packed: Packed, of: Factors, tile: TileShape, m_tiles: int, *, copies: bool) -> int:
     """Blocks of output channels that a tile computes of its pixels: those whose weights the tiles of other pixels find
     in the second cache, beside the data that they read; in the usual one, if that does not hold the data of all pixels:
-    each part of the channels then fetches them from memory."""
+    each part of the channels then fetches them from memory. `copies`: each part copies its pixels besides."""
     unit = 2 if tile.paired else 1
     cache = max(c.target.cache, c.target.usual_cache * (largest(of.data(of.pixels)) > c.target.usual_cache))
     blocks, room = packed.blocks // unit, most(cache // 2, int(c.target.share * cache) - of.data(tile.rows))
     per_tile = most(1, least(blocks, room * blocks // packed.matrix_bytes))
     few = least(per_tile, most(1, ceil_div(blocks * m_tiles, 2 * FEW_TILES)))
     per_tile = per_tile - (per_tile - few) * less(m_tiles, FEW_TILES)
-    return unit * ceil_div(blocks, most(1, ceil_div(blocks, per_tile)))  # so that the last one is not much less
+    parts = most(1, ceil_div(blocks, per_tile))
+    if not copies and not is_symbolic(parts) and m_tiles == 1 and parts % 2 and 1 < parts < 2 * FEW_TILES:
+        parts = min(2 * parts, blocks)  # of two threads, one would wait for the other's last tile
+    return unit * ceil_div(blocks, parts)  # so that the last one is not much less

@@ -96,6 +96,21 @@ def test_weights_of_a_tile_stay_in_the_cache(blocks: int, m_tiles: int, data: in
     assert tiling_of(c, packed, "int8", factors).blocks_per_tile == want
 
 
+@pytest.mark.parametrize(
+    ("dtype", "blocks", "m_tiles", "want"),
+    [
+        ("float32", 60, 1, 2),  # 30 tiles: of 15, one thread of two would compute eight
+        ("float32", 64, 1, 4),
+        ("float32", 60, 3, 12),  # 15 tiles, each of which would look up its pixels again
+        ("int8", 60, 1, 4),  # 15 tiles, each of which copies its pixels
+    ],
+)
+def test_two_threads_have_the_same_work(dtype: str, blocks: int, m_tiles: int, want: int) -> None:
+    c, packed = Context(ARM64_NEON, Layout()), Packed(Ref(Storage(0), 0), blocks, 1088, 32)
+    factors = Factors(40 * m_tiles, 8 * blocks, lambda rows: 5 << 10)
+    assert tiling_of(c, packed, dtype, factors).blocks_per_tile == want
+
+
 @pytest.mark.parametrize(("pixels", "want"), [(400, 16), (500, 48)])  # 469 and 586 KiB of data
 def test_data_beyond_the_usual_cache_pass_fewer_times(pixels: int, want: int) -> None:
     c, packed = Context(ARM64_NEON, Layout()), Packed(Ref(Storage(0), 0), 96, 4096, 32)
