@@ -13,8 +13,9 @@ from ..ir.extent import ceil_div
 from ..kernels import table
 from ..kernels.convolutions.contraction import OPERANDS
 from .buffers import ALIGNMENT, Storage
-from .chains import Chain, Chains, Member
+from .chains import Chain, Chains
 from .context import Context, PendingStep
+from .members import Member
 from .plan import Bands, Scratch, Space, Stage
 
 SHARE = 0.8

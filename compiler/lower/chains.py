@@ -1,44 +1,14 @@
 """Steps that alone hand a tensor to each other: what can be computed together, band by band (`bands.py`)."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
-from ..kernels import fill
-from .buffers import Ref, Storage, View
-from .context import Context, PendingStep
+from .buffers import View
+from .context import Context
+from .members import Member, find_members, look_up_apart
 from .plan import Space
-from .windows import Rowwise
-
-READS = 0
-"""The operand in which all members read what the one before writes."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """A step that can be computed row by row: `number` among all steps, `rows` how."""
-
-    number: int
-    step: PendingStep
-    rows: Rowwise
-
-    @property
-    def writes(self) -> int:
-        """The number of the operand that it writes."""
-        return next(i for i, ref in enumerate(self.step.operands) if ref and ref.storage is self.rows.y.storage)
-
-    @property
-    def is_pointwise(self) -> bool:
-        """Whether it is a convolution of which a row needs the same row of its input, and no other."""
-        window = self.rows.window
-        return self.rows.kind == "dense" and self.rows.reach == window.strides[0] == 1 and window.origin[0] == 0
-
-    @property
-    def is_convolution(self) -> bool:
-        """Whether it is one, dense or depthwise."""
-        return self.rows.kind in ("dense", "depthwise")
 
 
 @dataclass(frozen=True)
@@ -65,31 +35,9 @@ class Chains:
 
     def __init__(self, c: Context) -> None:
         self._steps = c.steps
-        self._users: dict[Storage, list[int]] = {}
-        """Numbers of the steps with an operand in a storage, once for each."""
-        self._fills: dict[Storage, dict[int, int]] = {}
-        """Of those that fill its halo instead: number -> value."""
-        self._left: dict[Storage, list[int]] = {}
-        """Of those that have a storage of their own now (`_apart`)."""
-        work = []
-        for number, step in enumerate(c.steps):
-            spec = c.kernels[step.kernel].spec
-            storages = list(dict.fromkeys(ref.storage for ref in step.operands if ref is not None))
-            if isinstance(spec, fill.FillSpec):
-                self._fills.setdefault(storages[0], {})[number] = step.params[spec.params.index("value")]
-                continue
-            work.append(number)
-            for storage in storages:
-                self._users.setdefault(storage, []).append(number)
-        self._in_phase = Counter(c.steps[number].phase for number in work)
-        self._in_memory = [self._member(number) for number in work]
+        self._in_memory, self._uses = find_members(c)
         """As the steps are; what a chain ends with is one of these."""
-        self._members = list(self._in_memory)
-        """Likewise, but what a table looks up in place is apart from its results (`_apart`)."""
-        for i in range(len(work) - 1):
-            a, b = self._members[i : i + 2]
-            if a and b and self._in_place(a, b):
-                self._members[i : i + 2] = self._apart(a, b)
+        self._members = look_up_apart(self._in_memory, self._uses)
 
     def find(self) -> Iterator[Chain]:
         """Each depthwise convolution with the step that computes its input and the 1 x 1 convolution that follows, as
@@ -148,63 +96,21 @@ class Chains:
         a, b = (self._members[i] if i < len(self._members) else None for i in (number, number + 1))
         return a is not None and b is not None and self._handed(a, b) is not None
 
-    def _in_place(self, a: Member, b: Member) -> bool:
-        """Whether b looks up in place what a computes."""
-        y, x, storage = a.rows.y, b.rows.x, b.rows.y.storage
-        same = y.storage is x.storage is storage and (y.offset, y.dims, y.strides) == (x.offset, x.dims, x.strides)
-        first = [*self._left.get(storage, []), a.number, b.number]
-        return b.rows.kind == "table" and same and self._users[storage][: len(first)] == first
-
-    def _apart(self, a: Member, b: Member) -> tuple[Member, Member]:
-        """The same with a storage of its own for what a hands to b: of a band's rows, b looks up only those that it has
-        not looked up for the band before."""
-        x = b.rows.x
-        above = x.offset - x.offset % x.row
-        own = Storage(x.dims[1] * x.row + x.storage.size % x.row, x.storage.space)
-        own.touch(a.step.phase)
-        own.touch(b.step.phase)
-        self._users[own] = [a.number, b.number]
-        self._left.setdefault(x.storage, []).append(a.number)
-        x = replace(x, storage=own, offset=x.offset - above)
-        y = replace(a.rows.y, storage=own, offset=x.offset)
-        return (
-            Member(a.number, _moved(a.step, a.writes, own, above), replace(a.rows, y=y)),
-            Member(b.number, _moved(b.step, READS, own, above), replace(b.rows, x=x)),
-        )
-
-    def _member(self, number: int) -> Member | None:
-        """One image, by one step that nothing else of the model's work overlaps with."""
-        step = self._steps[number]
-        rows = step.rows
-        if rows is None or rows.x.dims[0] != 1 or rows.y.dims[0] != 1 or self._in_phase[step.phase] != 1:
-            return None
-        return Member(number, step, rows)
-
     def _handed(self, a: Member, b: Member) -> Handed | None:
         """What a computes for b, if nobody else has to do with it. It has the padding above that b wants."""
         y, x = a.rows.y, b.rows.x
         storage, padding = y.storage, -b.rows.window.origin[0]
         if storage is not x.storage or (y.offset, y.dims, y.strides) != (x.offset, x.dims, x.strides):
             return None
-        left = self._left.get(storage, [])
-        if storage.space != Space.ARENA or self._users[storage] != [*left, a.number, b.number]:
+        if storage.space != Space.ARENA or not self._uses.only_are(storage, [a.number, b.number]):
             return None
-        fills = self._fills.get(storage, {})
+        fills, left = self._uses.fills.get(storage, {}), self._uses.left.get(storage, [])
         first = min(self._steps[number].phase for number in (*fills, *left, a.number))
         if storage.first < first or storage.last > b.step.phase or padding != y.offset // y.row:
             return None
         values = {value & 0xFF for value in fills.values()}
         same = all(value & 0xFFFFFFFF == (value & 0xFF) * 0x01010101 for value in fills.values())
         return Handed(y, tuple(fills), max(values, default=None)) if same and len(values) <= 1 else None
-
-
-def _moved(step: PendingStep, operand: int, storage: Storage, nbytes: int) -> PendingStep:
-    """The step with an operand in another storage, `nbytes` nearer to its start."""
-    operands = list(step.operands)
-    ref = operands[operand]
-    assert ref is not None
-    operands[operand] = Ref(storage, ref.offset - nbytes)
-    return replace(step, operands=tuple(operands))
 
 
 def _overwrites(chain: Sequence[Member]) -> bool:
