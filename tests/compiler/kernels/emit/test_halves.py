@@ -5,6 +5,7 @@ an activation (up to 6) not counted, each by 2^-11 of a partial sum, which the s
 elsewhere they are those of float32, and only the result is rounded to float16.
 """
 
+import re
 from math import prod
 from pathlib import Path
 
@@ -13,13 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgec.compiler.codegen.kernels import compile_kernels
 from edgec.compiler.ir.expr import Expr, In, call, sigmoid
 from edgec.compiler.ir.expr_text import to_text
 from edgec.compiler.ir.graph import Array, Graph, Node, Value, constant
 from edgec.compiler.ir.types import TensorType
+from edgec.compiler.kernels.convolutions import conv
 from edgec.compiler.kernels.convolutions.activation import is_simple
+from edgec.compiler.kernels.convolutions.conv import ConvSpec
+from edgec.compiler.kernels.spec import Kernel
 from edgec.compiler.ops.reference import run_graph, run_node
 from edgec.compiler.quantize import use_halves
+from edgec.counting.llvm import disassemble
+from edgec.targets.registry import find
 from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
 from edgec.tests.compiler.kernels.convolutions.test_conv import STRATEGIES, Devices, examples
 from edgec.tests.compiler.kernels.convolutions.test_depthwise import depthwise
@@ -131,3 +138,19 @@ def test_functions_of_all_halves(activation: Expr, variant: str | None, tmp_path
     (found,) = run(graph, {"x": rows}, tmp_path, DOTPROD, 1, variant).values()
     assert (np.abs(found - expected) <= 4 * HALF * np.abs(rows) + HALF * np.abs(expected) + SMALLEST).all()
     assert np.isfinite(found).all() and (np.abs(found[rows[:, 0] < -10]) < 2e-3).all()
+
+
+def test_registers_do_for_functions(tmp_path: Path) -> None:
+    """Of a tile of 8 x 16, whose rows are finished one by one: it stores results and totals, and little else."""
+    spec = ConvSpec(
+        dtype="float16", tile_rows=64, paired=True, pointwise=True, whole=True, activation=call("gelu", In(0))
+    )
+    compiled = compile_kernels([Kernel(conv.__name__, spec)], find("arm64-neon").for_halves(), tmp_path)
+    assert stored_vectors(compiled[spec.symbol, "fullfp16"].code) <= 16 + 16 + 6
+
+
+def stored_vectors(code: bytes) -> int:
+    words = [int(word) for word in np.frombuffer(code[: len(code) // 4 * 4], "<u4")]
+    texts = disassemble(words)
+    stores = [texts[word] for word in words if re.match(r"st[rp] q", texts[word])]
+    return sum(1 + text.startswith("stp") for text in stores)
