@@ -21,6 +21,7 @@ _CALLS: Mapping[str, Callable[..., Array]] = {
     "sqrt": np.sqrt,
     "fabs": np.abs,
     "copysign": np.copysign,
+    "maximum": np.maximum,
 }
 
 
@@ -73,13 +74,13 @@ ARRAYS = _Arrays()
 
 
 class _Recorder(_Arrays):
-    """Remembers what literals of float32 it was asked for."""
+    """Remembers what literals of one dtype it was asked for."""
 
-    def __init__(self) -> None:
-        self.literals: dict[float, None] = {}
+    def __init__(self, dtype: str) -> None:
+        self.wanted, self.literals = dtype, dict[float, None]()
 
     def const(self, value: float, dtype: str) -> Array:
-        if dtype == "float32":
+        if dtype == self.wanted:
             self.literals[value] = None
         return super().const(value, dtype)
 
@@ -91,11 +92,11 @@ def literals(expr: Expr) -> tuple[float, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def literals_of(function: Callable[..., Array], operands: int) -> tuple[float, ...]:
-    """The float32 literals that a function of `Vectors` and so many operands computes with, each once."""
-    recorder = _Recorder()
+def literals_of(function: Callable[..., Array], operands: int, dtype: str = "float32") -> tuple[float, ...]:
+    """The literals that a function of `Vectors` and so many operands of `dtype` computes with, each once."""
+    recorder = _Recorder(dtype)
     with np.errstate(all="ignore"):
-        function(recorder, *[np.ones(1, np.float32)] * operands)
+        function(recorder, *[np.ones(1, dtype)] * operands)
     return tuple(recorder.literals)
 
 

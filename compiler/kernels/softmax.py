@@ -18,7 +18,6 @@ from .emit.halves import KEPT as KEPT_HALVES
 from .emit.halves import load, store
 from .emit.isa import Isa, added
 from .emit.lanes import vectors_of
-from .emit.literals import LANES as LITERAL_LANES
 from .emit.literals import Literals
 from .emit.naming import SHORT
 from .emit.quantization import requantize, splat16
@@ -248,13 +247,14 @@ def _powers(
 
     if literals is None or lanes == 1:
         return [plain] * rows
-    parts = range(0, lanes, LITERAL_LANES)
+    width = literals.lanes
+    parts = range(0, lanes, width)
     vectors = literals.vectors(b, zero, rows * len(parts))
 
     def in_parts(own: Sequence[Vectors], x: Value) -> Value:
         x = keep(x)
-        each = (shuffle([x], range(first, first + LITERAL_LANES)) for first in parts)
-        found = [fenced(LITERAL_LANES, decay(v, part)) for v, part in zip(own, each, strict=True)]
+        each = (shuffle([x], range(first, first + width)) for first in parts)
+        found = [fenced(width, decay(v, part)) for v, part in zip(own, each, strict=True)]
         return shuffle(found, range(lanes))
 
     return [partial(in_parts, vectors[row * len(parts) :][: len(parts)]) for row in range(rows)]

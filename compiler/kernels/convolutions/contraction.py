@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from ...ir.arrays import literals
+from ...ir import half_functions
+from ...ir.arrays import literals, literals_of
 from ...ir.elementary import FUNCTIONS
-from ...ir.expr import Call, Expr, clamp_bounds, walk
+from ...ir.expr import Call, Expr, In, clamp_bounds, walk
 from ...ir.expr_text import to_text
+from ...ir.half_functions import joined
 from ...ir.lifting import BOUNDED
 from ..emit.builder import Builder, Pointer, Value, i64
 from ..emit.isa import Isa
@@ -113,6 +115,15 @@ class ContractionSpec:
         expressions = [expr for expr in (self.activation, self.residual_activation) if expr is not None]
         numbers = tuple(dict.fromkeys(number for expr in expressions for number in literals(expr) if number))
         return Literals(numbers) if 0 < isa.reloads <= len(numbers) else None
+
+    def half_literals(self, isa: Isa) -> Literals | None:
+        """What functions of float16 sums compute with beside 0, which out of order is loaded each time."""
+        if self.dtype != "float16" or not (isa.computes_halves and isa.reloads):
+            return None
+        called = [part.fn for part in walk(joined(self.activation or In(0))) if isinstance(part, Call)]
+        used = [half_functions.FUNCTIONS[fn] for fn in called if fn in half_functions.FUNCTIONS]
+        numbers = tuple(dict.fromkeys(n for f in used for n in literals_of(f, 1, "float16") if n))
+        return Literals(numbers, "float16") if numbers else None
 
     @property
     def y_dtype(self) -> str:

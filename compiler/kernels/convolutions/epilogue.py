@@ -198,8 +198,10 @@ class HalfEpilogue:
     def prepare(self, w: Pointer, *w_blocks: Value) -> None:
         """Nothing: the bias is in the sums."""
 
-    def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
-        """The row's float16 channels, ready to be stored."""
+    def finish(
+        self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None, vectors: Sequence[Vectors] = ()
+    ) -> Store:
+        """The row's float16 channels, ready to be stored. `vectors`: for each of the sums, as in `emit`."""
         dtype, width = element_type(sums[0]), self._isa.lanes
         if dtype == "float16" and all(a is None or is_simple(a) for a in self._activations):
             width *= 2
@@ -209,7 +211,8 @@ class HalfEpilogue:
         values = []
         for number, total in enumerate(sums):
             at = None if r_offset is None else r_offset + number * width * 2
-            values.append(Register("float16", width, self._finished(total, dtype, width, residual, at)))
+            own = vectors[number] if vectors and dtype == "float16" else None
+            values.append(Register("float16", width, self._finished(total, dtype, width, residual, at, own)))
 
         def store(p: Pointer, offset: Value) -> None:
             for number, value in enumerate(values):
@@ -217,10 +220,12 @@ class HalfEpilogue:
 
         return store
 
-    def _finished(self, value: Value, dtype: str, width: int, residual: Pointer, r_offset: Value | None) -> Value:
+    def _finished(
+        self, value: Value, dtype: str, width: int, residual: Pointer, r_offset: Value | None, vectors: Vectors | None
+    ) -> Value:
         activation, after = self._activations
         other = None if r_offset is None else halves.load(residual, r_offset, "float16", width, dtype)
-        value = finished(self._b, self._isa, self._activations, value, other)
+        value = finished(self._b, self._isa, self._activations, value, other, vectors)
         low, high = within(activation if r_offset is None else after)
         low = -math.inf if low >= -LARGEST_HALF else -LARGEST_HALF
         high = math.inf if high <= LARGEST_HALF else LARGEST_HALF

@@ -48,8 +48,14 @@ class Results:
                 self._add(epilogue, rows, aux, y)
                 return
             if tile.in_turns and spec.curved and isinstance(epilogue, FloatEpilogue | HalfEpilogue) and not spec.narrow:
+                literals, zero = spec.half_literals(self._isa), Register("int64", 1, i64(0))
                 for row, r_at, y_at in zip(rows, aux[1], y[1], strict=True):
-                    epilogue.finish(tile.in_turn(row), aux[0], r_at)(y[0], y_at)
+                    if literals is not None and isinstance(epilogue, HalfEpilogue):
+                        vectors = literals.vectors(b, zero, len(row))
+                        store = epilogue.finish(tile.in_turn(row), aux[0], r_at, vectors)
+                    else:
+                        store = epilogue.finish(tile.in_turn(row), aux[0], r_at)
+                    store(y[0], y_at)
                 return
             if spec.table and isinstance(epilogue, Int8Epilogue):
                 stores = [*map(stored, _looked_up(b, self._isa, aux[0], [*map(epilogue.codes, rows)]))]

@@ -11,11 +11,12 @@ from .tir import tirx
 
 @dataclass(frozen=True)
 class Loaded:
-    """Vectors of float32 literals that are in memory, by their numbers: `addends` are for sums, which overwrite them,
+    """Vectors of literals of `dtype` in memory, by their numbers: `addends` are for sums, which overwrite them,
     `factors` for all else."""
 
     factors: Mapping[float, Value] = field(default_factory=dict)
     addends: Mapping[float, Value] = field(default_factory=dict)
+    dtype: str = "float32"
 
 
 def vectors_of(lanes: int, loaded: Loaded = Loaded()) -> Vectors:
@@ -32,11 +33,11 @@ class _Lanes(Vectors):
         return floating.element_type(x)
 
     def const(self, value: float, dtype: str) -> Value:
-        found = self.loaded.factors.get(value) if dtype == "float32" else None
+        found = self.loaded.factors.get(value) if dtype == self.loaded.dtype else None
         return builder.const(value, dtype, self.count) if found is None else found
 
     def addend(self, x: Value, value: float) -> Value:
-        found = self.loaded.addends.get(value) if self.dtype(x) == "float32" else None
+        found = self.loaded.addends.get(value) if self.dtype(x) == self.loaded.dtype else None
         return self.like(x, value) if found is None else found
 
     def keep(self, x: Value) -> Value:

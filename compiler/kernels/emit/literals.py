@@ -5,36 +5,45 @@ import struct
 from dataclasses import dataclass
 
 from ...ir.vectors import Vectors
-from .builder import Builder, Register, Value
+from .builder import BITS, Builder, Register, Value
 from .lanes import Loaded, vectors_of
 from .naming import digest
 from .tir import tirx
 
-LANES = 4
+_NAMES = {"float32": "float", "float16": "half"}
 
 
 @dataclass(frozen=True)
 class Literals:
-    """float32 `values`, each in all lanes of a vector of `LANES`."""
+    """float32 or float16 `values`, each in all lanes of a vector of 128 bits."""
 
     values: tuple[float, ...]
+    dtype: str = "float32"
+
+    @property
+    def lanes(self) -> int:
+        """Elements of a vector."""
+        return 128 // BITS[self.dtype]
 
     @property
     def instructions(self) -> str:
         """In LLVM's language: the function that loads the vector at a byte of a table."""
-        vectors = (f"<4 x float> <{', '.join([f'float {_literal(value)}'] * LANES)}>" for value in self.values)
+        element = _NAMES[self.dtype]
+        vector = f"<{self.lanes} x {element}>"
+        of_all = (", ".join([f"{element} {_literal(value, self.dtype)}"] * self.lanes) for value in self.values)
+        table = ", ".join(f"{vector} <{lanes}>" for lanes in of_all)
         return f"""
-@{self._function}_table = private unnamed_addr constant [{len(self.values)} x <4 x float>] [{", ".join(vectors)}]
-define <4 x float> @{self._function}(i64 %at) {{
+@{self._function}_table = private unnamed_addr constant [{len(self.values)} x {vector}] [{table}]
+define {vector} @{self._function}(i64 %at) {{
   %p = getelementptr i8, ptr @{self._function}_table, i64 %at
-  %v = load <4 x float>, ptr %p
-  ret <4 x float> %v
+  %v = load {vector}, ptr %p
+  ret {vector} %v
 }}
 """
 
     @property
     def _function(self) -> str:
-        return f"edge_literal_{digest(repr(self.values))}"
+        return f"edge_literal_{digest(repr((self.dtype, self.values)))}"
 
     def vectors(self, b: Builder, zero: Register, count: int) -> list[Vectors]:
         """Operations for each of `count` vectors that are computed side by side in a turn of a loop. `zero`: a 64-bit
@@ -45,13 +54,15 @@ define <4 x float> @{self._function}(i64 %at) {{
             zero.set(b.opaque(zero.get()))
             first = b.let(zero.get())
             tables.append({value: self._loaded(first + 16 * i) for i, value in enumerate(self.values)})
-        return [vectors_of(LANES, Loaded(tables[0], table)) for table in tables]
+        return [vectors_of(self.lanes, Loaded(tables[0], table, self.dtype)) for table in tables]
 
     def _loaded(self, at: Value) -> Value:
-        return tirx.call_extern(f"float32x{LANES}", self._function, at)
+        return tirx.call_extern(f"{self.dtype}x{self.lanes}", self._function, at)
 
 
-def _literal(value: float) -> str:
-    """The float32 next to `value` as LLVM writes it: the bits of the float64 that it is."""
+def _literal(value: float, dtype: str) -> str:
+    """The float next to `value` as LLVM writes it: of float32 the bits of the float64 that it is."""
+    if dtype == "float16":
+        return f"0xH{struct.pack('>e', value).hex()}"
     (rounded,) = struct.unpack("f", struct.pack("f", value))
     return f"0x{struct.pack('>d', rounded).hex()}"
