@@ -64,6 +64,13 @@ class Neon(Isa):
         first = Register("int32", 4, tirx.call_extern("int32x4", "edge_load_pair", address, second.address))
         return [first.get(), second.get()]
 
+    def in_turn(self, values: Sequence[Value]) -> Sequence[Value]:
+        """Out of order behind no instruction, which LLVM keeps in order."""
+        if self._in_order or not self.has_dot:
+            return values
+        kept = (tirx.call_extern("int32x4", "edge_here", bitcast(v, "int32", 4)) for v in values)
+        return [Register("float32", 4, bitcast(v, "float32", 4)).get() for v in kept]
+
     def load_half(self, p: Pointer, offset: Value) -> Value:
         """ldr of a d register, which clears the upper half of the whole one."""
         halves = [Register("int64", 1, p.load(offset, "int64")).get(), const(0, "int64")]

@@ -182,13 +182,15 @@ class _Depthwise:
         self, taps: StreamedTaps, at: Mapping[str, Register], count: int, rows: Sequence[dict[str, Value]],
         start: Bias,
     ) -> None:  # fmt: skip
-        """The next `count` output pixels, each of all rows; `at` says how far they are from a row's first."""
-        b = self.b
+        """The next `count` output pixels, each of all rows; `at` says how far they are from a row's first. Activations
+        beyond clamps are computed one after the other, or registers would not do."""
+        b, in_turn = self.b, self.spec.curved and self.spec.dtype == "float32"
         for _ in range(count):
             sums = [self.accumulator(start(), looped=False) for _ in rows]
             taps.add(sums, at["x"].get())
             for total, row in zip(sums, rows, strict=True):
-                self.store([total.result()], [{k: row[k] + offset.get() for k, offset in at.items()}])
+                found = self.isa.in_turn(total.result()) if in_turn else total.result()
+                self.store([found], [{k: row[k] + offset.get() for k, offset in at.items()}])
             for k, offset in at.items():
                 offset.set(b.opaque(offset.get() + b.param(f"{k}_pixel")))
 

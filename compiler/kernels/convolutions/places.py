@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..emit.builder import Builder, Register, Value, i64
+from ..emit.builder import Builder, Register, Value, cast, i64
 from ..emit.tir import tirx
 
 BASES = ("x", "y", "r", "rows", "w")
@@ -39,7 +39,7 @@ def pixel_offsets(
     width = b.param("out_width")
     at, rows = Register("int64", 1, first), [Register("int64", 1, base) for base, _, _ in places]
     with b.when(width < b.param("m_end")):
-        row = b.let(tirx.truncdiv(first, width))
+        row = b.let(cast(tirx.truncdiv(cast(first, "int32", 1), b.param32("out_width")), "int64", 1))
         at.set(first - row * width)
         for begin, (base, r, _) in zip(rows, places, strict=True):
             begin.set(base + row * b.param(r))

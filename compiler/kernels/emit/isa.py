@@ -163,7 +163,7 @@ class Isa(ABC):
     """Of functions with so many float32 literals or more, vectors of them are better loaded each time than copied, as
     registers do not hold all; 0: of none."""
     instructions: str = ""
-    """Functions in LLVM's language that `load_again` calls."""
+    """Functions in LLVM's language that `load_again` and `in_turn` call."""
     second_bias: bool = False
     """Whether blocks of int8 weights have a second bias, for tiles that are `unsigned`."""
     has_fixed_point: bool = False
@@ -205,6 +205,10 @@ class Isa(ABC):
         """int32 x lanes, `vectors` of them that follow each other: loaded here where a load costs less than a copy of
         what has been loaded before."""
         return [p.load(offset + v * self.lanes * 4, "int32", self.lanes) for v in range(self.vectors)]
+
+    def in_turn(self, values: Sequence[Value]) -> Sequence[Value]:
+        """float32 x lanes: `Tile.in_turn` of results that no tile has computed."""
+        return values
 
     def multiply_fixed(self, a: Value, b: Value) -> Value:
         """int32 x lanes: a * b / 2^31, rounded to the nearest integer."""
