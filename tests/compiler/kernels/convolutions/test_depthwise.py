@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgec.compiler.codegen.kernels import compile_kernels
+from edgec.compiler.ir.expr import Const, In, call
 from edgec.compiler.ir.graph import Attr
+from edgec.compiler.kernels.convolutions import depthwise as kernels
+from edgec.compiler.kernels.convolutions.depthwise import DepthwiseSpec
+from edgec.compiler.kernels.spec import Kernel
+from edgec.targets.registry import find
+from edgec.tests.compiler.kernels.assembly import assembly
 from edgec.tests.compiler.kernels.convolutions.contractions import Case
 from edgec.tests.compiler.kernels.convolutions.test_conv import check_cases, common, examples, few, on_types
 from edgec.tests.compiler.lower.running import BASE, DOTPROD, HOST
@@ -55,3 +62,12 @@ def test_wide_rows(tmp_path: Path) -> None:
         x, w = (images, 5, width, channels), (channels, 1, 3, 3)
         cases.append(Case("conv2d", x, w, 0, attrs, residual=residual, activation=1))
     check_cases(cases, int8=False, folder=tmp_path, devices=((DOTPROD, None), (HOST, None)), threads=2)
+
+
+def test_registers_do_for_activations(tmp_path: Path) -> None:
+    """Where results are finished one after the other: few copies of them."""
+    part = call("min", call("max", call("add", call("mul", In(0), In(1)), In(2)), Const(0.0)), Const(1.0))
+    spec = DepthwiseSpec(dtype="float32", kernel=(3, 3, 1), activation=call("mul", In(0), part))
+    compiled = compile_kernels([Kernel(kernels.__name__, spec)], find("arm64-neon"), tmp_path)
+    lines = assembly(compiled[spec.symbol, "dotprod"].code)
+    assert sum(line.startswith("mov v") for line in lines) <= 12

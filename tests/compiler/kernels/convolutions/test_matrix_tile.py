@@ -11,8 +11,8 @@ from edgec.compiler.kernels.convolutions.conv import ConvSpec
 from edgec.compiler.kernels.convolutions.gathered import DEEPEST
 from edgec.compiler.kernels.spec import Kernel
 from edgec.compiler.lower.lower import lower
-from edgec.counting.llvm import disassemble
 from edgec.targets.registry import find
+from edgec.tests.compiler.kernels.assembly import assembly
 from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
 from edgec.tests.compiler.lower.running import MATRIX, check
 
@@ -91,8 +91,6 @@ def test_only_even_runs_are_computed_so(tmp_path: Path) -> None:
 
 
 def _multiplies(code: bytes) -> str:
-    """What most products are made by; some other words of an object are instructions by chance."""
-    words = [int(word) for word in np.frombuffer(code[: len(code) // 4 * 4], "<u4")]
-    texts = disassemble(words)
-    names = [texts[word].split()[0] for word in words]
+    """What most products are made by."""
+    names = [text.split()[0] for text in assembly(code)]
     return max(("smmla", "sdot"), key=names.count)

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edgec.compiler.codegen.kernels import compile_kernels
@@ -12,8 +11,8 @@ from edgec.compiler.kernels.convolutions import conv
 from edgec.compiler.kernels.convolutions.conv import ConvSpec
 from edgec.compiler.kernels.spec import Kernel
 from edgec.compiler.lower.lower import lower
-from edgec.counting.llvm import disassemble
 from edgec.targets.registry import find
+from edgec.tests.compiler.kernels.assembly import assembly
 from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
 from edgec.tests.compiler.lower.running import DOTPROD, MATRIX, check
 
@@ -34,9 +33,8 @@ def test_a_single_row(weights: str, device: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variant", ["dotprod", "i8mm"])
 def test_a_block_has_two_chains_of_sums(variant: str, tmp_path: Path) -> None:
-    """Its columns are two vectors. Some words of an object are instructions by chance."""
+    """Its columns are two vectors."""
     spec = ConvSpec(dtype="int8", tile_rows=1, pointwise=True, scaling="small")
     code = compile_kernels([Kernel(conv.__name__, spec)], ARM64, tmp_path)[spec.symbol, variant].code
-    texts = disassemble(words := [int(word) for word in np.frombuffer(code[: len(code) // 4 * 4], "<u4")])
-    sums = Counter(found[1] for word in words if (found := re.match(r"sdot (v\d+)\.4s", texts[word])))
+    sums = Counter(found[1] for text in assembly(code) if (found := re.match(r"sdot (v\d+)\.4s", text)))
     assert len([register for register, times in sums.items() if times > 1]) == 4

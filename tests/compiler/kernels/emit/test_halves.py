@@ -25,8 +25,8 @@ from edgec.compiler.kernels.convolutions.conv import ConvSpec
 from edgec.compiler.kernels.spec import Kernel
 from edgec.compiler.ops.reference import run_graph, run_node
 from edgec.compiler.quantize import use_halves
-from edgec.counting.llvm import disassemble
 from edgec.targets.registry import find
+from edgec.tests.compiler.kernels.assembly import assembly
 from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
 from edgec.tests.compiler.kernels.convolutions.test_conv import STRATEGIES, Devices, examples
 from edgec.tests.compiler.kernels.convolutions.test_depthwise import depthwise
@@ -147,10 +147,7 @@ def test_registers_do_for_functions(tmp_path: Path) -> None:
         dtype="float16", tile_rows=64, paired=True, pointwise=True, whole=True, activation=call("gelu", In(0))
     )
     compiled = compile_kernels([Kernel(conv.__name__, spec)], find("arm64-neon").for_halves(), tmp_path)
-    code = compiled[spec.symbol, "fullfp16"].code
-    words = [int(word) for word in np.frombuffer(code[: len(code) // 4 * 4], "<u4")]
-    texts = disassemble(words)
-    lines = [texts[word] for word in words]
+    lines = assembly(compiled[spec.symbol, "fullfp16"].code)
     stored = sum(1 + line.startswith("stp") for line in lines if re.match(r"st[rp] q", line))
     assert stored <= 16 + 16 + 6
     assert sum(line.startswith("mov v") for line in lines) < 10
