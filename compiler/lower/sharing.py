@@ -19,10 +19,10 @@ from .buffers import NO_HALO, element_size, image_dims
 from .demands import halo_need, writes_strided
 
 _SAME_BYTES = ("reshape", "bitcast")
-"""Ops whose output is their input's bytes, which may be the user's; that of `trim` is the first of them."""
+"""Ops whose output is their input's bytes, which may be the user's."""
 
-_READ_INSIDE = (*_SAME_BYTES, "trim", "require", "slice")
-"""Ops whose output may lie in their input's memory."""
+_FIRST_BYTES = (*_SAME_BYTES, "trim", "require")
+"""Ops whose output is their input's bytes, or the first of them."""
 
 NEAR = 32
 """Nodes between a value and its last reader, at most, if that shall write over it: more would take long to look at."""
@@ -83,7 +83,7 @@ def plan_sharing(
         elif node.op == "transpose":
             plan.transposed(node)
     for node in graph.nodes:
-        if node.op in _READ_INSIDE and node.op != "slice":
+        if node.op in _FIRST_BYTES:
             plan.read_inside(node, None)
         elif node.op == "slice" and (first := sliced_channels(node)) is not None:
             plan.read_inside(node, first)
@@ -162,7 +162,7 @@ class _Plan:
         """Whether the others that read `x` have done so when `node` runs, as it reads what they computed, and leave no
         trace of theirs in its memory: neither values nor padding."""
         others = [reader for reader in self.uses[x] if reader is not node]
-        if any(reader.op in _READ_INSIDE or reader.regions for reader in others):
+        if any(reader.op in (*_FIRST_BYTES, "slice") or reader.regions for reader in others):
             return False
         if any(halo_need(r, i) != NO_HALO for r in others for i, value in enumerate(r.inputs) if value is x):
             return False
