@@ -50,8 +50,7 @@ class Neon(Isa):
         self, *, dotprod: bool = False, i8mm: bool = False, half: bool = False, in_order: bool = False
     ) -> None:
         self.has_dot, self.computes_halves = dotprod, half
-        self._in_order, self.spans = in_order, not in_order
-        self.reloads = 0 if in_order else 8 if i8mm else 17  # smmla leaves fewer registers
+        self._in_order, self.spans, self.reloads = in_order, not in_order, not in_order
         self._has_matrix = i8mm
         self.instructions = INSTRUCTIONS if in_order else _OUT_OF_ORDER if dotprod else ""
         self.name = "neonmatrix" if i8mm else "neondot" if dotprod else "neonhalf" if half else "neon"

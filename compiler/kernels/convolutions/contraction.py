@@ -111,19 +111,19 @@ class ContractionSpec:
         return any(expr and expr != BOUNDED and clamp_bounds(expr) is None for expr in expressions)
 
     def literals(self, isa: Isa) -> Literals | None:
-        """What functions of activations compute with beside 0, where it is better loaded each time: `Isa.reloads`."""
-        expressions = [expr for expr in (self.activation, self.residual_activation) if expr is not None]
-        numbers = tuple(dict.fromkeys(number for expr in expressions for number in literals(expr) if number))
-        return Literals(numbers) if 0 < isa.reloads <= len(numbers) else None
-
-    def half_literals(self, isa: Isa) -> Literals | None:
-        """What functions of float16 sums compute with beside 0, which out of order is loaded each time."""
-        if self.dtype != "float16" or not (isa.computes_halves and isa.reloads):
+        """What functions of activations compute with beside 0, where rows are finished in turn and it is loaded each
+        time: float32 of float32 sums, or float16 of float16 sums."""
+        if not isa.reloads or self.halved or (self.dtype == "float16" and not isa.computes_halves):
             return None
-        called = [part.fn for part in walk(joined(self.activation or In(0))) if isinstance(part, Call)]
-        used = [half_functions.FUNCTIONS[fn] for fn in called if fn in half_functions.FUNCTIONS]
-        numbers = tuple(dict.fromkeys(n for f in used for n in literals_of(f, 1, "float16") if n))
-        return Literals(numbers, "float16") if numbers else None
+        if self.dtype == "float16":
+            called = [part.fn for part in walk(joined(self.activation or In(0))) if isinstance(part, Call)]
+            used = [half_functions.FUNCTIONS[fn] for fn in called if fn in half_functions.FUNCTIONS]
+            found = [n for f in used for n in literals_of(f, 1, "float16")]
+        else:
+            expressions = [expr for expr in (self.activation, self.residual_activation) if expr is not None]
+            found = [n for expr in expressions for n in literals(expr)]
+        numbers = tuple(dict.fromkeys(n for n in found if n))
+        return Literals(numbers, "float16" if self.dtype == "float16" else "float32") if numbers else None
 
     @property
     def y_dtype(self) -> str:

@@ -176,8 +176,8 @@ FITTING = (2**15 - 1) // 128
 def build(spec: ConvSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
     tile = spec.tile(isa)
-    body, literals = gathered.body if tile.gathers else _body, (spec.literals(isa), spec.half_literals(isa))
-    instructions = tile.instructions + isa.instructions + "".join(each.instructions for each in literals if each)
+    body, literals = gathered.body if tile.gathers else _body, spec.literals(isa)
+    instructions = tile.instructions + isa.instructions + (literals.instructions if literals else "")
     return define(spec.symbol, OPERANDS, spec.params, lambda b: body(b, spec, isa), instructions)
 
 

@@ -154,13 +154,15 @@ class FloatEpilogue:
         """Of a vector of `biased` sums, and one of the residual; `vectors`: as in `emit`."""
         return finished(self._b, self._isa, (self._activation, self._residual_activation), value, residual, vectors)
 
-    def finish(self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None) -> Store:
-        """The row's float32 channels, ready to be stored."""
+    def finish(
+        self, sums: Sequence[Value], residual: Pointer, r_offset: Value | None, vectors: Sequence[Vectors] = ()
+    ) -> Store:
+        """Float32 channels of a row, ready to be stored; sums are `biased`. `vectors`: for each sum, as in `emit`."""
         lanes = self._isa.lanes
         values = []
-        for v, value in enumerate(self.biased(sums)):
+        for v, value in enumerate(sums):
             other = None if r_offset is None else residual.load(r_offset + v * lanes * 4, "float32", lanes)
-            values.append(Register("float32", lanes, self.result(value, other)))
+            values.append(Register("float32", lanes, self.result(value, other, vectors[v] if vectors else None)))
 
         def store(p: Pointer, offset: Value) -> None:
             for half, value in enumerate(values):

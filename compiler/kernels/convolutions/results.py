@@ -12,7 +12,7 @@ from .contraction import ContractionSpec, store_partial
 from .epilogue import Epilogue, FloatEpilogue, HalfEpilogue, Int8Epilogue, stored, stored_rows
 
 IN_FLIGHT = 2
-"""Vectors of a round of `_finish_in_loop`: functions of more take more registers than there are."""
+"""Vectors whose float32 functions are computed side by side: those of more take more registers than there are."""
 
 
 class Results:
@@ -41,21 +41,18 @@ class Results:
             rows = [tile.row(r) for r in range(tile.rows)]
             if terms:
                 rows = [_with_term(spec, self._isa, tile, row, term) for row, term in zip(rows, terms, strict=True)]
-            if spec.calls and isinstance(epilogue, FloatEpilogue) and not spec.narrow:
-                _finish_in_loop(b, self._isa, epilogue, rows, aux, y, spec.literals(self._isa))
-                return
+            if isinstance(epilogue, FloatEpilogue):
+                rows = [epilogue.biased(row) for row in rows]
+            if isinstance(epilogue, FloatEpilogue | HalfEpilogue) and not spec.narrow:
+                literals = spec.literals(self._isa)
+                if literals is not None or (tile.in_turns and spec.curved):
+                    self._finish_in_turn(epilogue, rows, aux, y, literals)
+                    return
+                if spec.calls and isinstance(epilogue, FloatEpilogue):
+                    _finish_in_loop(b, self._isa, epilogue, rows, aux, y)
+                    return
             if spec.residual and isinstance(epilogue, Int8Epilogue) and not spec.narrow:
                 self._add(epilogue, rows, aux, y)
-                return
-            if tile.in_turns and spec.curved and isinstance(epilogue, FloatEpilogue | HalfEpilogue) and not spec.narrow:
-                literals, zero = spec.half_literals(self._isa), Register("int64", 1, i64(0))
-                for row, r_at, y_at in zip(rows, aux[1], y[1], strict=True):
-                    if literals is not None and isinstance(epilogue, HalfEpilogue):
-                        vectors = literals.vectors(b, zero, len(row))
-                        store = epilogue.finish(tile.in_turn(row), aux[0], r_at, vectors)
-                    else:
-                        store = epilogue.finish(tile.in_turn(row), aux[0], r_at)
-                    store(y[0], y_at)
                 return
             if spec.table and isinstance(epilogue, Int8Epilogue):
                 stores = [*map(stored, _looked_up(b, self._isa, aux[0], [*map(epilogue.codes, rows)]))]
@@ -67,6 +64,20 @@ class Results:
         else:
             for at, store in zip(y[1], stores, strict=True):
                 store(y[0], at)
+
+    def _finish_in_turn(
+        self, epilogue: FloatEpilogue | HalfEpilogue, rows: Sequence[Sequence[Value]],
+        aux: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]], literals: Literals | None,
+    ) -> None:  # fmt: skip
+        """One row after the other, of float32 functions `IN_FLIGHT` vectors, in the registers that sums leave."""
+        zero, vector = Register("int64", 1, i64(0)), self._isa.lanes * 4
+        in_turn = self._isa.in_turn if self._spec.scaled else self._tile.in_turn
+        together = IN_FLIGHT if literals is not None and literals.dtype == "float32" else len(rows[0])
+        for row, r_at, y_at in zip(rows, aux[1], y[1], strict=True):
+            for first in range(0, len(row), together):
+                sums, at = in_turn(row[first : first + together]), first * vector
+                vectors = literals.vectors(self._b, zero, len(sums)) if literals is not None else ()
+                epilogue.finish(sums, aux[0], None if r_at is None else r_at + at, vectors)(y[0], y_at + at)
 
     def _add(
         self, epilogue: Int8Epilogue, rows: Sequence[Sequence[Value]],
@@ -113,27 +124,24 @@ def _with_term(spec: ContractionSpec, isa: Isa, tile: Tile, sums: Sequence[Value
 
 def _finish_in_loop(
     b: Builder, isa: Isa, epilogue: FloatEpilogue, sums: Sequence[Sequence[Value]],
-    residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]], literals: Literals | None,
+    residual: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]],
 ) -> None:  # fmt: skip
-    """The rows of a tile through memory: in a loop over them, the many constants of functions stay in registers, or
-    their addresses do."""
+    """The rows of a tile through memory: in a loop over them, the many constants of functions stay in registers."""
     step, lanes = isa.lanes * 4, isa.lanes
     together = min(IN_FLIGHT, len(sums[0]))
     parts = range(0, len(sums[0]), together)
     rounds = len(sums) * len(parts)
     scratch, places = b.stack(rounds * together * step), b.stack(rounds * 16)
     for r, (row, *offsets) in enumerate(zip(sums, y[1], residual[1], strict=True)):
-        for v, value in enumerate(epilogue.biased(row)):
+        for v, value in enumerate(row):
             scratch.store(i64((r * len(row) + v) * step), value, "float32", lanes)
         for p, first in enumerate(parts):
             for i, offset in enumerate(offsets):
                 if offset is not None:
                     places.store(i64((r * len(parts) + p) * 16 + i * 8), offset + first * step, "int64")
-    zero = Register("int64", 1, i64(0))
     with b.range(0, rounds) as number:
         target, other = (b.let(places.load(number * 16 + i * 8, "int64")) for i in range(2))
-        vectors = [None] * together if literals is None else literals.vectors(b, zero, together)
         for v in range(together):
             value = b.let(scratch.load((number * together + v) * step, "float32", lanes))
             added = None if residual[1][0] is None else residual[0].load(other + v * step, "float32", lanes)
-            y[0].store(target + v * step, b.let(epilogue.result(value, added, vectors[v])), "float32", lanes)
+            y[0].store(target + v * step, b.let(epilogue.result(value, added)), "float32", lanes)

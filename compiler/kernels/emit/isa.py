@@ -159,9 +159,8 @@ class Isa(ABC):
     """Whether lines of the first cache that are read again are worth a loop: cores in order fetch them ahead."""
     renames: bool = False
     """Whether a copy of a register costs nothing."""
-    reloads: int = 0
-    """Of functions with so many float32 literals or more, vectors of them are better loaded each time than copied, as
-    registers do not hold all; 0: of none."""
+    reloads: bool = False
+    """Whether vectors of what functions compute with are better loaded each time than copied."""
     instructions: str = ""
     """Functions in LLVM's language that `load_again` and `in_turn` call."""
     second_bias: bool = False

@@ -4,12 +4,9 @@
 from pathlib import Path
 
 from edgec.compiler.codegen.kernels import compile_kernels
-from edgec.compiler.ir.expr import In, call
 from edgec.compiler.kernels.convolutions import row_codes
-from edgec.compiler.kernels.convolutions.conv import ConvSpec
 from edgec.compiler.kernels.convolutions.row_codes import RowCodesSpec
 from edgec.compiler.kernels.spec import Kernel
-from edgec.targets.neon import Neon
 from edgec.targets.registry import find
 from edgec.tests.compiler.kernels.assembly import assembly
 
@@ -20,12 +17,3 @@ def test_codes_are_the_ends_of_floats(tmp_path: Path) -> None:
     assert objects
     for compiled in objects.values():
         assert not {text.split()[0] for text in assembly(compiled.code)} & {"fcvtns", "sqxtn", "sqxtn2"}
-
-
-def test_gelu_loads_its_literals_beside_smmla() -> None:
-    spec = ConvSpec(dtype="int8", tile_rows=40, pointwise=True, scaled=True, rows=True, activation=call("gelu", In(0)))
-    assert spec.literals(Neon(dotprod=True)) is None
-    assert spec.literals(Neon(dotprod=True, in_order=True)) is None
-    found = spec.literals(Neon(dotprod=True, i8mm=True))
-    assert found is not None
-    assert 0.0 not in found.values
