@@ -46,7 +46,9 @@ class Results:
             if isinstance(epilogue, FloatEpilogue | HalfEpilogue) and not spec.narrow:
                 literals = spec.literals(self._isa)
                 if literals is not None or (tile.in_turns and spec.curved):
-                    self._finish_in_turn(epilogue, rows, aux, y, literals)
+                    in_turn, zero = self._isa.in_turn if spec.scaled else tile.in_turn, Register("int64", 1, i64(0))
+                    for row, r_at, y_at in zip(rows, aux[1], y[1], strict=True):
+                        finish_in_turn(b, epilogue, in_turn, row, (aux[0], r_at), (y[0], y_at), literals, zero)
                     return
                 if spec.calls and isinstance(epilogue, FloatEpilogue):
                     _finish_in_loop(b, self._isa, epilogue, rows, aux, y)
@@ -64,20 +66,6 @@ class Results:
         else:
             for at, store in zip(y[1], stores, strict=True):
                 store(y[0], at)
-
-    def _finish_in_turn(
-        self, epilogue: FloatEpilogue | HalfEpilogue, rows: Sequence[Sequence[Value]],
-        aux: tuple[Pointer, Sequence[Value | None]], y: tuple[Pointer, Sequence[Value]], literals: Literals | None,
-    ) -> None:  # fmt: skip
-        """One row after the other, of float32 functions `IN_FLIGHT` vectors, in the registers that sums leave."""
-        zero, vector = Register("int64", 1, i64(0)), self._isa.lanes * 4
-        in_turn = self._isa.in_turn if self._spec.scaled else self._tile.in_turn
-        together = IN_FLIGHT if literals is not None and literals.dtype == "float32" else len(rows[0])
-        for row, r_at, y_at in zip(rows, aux[1], y[1], strict=True):
-            for first in range(0, len(row), together):
-                sums, at = in_turn(row[first : first + together]), first * vector
-                vectors = literals.vectors(self._b, zero, len(sums)) if literals is not None else ()
-                epilogue.finish(sums, aux[0], None if r_at is None else r_at + at, vectors)(y[0], y_at + at)
 
     def _add(
         self, epilogue: Int8Epilogue, rows: Sequence[Sequence[Value]],
@@ -98,6 +86,20 @@ class Results:
             begun = [partial(store, y[0], y_at)]
         for finish in begun:
             finish()
+
+
+def finish_in_turn(
+    b: Builder, epilogue: FloatEpilogue | HalfEpilogue, in_turn: Callable[[Sequence[Value]], Sequence[Value]],
+    row: Sequence[Value], aux: tuple[Pointer, Value | None], y: tuple[Pointer, Value], literals: Literals | None,
+    zero: Register,
+) -> None:  # fmt: skip
+    """A row behind what has been stored, and of float32 functions `IN_FLIGHT` vectors at a time: in the registers that
+    the others' sums leave. `in_turn`: as of `Tile`; `zero`: as for `Literals.vectors`."""
+    together = IN_FLIGHT if literals is not None and literals.dtype == "float32" else len(row)
+    for first in range(0, len(row), together):
+        sums, at = in_turn(row[first : first + together]), first * 16  # bytes of a vector, as of literals
+        vectors = literals.vectors(b, zero, len(sums)) if literals is not None else ()
+        epilogue.finish(sums, aux[0], None if aux[1] is None else aux[1] + at, vectors)(y[0], y[1] + at)
 
 
 def _looked_up(b: Builder, isa: Isa, table: Pointer, codes: Sequence[Value]) -> list[Value]:

@@ -21,12 +21,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..emit import halves
-from ..emit.builder import BITS, Builder, Pointer, Value, cast, const, define, i64, shuffle
+from ..emit.builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, shuffle
 from ..emit.isa import Isa, Tile
 from ..emit.tir import tirx
 from .contraction import OPERANDS as SHARED_OPERANDS
 from .contraction import ContractionSpec, header_bytes
 from .conv import STEPS, accumulate_run
+from .epilogue import FloatEpilogue, HalfEpilogue
+from .results import finish_in_turn
 from .winograd_transforms import data_transform, result_transform
 
 OPERANDS = (*SHARED_OPERANDS, "scratch")
@@ -87,14 +89,17 @@ class WinogradSpec(ContractionSpec):
 
 def build(spec: WinogradSpec, isa: Isa) -> object:
     """The TIR function of `spec` on `isa`."""
-    instructions = spec.tile(isa).instructions + isa.instructions
+    literals = spec.literals(isa)
+    instructions = spec.tile(isa).instructions + isa.instructions + (literals.instructions if literals else "")
     return define(spec.symbol, OPERANDS, spec.params, lambda b: _Kernel(b, spec, isa).run(), instructions)
 
 
 class _Kernel:
     def __init__(self, b: Builder, spec: WinogradSpec, isa: Isa) -> None:
         self.b, self.spec, self.isa = b, spec, isa
-        self.tile, self.epilogue = spec.tile(isa), spec.epilogue(b, isa)
+        self.tile, epilogue = spec.tile(isa), spec.epilogue(b, isa)
+        assert isinstance(epilogue, FloatEpilogue | HalfEpilogue)
+        self.epilogue = epilogue
         half = spec.dtype == "float16" and isa.computes_halves
         self.computed, self.lanes = ("float16", 2 * isa.lanes) if half else ("float32", isa.lanes)
         """What vectors in registers are."""
@@ -239,7 +244,7 @@ class _Kernel:
         channel, bias = block * isa.columns, self._bias(block)
         if not spec.paired:
             channel = tirx.min(channel, b.param("channels") - isa.columns)
-        outputs = ("y", *["r"] * spec.residual)
+        outputs, literals, zero = ("y", *["r"] * spec.residual), spec.literals(isa), Register("int64", 1, i64(0))
         places = {o: b.let(image * b.param(f"{o}_image") + channel * self.element) for o in outputs}
         with b.range(above, self.outputs) as i, b.range(left, self.outputs) as j:
             of = b.let(sums + (i * (spec.side + 2) + j) * b.param("sum_position") + block * self.line)
@@ -249,7 +254,11 @@ class _Kernel:
             }
             loaded = [self._load(b.pointer("scratch"), of + v * self.vector) for v in range(len(bias))]
             biased = [b.let(value + term) for value, term in zip(loaded, bias, strict=True)]
-            self.epilogue.finish(biased, b.pointer("aux"), at.get("r"))(b.pointer("y"), at["y"])
+            if literals is None:
+                self.epilogue.finish(biased, b.pointer("aux"), at.get("r"))(b.pointer("y"), at["y"])
+            else:
+                aux, results = (b.pointer("aux"), at.get("r")), (b.pointer("y"), at["y"])
+                finish_in_turn(b, self.epilogue, self.tile.in_turn, biased, aux, results, literals, zero)
 
     def _bias(self, block: Value) -> Sequence[Value]:
         """Of the channels of neighbouring blocks."""
