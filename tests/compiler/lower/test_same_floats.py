@@ -79,3 +79,31 @@ def test_zeros_have_the_same_sign(device: str, tmp_path: Path) -> None:
     graph = parse_graph(ZEROS, {name: array.astype(np.float32) for name, array in data.items()})
     for name, found in run(graph, {"p": np.zeros((1, 4, 5, 22), np.float32)}, tmp_path, device).items():
         assert (np.signbit(found) == (name in "cd")).all() and not found.any(), name
+
+
+FUNCTIONS = """
+graph @g(%p: float32[1, 13, 12, 16]) -> (%a, %b) {{
+  const %w: float32[32, 16, 1, 1] = @w
+  const %v: float32[32, 16, 3, 3] = @v
+  %a: float32[1, 13, 12, 32] = conv2d(%p, %w) {{layout="NHWC", activation={function}(%0)}}
+  %b: float32[1, 13, 12, 32] = conv2d(%p, %v) {{pads=(1, 1, 1, 1), layout="NHWC", activation={function}(%0)}}
+}}
+"""
+
+
+@pytest.mark.parametrize("device", [BASE, DOTPROD, "qemu:max"])
+@pytest.mark.parametrize("function", ["gelu", "sigmoid", "atan", "log"])
+def test_functions_of_sums(function: str, device: str, tmp_path: Path) -> None:
+    """In tiles of matrices and of Winograd; the literals of log are infinities and NaN too."""
+    rng = np.random.default_rng(3)
+    shapes = {"w": (32, 16, 1, 1), "v": (32, 16, 3, 3)}
+    data = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    graph = parse_graph(FUNCTIONS.format(function=function), data)
+    feeds = {"p": rng.normal(scale=10.0, size=(1, 13, 12, 16)).astype(np.float32)}
+    feeds["p"][0, 0] = 0.0
+    here, there = run(graph, feeds, tmp_path, HOST), run(graph, feeds, tmp_path, device)
+    for name, found in there.items():
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(here[name]), err_msg=name)
+        numbers = ~np.isnan(found)
+        assert numbers.mean() > 0.4
+        np.testing.assert_array_equal(found[numbers].view(np.int32), here[name][numbers].view(np.int32), err_msg=name)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgec.compiler.codegen.kernels import compile_kernels
+from edgec.compiler.ir.arrays import literals
 from edgec.compiler.ir.expr import In, call
 from edgec.compiler.kernels.convolutions import conv, winograd
 from edgec.compiler.kernels.convolutions.conv import ConvSpec
@@ -41,9 +42,23 @@ def test_functions_load_their_literals_out_of_order(
 
 
 @pytest.mark.parametrize("spec", [PLAIN, SCALED])
-def test_what_literals_are_loaded(spec: ConvSpec) -> None:
-    """None in order, where other rows hide what copies take; and no zeros, which cost nothing."""
+def test_literals_are_loaded_out_of_order_alone(spec: ConvSpec) -> None:
+    """In order other rows hide what copies take. GELU computes with ten numbers."""
+    loaded = spec.literals(Neon(dotprod=True))
+    assert loaded is not None
+    assert len(set(loaded.values)) == len(loaded.values) == 10
     assert spec.literals(Neon(dotprod=True, in_order=True)) is None
-    found = spec.literals(Neon(dotprod=True))
-    assert found is not None
-    assert 0.0 not in found.values
+
+
+def test_zeros_are_not_loaded() -> None:
+    """They take no unit that multiplies."""
+    spec = replace(PLAIN, activation=call("atan", In(0)))
+    assert 0.0 in literals(call("atan", In(0)))
+    loaded = spec.literals(Neon(dotprod=True))
+    assert loaded is not None
+    assert {*loaded.values, 0.0} == {*literals(call("atan", In(0)))}
+
+
+def test_results_of_half_the_size_have_no_vectors_of_literals() -> None:
+    """float32 functions whose results are stored as float16 are finished as whole rows."""
+    assert replace(PLAIN, halved=True).literals(Neon(half=True)) is None
