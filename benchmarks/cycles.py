@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..compiler.bundle.reader import open_bundle
+from ..compiler.kernels.convolutions.winograd_transforms import Form
 from ..counting.cores import CORES
 from ..counting.report import Figures, Report, added, report
 from .options import add_models
@@ -26,11 +27,12 @@ _TILE = re.compile(r"(.*?)(_(?:m\d+|small|[0-9a-f]{8})(?:_.*)?)?$")
 MOST_EXPENSIVE = 8
 """Steps that a page shows by themselves."""
 PRECISIONS = ("float32", "float16", "int8")
-DENSE = re.compile(r"_(?:conv|gemm|winograd(\d))_")
-"""Kernels of convolutions that are not depthwise, and of products of matrices; the side of a tile of Winograd's."""
+DENSE = re.compile(r"_(?:conv|gemm|winograd(\d)(?:s(\d))?)_")
+"""Kernels of convolutions that are not depthwise, and of products of matrices; side and stride of Winograd's forms."""
 CAPTION = (
     "of peak: multiply-accumulates of the model, of those that the core could do; dense of peak: in the cycles of "
-    "dense layers those that are done, by Winograd's algorithm 36 in place of 144 or 16 in place of 36"
+    "dense layers those that are done, by Winograd's algorithm 36 in place of 144, 16 in place of 36 or, with a stride "
+    "of 2, 25 in place of 36"
 )
 
 
@@ -48,12 +50,15 @@ def reports(
 def dense(done: Report) -> Figures:
     """The sum of a model's dense convolutions and products, with the multiply-accumulates that are done."""
     found = ((DENSE.search(step.kernel), step.figures) for step in done.steps)
-    return added(replace(figures, macs=_done(figures.macs, form[1])) for form, figures in found if form)
+    return added(replace(figures, macs=_done(figures.macs, form)) for form, figures in found if form)
 
 
-def _done(macs: int, side: str | None) -> int:
+def _done(macs: int, kernel: re.Match[str]) -> int:
     """Of so many multiply-accumulates of the direct form: tiles beyond the plane's edge not counted."""
-    return macs if side is None else macs * (int(side) + 2) ** 2 // (3 * int(side)) ** 2
+    if kernel[1] is None:
+        return macs
+    form = Form(int(kernel[1]), int(kernel[2] or 1))
+    return macs * form.positions // (3 * form.side) ** 2
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,10 @@ def test_a_row_has_the_sums() -> None:
     assert row.dense_of_peak == 24_000 / 2500 / 16
 
 
-@pytest.mark.parametrize(("side", "macs"), [(4, 36_000), (2, 64_000)])
-def test_of_winograds_steps_the_products_count_that_are_done(side: int, macs: int) -> None:
+@pytest.mark.parametrize(("form", "macs"), [("4", 36_000), ("2", 64_000), ("2s2", 100_000)])
+def test_of_winograds_steps_the_products_count_that_are_done(form: str, macs: int) -> None:
     report = a_report("cortex-a55", 16)
-    step = Step("e", f"f32_winograd{side}_m40_pair_whole", figures(144_000, 1000.0))
+    step = Step("e", f"f32_winograd{form}_m40_pair_whole", figures(144_000, 1000.0))
     assert dense(replace(report, steps=(*report.steps, step))).macs == 24_000 + macs
 
 

@@ -1,8 +1,8 @@
-"""Dense 3 x 3 convolution of stride 1 by Winograd's algorithm (Lavin & Gray, "Fast Algorithms for Convolutional Neural
+"""Dense 3 x 3 convolution by Winograd's algorithm (Lavin & Gray, "Fast Algorithms for Convolutional Neural
 Networks", 2016): floats, with fewer multiplications than the implicit GEMM of `conv.py`.
 
-A tile of `side` x `side` output pixels needs side + 2 input pixels in each direction. They are transformed, multiplied
-by transformed weights, position by position, and transformed back:
+A tile of `side` x `side` output pixels needs `span` input pixels in each direction. They are transformed, multiplied by
+transformed weights, position by position, and transformed back:
 
     results = A^T [sum over input channels of (G g G^T) * (B^T d B)] A
 
@@ -29,7 +29,7 @@ from .contraction import ContractionSpec, header_bytes
 from .conv import STEPS, accumulate_run
 from .epilogue import FloatEpilogue, HalfEpilogue
 from .results import finish_in_turn
-from .winograd_transforms import data_transform, result_transform
+from .winograd_transforms import Form, data_transform, result_transform
 
 OPERANDS = (*SHARED_OPERANDS, "scratch")
 
@@ -44,9 +44,9 @@ PARAMS = (
 
 @dataclass(frozen=True, kw_only=True)
 class WinogradSpec(ContractionSpec):
-    """`side`: output pixels of a tile in each direction. `tile_rows`, `paired`, `whole`: as in `ConvSpec`."""
+    """`form`: of the algorithm. `tile_rows`, `paired`, `whole`: as in `ConvSpec`."""
 
-    side: int
+    form: Form
     tile_rows: int
     paired: bool = False
     whole: bool = False
@@ -54,7 +54,8 @@ class WinogradSpec(ContractionSpec):
     @property
     def symbol(self) -> str:
         """The kernel's name in plans, symbols and profiles."""
-        shape = [f"winograd{self.side}", f"m{self.tile_rows}", *["pair"] * self.paired]
+        form = f"winograd{self.form.side}" + f"s{self.form.stride}" * (self.form.stride > 1)
+        shape = [form, f"m{self.tile_rows}", *["pair"] * self.paired]
         return self.name(*shape, *["whole"] * self.whole)
 
     @property
@@ -75,11 +76,6 @@ class WinogradSpec(ContractionSpec):
     def general(self) -> "WinogradSpec":
         """The member that serves this one too: any number of channels."""
         return replace(self, paired=False, whole=False)
-
-    @property
-    def positions(self) -> int:
-        """Of a tile."""
-        return (self.side + 2) ** 2
 
     def tile(self, isa: Isa) -> Tile:
         """The register tile that `isa` uses for this kernel."""
@@ -106,11 +102,11 @@ class _Kernel:
         self.element = BITS[spec.dtype] // 8
         self.vector, self.line = self.lanes * self.element, self.tile.columns * self.element
         """Bytes of a vector, and of a block of channels."""
-        self.data, self.sums = (b.let(b.param(f"{name}_position") * spec.positions) for name in ("data", "sum"))
+        self.data, self.sums = (b.let(b.param(f"{name}_position") * spec.form.positions) for name in ("data", "sum"))
         """Bytes of a tile's data and sums."""
-        self.held = 2 * spec.positions <= isa.registers
+        self.held = spec.form.positions + spec.form.span <= isa.registers
         """Whether a vector of each position stays in registers."""
-        self.lines, self.outputs = b.opaque(i64(spec.side + 2)), b.opaque(i64(spec.side))
+        self.lines, self.outputs = b.opaque(i64(spec.form.span)), b.opaque(i64(spec.form.side))
         """How many there are of each: numbers of which LLVM would make copies of the loops over them."""
 
     def run(self) -> None:
@@ -122,7 +118,7 @@ class _Kernel:
             count = b.let(tirx.min(b.param("together"), b.param("tiles") - first))
             with b.range(0, count) as number:
                 self._data(image, b.let(first + number), b.let(number * self.data))
-            with b.range(0, self.spec.positions) as position, b.range(0, self._block_runs()) as run:
+            with b.range(0, self.spec.form.positions) as position, b.range(0, self._block_runs()) as run:
                 self._products(position, b.let(run * blocks), count)
             with b.range(0, count) as number:
                 self._results(image, b.let(first + number), b.let(b.param("sums") + number * self.sums))
@@ -132,7 +128,7 @@ class _Kernel:
 
     def _corner(self, number: Value) -> tuple[Value, Value, Value, Value]:
         """Of a tile of an image: its first row and column, and how many of its rows and columns others store."""
-        b, side, places = self.b, self.spec.side, []
+        b, side, places = self.b, self.spec.form.side, []
         for at, extent in ((tirx.truncdiv, "height"), (tirx.truncmod, "width")):
             wanted = b.let(at(number, b.param("tiles_x")) * side)
             begin = b.let(tirx.min(wanted, b.param(extent) - side))
@@ -144,7 +140,8 @@ class _Kernel:
         """The transformed data of tile `number` of an image, to byte `to` of scratch memory."""
         b, channels = self.b, self.b.param("groups")
         y, left, _, _ = self._corner(number)
-        start = b.let(image * b.param("x_image") + y * b.param("x_row") + left * b.param("x_pixel"))
+        top, left = y * self.spec.form.stride, left * self.spec.form.stride
+        start = b.let(image * b.param("x_image") + top * b.param("x_row") + left * b.param("x_pixel"))
         transform = self._transform_in_registers if self.held else self._transform
         with b.range(0, tirx.truncdiv(channels + self.lanes - 1, i64(self.lanes))) as part:
             at = b.let(tirx.min(part * self.lanes, channels - self.lanes) * self.element)
@@ -152,30 +149,30 @@ class _Kernel:
 
     def _transform(self, pixel: Value, to: Value) -> None:
         """A vector of each of a tile's pixels, from byte `pixel` of x on, to byte `to` of scratch memory."""
-        b, side, n = self.b, self.spec.side, self.spec.side + 2
+        b, form, n = self.b, self.spec.form, self.spec.form.span
         x, scratch = b.pointer("x"), b.pointer("scratch")
         size, step = self.lanes * BITS[self.computed] // 8, b.param("data_position")
         between = b.stack(n * n * size)
         with b.range(0, self.lines) as j:
             top = b.let(pixel + j * b.param("x_pixel"))
             column = [self._load(x, top + i * b.param("x_row")) for i in range(n)]
-            for i, value in enumerate(data_transform(self.lanes, side, column)):
+            for i, value in enumerate(data_transform(self.lanes, form, column)):
                 between.store((j + i * n) * size, value, self.computed, self.lanes)
         with b.range(0, self.lines) as i:
             row = [b.let(between.load((i * n + j) * size, self.computed, self.lanes)) for j in range(n)]
             place = b.let(to + i * n * step)
-            for j, value in enumerate(data_transform(self.lanes, side, row)):
+            for j, value in enumerate(data_transform(self.lanes, form, row)):
                 self._keep(scratch, place + j * step, value)
 
     def _transform_in_registers(self, pixel: Value, to: Value) -> None:
         """As `_transform`."""
-        b, side, n = self.b, self.spec.side, self.spec.side + 2
+        b, form, n = self.b, self.spec.form, self.spec.form.span
         x, scratch = b.pointer("x"), b.pointer("scratch")
         tops = [b.let(pixel + j * b.param("x_pixel")) for j in range(n)]
         columns = [[self._load(x, top + i * b.param("x_row")) for i in range(n)] for top in tops]
-        columns = [data_transform(self.lanes, side, column) for column in columns]
+        columns = [data_transform(self.lanes, form, column) for column in columns]
         for i, row in enumerate(zip(*columns, strict=True)):
-            for j, value in enumerate(data_transform(self.lanes, side, row)):
+            for j, value in enumerate(data_transform(self.lanes, form, row)):
                 self._keep(scratch, to + (i * n + j) * b.param("data_position"), value)
 
     def _products(self, position: Value, block: Value, count: Value) -> None:
@@ -184,7 +181,9 @@ class _Kernel:
         b, tile, spec = self.b, self.tile, self.spec
         w, scratch = b.pointer("w"), b.pointer("scratch")
         head, tap = header_bytes(spec.dtype, tile.columns), b.let(b.param("groups") * self.line)
-        weights = [b.let((block + i) * b.param("block_bytes") + head + position * tap) for i in range(tile.blocks)]
+        weights = [
+            b.let((block + i) * b.param("block_bytes") + head + self._taps(position) * tap) for i in range(tile.blocks)
+        ]
         data = b.let(position * b.param("data_position"))
         sums = b.let(b.param("sums") + position * b.param("sum_position") + block * self.line)
         nothing = [const(-0.0, "float32", self.isa.lanes)] * (self.isa.vectors * tile.blocks)  # x + -0.0 is x
@@ -202,6 +201,14 @@ class _Kernel:
                 for v, value in enumerate(tile.row(r)):
                     self._keep(scratch, target + v * self.vector, value)
 
+    def _taps(self, position: Value) -> Value:
+        """The number of the weights of a position."""
+        form = self.spec.form
+        if form.taps == form.span:
+            return position
+        i, j = (tirx.min(at(position, i64(form.span)), i64(form.taps - 1)) for at in (tirx.truncdiv, tirx.truncmod))
+        return self.b.let(i * form.taps + j)
+
     def _results(self, image: Value, number: Value, sums: Value) -> None:
         """Results of tile `number`, the sums of which lie at byte `sums` of scratch memory, in the place of these
         first."""
@@ -214,7 +221,7 @@ class _Kernel:
 
     def _transform_back(self, sums: Value) -> None:
         """A vector of sums at each of a tile's positions, from byte `sums` of scratch memory on, to results."""
-        b, n, step = self.b, self.spec.side + 2, self.b.param("sum_position")
+        b, n, step = self.b, self.spec.form.span, self.b.param("sum_position")
         with b.range(0, self.lines) as j:
             self._line_back([b.let(sums + (j + i * n) * step) for i in range(n)])
         with b.range(0, self.outputs) as i:
@@ -224,17 +231,17 @@ class _Kernel:
         """What lies at these bytes of scratch memory, to the first ones."""
         scratch = self.b.pointer("scratch")
         values = [self._load(scratch, place) for place in places]
-        for place, value in zip(places, result_transform(self.lanes, self.spec.side, values), strict=False):
+        for place, value in zip(places, result_transform(self.lanes, self.spec.form, values), strict=False):
             self._keep(scratch, place, value)
 
     def _transform_back_in_registers(self, sums: Value) -> None:
         """As `_transform_back`."""
-        side, n = self.spec.side, self.spec.side + 2
+        form, n = self.spec.form, self.spec.form.span
         scratch, step = self.b.pointer("scratch"), self.b.param("sum_position")
         columns = [[self._load(scratch, sums + (i * n + j) * step) for i in range(n)] for j in range(n)]
-        columns = [result_transform(self.lanes, side, column) for column in columns]
+        columns = [result_transform(self.lanes, form, column) for column in columns]
         for i, row in enumerate(zip(*columns, strict=True)):
-            for j, value in enumerate(result_transform(self.lanes, side, row)):
+            for j, value in enumerate(result_transform(self.lanes, form, row)):
                 self._keep(scratch, sums + (i * n + j) * step, value)
 
     def _store(self, image: Value, corner: tuple[Value, Value, Value, Value], block: Value, sums: Value) -> None:
@@ -247,7 +254,7 @@ class _Kernel:
         outputs, literals, zero = ("y", *["r"] * spec.residual), spec.literals(isa), Register("int64", 1, i64(0))
         places = {o: b.let(image * b.param(f"{o}_image") + channel * self.element) for o in outputs}
         with b.range(above, self.outputs) as i, b.range(left, self.outputs) as j:
-            of = b.let(sums + (i * (spec.side + 2) + j) * b.param("sum_position") + block * self.line)
+            of = b.let(sums + (i * spec.form.span + j) * b.param("sum_position") + block * self.line)
             at = {
                 o: b.let(place + (y + i) * b.param(f"{o}_row") + (x + j) * b.param(f"{o}_pixel"))
                 for o, place in places.items()

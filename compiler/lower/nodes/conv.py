@@ -13,7 +13,7 @@ from .depthwise import depthwise, has_depthwise_form
 from .epilogue import Epilogue, epilogue_of
 from .gemm import dense
 from .packing import ConstantKernel, Kernel, kernel_of
-from .winograd import tiling, winograd_conv, winograd_side
+from .winograd import tiling, winograd_conv, winograd_form
 
 
 @lowering("conv2d")
@@ -53,8 +53,8 @@ def _groups(
         beside = residual.channels(part.start, outputs) if residual else None
         taps = w.part(range(part.start, part.stop), *rest)
         own, waits = epilogue.channels(part), barrier and g == 0
-        side = winograd_side(target, taps, window, own)
-        by = None if side is None else tiling(c, side, target, depth)
+        form = winograd_form(target, taps, window, own)
+        by = None if form is None else tiling(c, form, target, depth)
         if by is not None and c.room.for_algorithm(by.scratch) and isinstance(taps, ConstantKernel):
             winograd_conv(c, source, target, taps, by, window, own, beside, barrier=waits)
         else:

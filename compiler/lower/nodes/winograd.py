@@ -6,7 +6,7 @@ from math import prod
 
 from ...ir.extent import always_less, ceil_div, largest
 from ...kernels.convolutions import winograd
-from ...kernels.convolutions.winograd_transforms import POINTS, weight_transform
+from ...kernels.convolutions.winograd_transforms import POINTS, Form, weight_transform
 from ...ops import halves
 from ..buffers import ALIGNMENT, View
 from ..context import Context
@@ -19,17 +19,25 @@ from .tiling import tile_of
 LEAST_CHANNELS = 16
 """Of input and output: vectors of every target are full then."""
 
-SIDES: Mapping[str, Sequence[int]] = {"float32": tuple(POINTS), "float16": (2,)}
-"""Output pixels of a tile in each direction, by dtype: float16 has too few bits for the transforms of larger tiles."""
+FORMS: Mapping[tuple[str, int], Sequence[Form]] = {
+    ("float32", 1): tuple(map(Form, POINTS)),
+    ("float32", 2): (Form(2, 2),),
+    ("float16", 1): (Form(2),),  # it has too few bits for the transforms of larger tiles
+    ("float16", 2): (Form(2, 2),),
+}
+"""By dtype and stride."""
 
 READ = 40
 """Products that reading a weight once may save: the weights of tiles are more, the products are fewer. It takes as long
 as some 32; of sides that are about as fast the smaller one wins, as its weights take half the memory."""
 
+TRANSFORMED = 10
+"""Products that it takes as long as to write and read a transformed number."""
+
 MOST_WEIGHTS = 16 << 20
 """Bytes of transformed weights: what they save is not worth more memory."""
 
-LEAST_SAVED = 6 << 20
+LEAST_SAVED = 2 << 20
 """Products: to save fewer is not worth code and weights."""
 
 DATA = 16 << 10
@@ -42,32 +50,40 @@ FETCHED = 2
 """Times as much data, and half of the parts at least, where weights come from memory for each part."""
 
 
-def winograd_side(y: View, w: Kernel, window: Window, epilogue: Epilogue) -> int | None:
-    """Output pixels of a tile in each direction, or None where the direct form is better. It depends on the shapes
-    alone (in a range, on the largest plane), so all targets compute the same bytes."""
+def winograd_form(y: View, w: Kernel, window: Window, epilogue: Epilogue) -> Form | None:
+    """The form, or None where the direct one is better. It depends on the shapes alone (in a range, on the largest
+    plane), so all targets compute the same bytes."""
     outputs, depth, *taps = w.shape
-    fits = isinstance(w, ConstantKernel) and epilogue.dtype in SIDES and taps == [3, 3]
-    if not fits or window.strides != (1, 1) or window.dilations != (1, 1) or min(outputs, depth) < LEAST_CHANNELS:
+    forms = FORMS.get((epilogue.dtype, window.strides[0]), ())
+    if not isinstance(w, ConstantKernel) or taps != [3, 3] or min(outputs, depth) < LEAST_CHANNELS:
+        return None
+    if window.strides[0] != window.strides[1] or window.dilations != (1, 1):
         return None
     images, height, width = map(largest, y.dims[:3])
-    direct = 9 * (images * height * width + READ)
     costs = {
-        side: (side + 2) ** 2 * (images * ceil_div(height, side) * ceil_div(width, side) + READ)
-        for side in SIDES[epilogue.dtype]
-        if all(always_less(side - 1, extent) for extent in y.dims[1:3])
-        and (side + 2) ** 2 * outputs * depth * y.element <= MOST_WEIGHTS
+        form: _cost(form, images * ceil_div(height, form.side) * ceil_div(width, form.side), outputs, depth)
+        for form in forms
+        if all(always_less(form.side - 1, extent) for extent in y.dims[1:3])
+        and form.taps**2 * outputs * depth * y.element <= MOST_WEIGHTS
     }
     best = min(costs, key=costs.__getitem__, default=None)
-    return best if best and (direct - costs[best]) * outputs * depth >= LEAST_SAVED else None
+    direct = 9 * (images * height * width + READ) * outputs * depth
+    return best if best and direct - costs[best] >= LEAST_SAVED else None
+
+
+def _cost(form: Form, tiles: int, outputs: int, depth: int) -> int:
+    """Of so many tiles, in products."""
+    products, read = form.positions * tiles * outputs * depth, form.taps**2 * outputs * depth
+    return products + READ * read + TRANSFORMED * form.positions * tiles * (outputs + depth)
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a plane is computed by tiles of `side` x `side` results, of which each row has `tiles_x`, `together` at a
-    time: by register tiles of `rows` or, if `paired`, of two blocks of channels; `data` and `sums` bytes apart are the
-    positions of a tile's data and sums in scratch memory."""
+    """How a plane is computed by tiles of a `form`, of which each row has `tiles_x`, `together` at a time: by register
+    tiles of `rows` or, if `paired`, of two blocks of channels; `data` and `sums` bytes apart are the positions of a
+    tile's data and sums in scratch memory."""
 
-    side: int
+    form: Form
     tiles: int
     tiles_x: int
     rows: int
@@ -79,29 +95,29 @@ class Tiling:
     @property
     def scratch(self) -> int:
         """Bytes of scratch memory."""
-        return self.together * (self.side + 2) ** 2 * (self.data + self.sums)
+        return self.together * self.form.positions * (self.data + self.sums)
 
 
-def tiling(c: Context, side: int, y: View, depth: int) -> Tiling:
+def tiling(c: Context, form: Form, y: View, depth: int) -> Tiling:
     """Of results y [n, oh, ow, O] from `depth` channels: in larger parts where no second cache holds the weights and
     there is room for more transformed copies of the data."""
-    usual = _tiling(c, side, y, depth, 1)
-    if (side + 2) ** 2 * depth * y.dims[3] * y.element <= max(c.target.cache, c.target.usual_cache):
+    usual = _tiling(c, form, y, depth, 1)
+    if form.taps**2 * depth * y.dims[3] * y.element <= max(c.target.cache, c.target.usual_cache):
         return usual
-    larger = _tiling(c, side, y, depth, FETCHED)
+    larger = _tiling(c, form, y, depth, FETCHED)
     fits = c.room.for_algorithm(larger.scratch) and c.room.for_copies(larger.scratch)
     return larger if fits else usual
 
 
-def _tiling(c: Context, side: int, y: View, depth: int, times: int) -> Tiling:
+def _tiling(c: Context, form: Form, y: View, depth: int, times: int) -> Tiling:
     """In parts that are so many times as large."""
     _, height, width, outputs = y.dims
-    tiles_x, columns = ceil_div(width, side), c.target.columns
-    tiles = ceil_div(height, side) * tiles_x
-    shape = tile_of(c, y.type.dtype, tiles, outputs)
+    tiles_x, columns = ceil_div(width, form.side), c.target.columns
+    tiles = ceil_div(height, form.side) * tiles_x
+    shape = tile_of(c, y.type.dtype, 2 if tiles == 1 else tiles, outputs)  # that of one adds up in another order
     together = _together(largest(tiles), shape.pixels, depth * y.element, times)
     data, sums = _apart(depth * y.element), _apart(ceil_div(outputs, columns) * columns * y.element)
-    return Tiling(side, tiles, tiles_x, shape.rows, shape.paired, together, data, sums)
+    return Tiling(form, tiles, tiles_x, shape.rows, shape.paired, together, data, sums)
 
 
 def winograd_conv(
@@ -113,12 +129,12 @@ def winograd_conv(
     depth, columns = w.shape[1], c.target.columns
     epilogue = epilogue.bounded() if epilogue.dtype == "float32" else epilogue
     spec = winograd.WinogradSpec(
-        dtype=epilogue.dtype, side=by.side, tile_rows=by.rows, paired=by.paired,
+        dtype=epilogue.dtype, form=by.form, tile_rows=by.rows, paired=by.paired,
         whole=winograd.is_whole(epilogue.dtype, depth), residual=residual is not None, activation=epilogue.activation,
         residual_activation=epilogue.residual_activation,
     )  # fmt: skip
     blocks, parts = ceil_div(outputs, columns), ceil_div(by.tiles, by.together)
-    taps = halves.stored(weight_transform(by.side, w.data), epilogue.dtype)
+    taps = halves.stored(weight_transform(by.form, w.data), epilogue.dtype)
     packed = pack_dense(taps, columns, 1, epilogue.dense_header(w.data, "medium"))
     params = {
         "parts": parts, "together": by.together, "tiles": by.tiles, "tiles_x": by.tiles_x,
@@ -127,7 +143,7 @@ def winograd_conv(
         "r_image": residual.image if residual else 0, "r_row": residual.row if residual else 0,
         "r_pixel": residual.pixel if residual else 0,
         "groups": depth, "data_position": by.data, "sum_position": by.sums,
-        "sums": by.together * spec.positions * by.data,
+        "sums": by.together * by.form.positions * by.data,
         "channels": outputs, "blocks": blocks, "block_bytes": len(packed) // blocks,
         **epilogue.params,
     }  # fmt: skip

@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from edgec.benchmarks.options import target_of
 from edgec.compiler.bundle import toolchain
 from edgec.compiler.ir.expr import In, call
@@ -51,9 +53,10 @@ def test_copies_for_matrix_products_are_not_on_the_stack(tmp_path: Path) -> None
     assert used(*graph_of(cases, int8=True), tmp_path, MATRIX) <= promised()
 
 
-def test_transforms_of_winograd(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+def test_transforms_of_winograd(stride: int, tmp_path: Path) -> None:
     """The largest frames that there are: a tile of vectors on its way, and an activation's constants."""
-    attrs: dict[str, Attr] = {"pads": (1, 1, 1, 1), "layout": "NHWC"}
+    attrs: dict[str, Attr] = {"pads": (1, 1, 1, 1), "strides": (stride, stride), "layout": "NHWC"}
     graph, inputs = graph_of([Case("conv2d", (1, 40, 40, 64), (64, 64, 3, 3), 0, attrs)], int8=False)
     (node,) = (node for node in graph.nodes if node.op == "conv2d")
     node.attrs["activation"] = call("div", In(0), call("add", call("exp", call("neg", In(0))), 1.0))

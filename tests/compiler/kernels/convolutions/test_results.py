@@ -12,6 +12,7 @@ from edgec.compiler.ir.expr import In, call
 from edgec.compiler.kernels.convolutions import conv, winograd
 from edgec.compiler.kernels.convolutions.conv import ConvSpec
 from edgec.compiler.kernels.convolutions.winograd import WinogradSpec
+from edgec.compiler.kernels.convolutions.winograd_transforms import Form
 from edgec.compiler.kernels.spec import Kernel
 from edgec.targets.neon import Neon
 from edgec.targets.registry import find
@@ -21,7 +22,7 @@ PLAIN = ConvSpec(dtype="float32", tile_rows=32, pointwise=True, paired=True, act
 SCALED = ConvSpec(
     dtype="int8", tile_rows=40, pointwise=True, scaled=True, rows=True, activation=call("gelu", In(0))
 )  # fmt: skip
-WINOGRAD = WinogradSpec(dtype="float32", side=4, tile_rows=32, paired=True, activation=call("gelu", In(0)))
+WINOGRAD = WinogradSpec(dtype="float32", form=Form(4), tile_rows=32, paired=True, activation=call("gelu", In(0)))
 FAMILIES = {ConvSpec: conv, WinogradSpec: winograd}
 
 
