@@ -215,7 +215,7 @@ def plain(x: Sequence[int], outputs: int, **attrs: Attr) -> Case:
         (case((1, 100, 100, 15), 64), None), (case((1, 100, 100, 64), 15), None),
         (plain((1, 3, 1000, 64), 64), None), (plain((1, 4, 1000, 64), 64), SMALL),
         (plain((1, 6, 1000, 64), 64), LARGE), (plain((1, 4, 1000, 64), 64, strides=(2, 2)), None),
-        (plain((1, 5, 1000, 64), 64, strides=(2, 2)), STRIDED), (plain((1, 60, 60, 64), 64, strides=(1, 2)), None),
+        (plain((1, 5, 1001, 64), 64, strides=(2, 2)), STRIDED), (plain((1, 60, 60, 64), 64, strides=(1, 2)), None),
         (plain((1, 60, 60, 64), 64, dilations=(1, 2)), None),
         (replace(plain((1, 60, 60, 64), 64), computed=True), None),
         (replace(plain((1, 60, 60, 64), 64), w=(64, 64, 3, 5)), None),
