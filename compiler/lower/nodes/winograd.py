@@ -27,9 +27,9 @@ FORMS: Mapping[tuple[str, int], Sequence[Form]] = {
 }
 """By dtype and stride."""
 
-READ = 40
+READ = 48
 """Products that reading a weight once may save: the weights of tiles are more, the products are fewer. It takes as long
-as some 32; of sides that are about as fast the smaller one wins, as its weights take half the memory."""
+as some 32, and memory besides: of sides that are about as fast the smaller one wins, as its weights take half of it."""
 
 TRANSFORMED = 10
 """Products that it takes as long as to write and read a transformed number."""
@@ -37,8 +37,11 @@ TRANSFORMED = 10
 MOST_WEIGHTS = 16 << 20
 """Bytes of transformed weights: what they save is not worth more memory."""
 
-LEAST_SAVED = 2 << 20
+LEAST_SAVED = 1 << 20
 """Products: to save fewer is not worth code and weights."""
+
+MANY = 280
+"""Tiles that the register tile is chosen for, a multiple of all heights: convolutions of all planes share code."""
 
 DATA = 16 << 10
 """Bytes of a position that a kernel's tile multiplies: they stay in the first cache, half of which they are."""
@@ -114,7 +117,7 @@ def _tiling(c: Context, form: Form, y: View, depth: int, times: int) -> Tiling:
     _, height, width, outputs = y.dims
     tiles_x, columns = ceil_div(width, form.side), c.target.columns
     tiles = ceil_div(height, form.side) * tiles_x
-    shape = tile_of(c, y.type.dtype, 2 if tiles == 1 else tiles, outputs)  # that of one adds up in another order
+    shape = tile_of(c, y.type.dtype, MANY, outputs)
     together = _together(largest(tiles), shape.pixels, depth * y.element, times)
     data, sums = _apart(depth * y.element), _apart(ceil_div(outputs, columns) * columns * y.element)
     return Tiling(form, tiles, tiles_x, shape.rows, shape.paired, together, data, sums)

@@ -99,7 +99,7 @@ def test_same_bytes(device: str, variant: str | None, form: Form, tmp_path: Path
 @pytest.mark.parametrize(
     ("depth", "most", "want"),
     # 441 KiB of weights; 576; these without room, or with room for copies only, which the algorithm then has not
-    [(56, 64 << 20, 56), (64, 64 << 20, 100), (64, 0, 52), (64, 4_152_000, 52)],
+    [(56, 64 << 20, 56), (64, 64 << 20, 100), (64, 0, 50), (64, 4_152_000, 50)],
 )
 def test_parts_are_larger_where_weights_come_from_memory(depth: int, most: int, want: int) -> None:
     y = allocate(TensorType((1, 56, 56, depth), "float32"))
@@ -205,7 +205,7 @@ def plain(x: Sequence[int], outputs: int, **attrs: Attr) -> Case:
     [
         (case((1, 56, 56, 64), 64), LARGE), (case((1, 28, 28, 128), 128), LARGE), (case((1, 80, 160, 96), 24), LARGE),
         (case((1, 14, 14, 256), 256), SMALL),
-        (case((1, 20, 20, 96), 96), LARGE),
+        (case((1, 20, 20, 96), 96), SMALL),  # as fast as the larger ones, with half the weights
         (case((1, 7, 7, 512), 512), None),  # reading the weights takes too long
         (case((1, 30, 30, 352), 352), SMALL), (case((1, 30, 30, 520), 520), None),  # they take too much memory
         (case((1, 56, 56, 128), 128, stride=2), STRIDED), (case((1, 28, 28, 256), 256, stride=2), STRIDED),
