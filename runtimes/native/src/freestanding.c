@@ -7,16 +7,21 @@
 #include <stdint.h>
 
 typedef uint64_t __attribute__((may_alias, aligned(1))) word;
-typedef uint64_t __attribute__((vector_size(16), may_alias, aligned(1))) pair;
+#if defined(__riscv) /* compiled to bytes, of which registers hold no more */
+typedef word piece;
+#else
+typedef uint64_t __attribute__((vector_size(16), may_alias, aligned(1))) piece;
+#endif
 
-/* Right for disjoint areas and for moves to a lower address: each block, a line of a cache, is read before it is
- * written. Rows that two bands share are moved like that (bands.c). */
+/* Right for disjoint areas and for moves to a lower address: each block is read before it is written. Rows that two
+ * bands share are moved like that (bands.c). */
 __attribute__((noinline)) static void *copy_forward(void *to, const void *from, size_t nbytes) {
     uint8_t *d = to;
     const uint8_t *s = from;
-    for (; nbytes >= 4 * sizeof(pair); nbytes -= 4 * sizeof(pair), d += 4 * sizeof(pair), s += 4 * sizeof(pair)) {
-        pair a = ((const pair *)s)[0], b = ((const pair *)s)[1], c = ((const pair *)s)[2], e = ((const pair *)s)[3];
-        ((pair *)d)[0] = a, ((pair *)d)[1] = b, ((pair *)d)[2] = c, ((pair *)d)[3] = e;
+    for (; nbytes >= 4 * sizeof(piece); nbytes -= 4 * sizeof(piece), d += 4 * sizeof(piece), s += 4 * sizeof(piece)) {
+        piece a = ((const piece *)s)[0], b = ((const piece *)s)[1];
+        piece c = ((const piece *)s)[2], e = ((const piece *)s)[3];
+        ((piece *)d)[0] = a, ((piece *)d)[1] = b, ((piece *)d)[2] = c, ((piece *)d)[3] = e;
     }
     for (; nbytes >= sizeof(word); nbytes -= sizeof(word), d += sizeof(word), s += sizeof(word)) {
         *(word *)d = *(const word *)s;
