@@ -14,7 +14,7 @@ def _llvm(triple: str, *features: str) -> dict[str, object]:
 
 _FLOAT_TILES = [
     TileShape(40, 8),
-    TileShape(40, 5, paired=True, cost=0.96),
+    TileShape(50, 5, paired=True, cost=0.96),  # a plane of 7 x 7 is one tile: weights are read once
     TileShape(32, 4, paired=True, cost=0.97),
 ]
 _INT8_TILES = [

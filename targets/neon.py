@@ -115,7 +115,8 @@ class Neon(Isa):
     def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """fmla by lane."""
         if not paired:
-            return InOrderFloatColumnsTile(8) if self._in_order and rows > 1 else FloatTile(min(rows, 8), 1)
+            height = 8 if rows % 8 == 0 else min(rows, 5)
+            return InOrderFloatColumnsTile(height) if self._in_order and rows > 1 else FloatTile(height, 1)
         height = 5 if rows % 5 == 0 else 4
         return InOrderFloatTile(height) if self._in_order else FloatTile(height, 2)
 

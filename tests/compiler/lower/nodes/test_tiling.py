@@ -56,8 +56,8 @@ def test_copies_are_multiplied_in_tiles_that_fit(pixels: int, outputs: int, want
     [
         (64, 64, (32, 4, True)),  # fives compute 65
         (14 * 14, 64, (32, 4, True)),  # fives compute 200
-        (7 * 7, 64, (40, 5, True)),  # fours compute 52
-        (56 * 56, 64, (40, 5, True)),
+        (7 * 7, 64, (50, 5, True)),  # fours compute 52
+        (56 * 56, 64, (50, 5, True)),
         (64, 24, (40, 8, False)),
     ],
 )
