@@ -1,5 +1,5 @@
-"""Dense 3 x 3 convolution by Winograd's algorithm (Lavin & Gray, "Fast Algorithms for Convolutional Neural
-Networks", 2016): floats, with fewer multiplications than the implicit GEMM of `conv.py`.
+"""Dense 3 x 3 convolution by Winograd's algorithm (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks",
+2016): floats, with fewer multiplications than the implicit GEMM of `conv.py`.
 
 A tile of `side` x `side` output pixels needs `span` input pixels in each direction. They are transformed, multiplied by
 transformed weights, position by position, and transformed back:
@@ -13,8 +13,8 @@ and makes results of these. So data and weights pass through the first cache onc
 memory have the type of the convolution's data: float16 is computed in where `Isa.computes_halves`, else in float32.
 
 The last tiles of a plane are moved back inside it, and store only what the ones before have not: nothing is read or
-written beyond the plane, and every pixel is computed by one tile. Blocks of weights are those of `conv.py`, with a tap
-for each position.
+written beyond the plane, and every pixel is computed by one tile. Blocks of weights are those of `conv.py`, with
+`Form.taps` squared taps: a position has one of its own, but where the stride is 2 some share theirs.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """conv2d, conv_transpose2d and matmul, from lowering to the machine, against the numpy references."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgec.compiler.codegen import serving
 from edgec.compiler.ir.graph import Attr
 from edgec.compiler.lower.lower import lower
 from edgec.targets.registry import find
@@ -135,3 +137,18 @@ def test_many_long_runs_are_taken_in_parts(depth: int, dilation: int, tmp_path: 
     assert "deep" in lower(graph, find("arm64-neon")).plan.steps[-1].kernel
     devices = ((BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER))
     check_cases([case], int8=False, folder=tmp_path, devices=devices, threads=2)
+
+
+def test_general_kernels_of_all_heights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scheduling tiles of 50 and 32 pixels by single blocks of channels, in kernels that serve those of pairs."""
+    monkeypatch.setattr(serving, "LITTLE", 2.0)
+    attrs: dict[str, Attr] = {
+        "strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1, "layout": "NHWC",
+    }  # fmt: skip
+    planes, depths = ((7, 7), (8, 8)), (12, 13)  # whole steps and not
+    cases = [Case("conv2d", (1, *p, depth), (32, depth, 3, 3), 0, attrs) for p in planes for depth in depths]
+    graph, _ = graph_of(cases, int8=False)
+    kernels = {step.kernel for step in lower(graph, find("arm64-neon")).plan.steps if step.macs}
+    assert {re.findall(r"m\d+_pair", kernel)[0] for kernel in kernels} == {"m50_pair", "m32_pair"}
+    devices = ((BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER), (MATRIX, None))
+    check_cases(cases, int8=False, folder=tmp_path, devices=devices, threads=2)
