@@ -13,10 +13,10 @@ class HalfTile(Tile):
     """fmla of float16 by lane, eight sums an instruction; eight elements of a row a step. A single row has a chain of
     sums for each of them, as in `FloatTile`.
 
-    Long sums in float16 would lose what is small next to them: after `WHOLE` groups, or `BLOCK` and up to a step more
-    where runs are not whole steps, they are added to totals in memory, and start again from zero; of a single row after
-    as many for each chain. So a product passes through as many roundings as a chain has products in a block, and then
-    as there are blocks.
+    Long sums in float16 would lose what is small next to them: after as many groups as the parameter "summands" says,
+    or up to a step less where runs are not whole steps, they are added to totals in memory, and start again from zero;
+    of a single row after as many for each chain. So a product passes through as many roundings as a chain has products
+    in a block, and then as there are blocks.
     """
 
     dtype, columns, group = "float16", 8, 1
@@ -28,7 +28,6 @@ define <8 x half> @edge_here_half(<8 x half> %v) {
   ret <8 x half> %r
 }
 """
-    BLOCK, WHOLE = 32, 40
 
     def __init__(self, rows: int, blocks: int) -> None:
         self.rows, self.blocks, self._chains = rows, blocks, self.groups_per_step if rows == 1 else 1
@@ -43,40 +42,51 @@ define <8 x half> @edge_here_half(<8 x half> %v) {
 
         self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
         self._summed, self._added = Register("int64", 1, i64(0)), Register("int64", 1, i64(0))
-        self._block = self.BLOCK * self._chains
 
     def begin(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
         """All steps that there are: the first products of each block are what its sums begin with."""
         self._reserve(b)
-        step, done = self.groups_per_step, Register("int64", 1, i64(0))
-        with b.loop(done.get() < steps):
-            with b.when(done.get() > 0):
+        at, end = Register("int64", 1, i64(0)), b.let(tirx.max(steps, 1) * self._step_bytes)  # or LLVM has zeros ready
+        block = b.let(self._block(b) * (self._step_bytes // self.groups_per_step))
+        with b.loop(at.get() < end):
+            with b.when(at.get() > 0):
                 self._put_by(b)
-            count = b.let(tirx.min(steps - done.get(), i64(self.WHOLE * self._chains // step)))
-            rows, weights = self._places(b, row_offsets, w_offsets, done.get())
-            self._step(x, rows, w, weights, step, begins=True)
-            self._run_from(1, b, x, rows, w, weights, count)
-            done.set(done.get() + count)
+            stop = b.let(tirx.min(at.get() + block, end))
+            rows, weights = [o + at.get() for o in row_offsets], [o + at.get() * self.columns for o in w_offsets]
+            self._step(x, rows, w, weights, self.groups_per_step, begins=True)
+            at.set(at.get() + self._step_bytes)
+            self._run_on(b, x, row_offsets, w, w_offsets, at, stop)
 
     def run(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
-        """Accumulate steps, as many together as a block still takes."""
+        """Accumulate steps, as many together as a block of a step less still takes."""
+        self._run_blocks(b, x, row_offsets, w, w_offsets, steps, self._block(b) - self.groups_per_step * self._chains)
+
+    def _run_blocks(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value],
+        steps: Value, block: Value,
+    ) -> None:  # fmt: skip
+        """Accumulate steps, as many together as a block of so many groups still takes."""
         self._reserve(b)
         step, done = self.groups_per_step, Register("int64", 1, i64(0))
         with b.loop(done.get() < tirx.max(steps, 1)):  # steps that are not whole may fill a block too
-            with b.when(self._summed.get() > self._block - step):
+            with b.when(self._summed.get() > block - step):
                 self._put_by(b)
                 for total in self._all_sums():
                     total.set(_no_sum())
                 self._summed.set(i64(0))
-            count = b.let(tirx.min(steps - done.get(), tirx.truncdiv(self._block - self._summed.get(), i64(step))))
+            count = b.let(tirx.min(steps - done.get(), tirx.truncdiv(block - self._summed.get(), i64(step))))
             rows, weights = self._places(b, row_offsets, w_offsets, done.get())
             self._run_block(b, x, rows, w, weights, count)
             self._summed.set(self._summed.get() + count * step)
             done.set(done.get() + tirx.max(count, 1))
+
+    def _block(self, b: Builder) -> Value:
+        """Groups of a block."""
+        return b.let(b.param("summands") * self._chains)
 
     def _reserve(self, b: Builder) -> None:
         self._totals, self._first_total = b.stack(16 * len(self._all_sums())), b.opaque(i64(0))  # LLVM has no registers

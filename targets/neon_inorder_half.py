@@ -26,5 +26,4 @@ class InOrderHalfTile(HalfTile):
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
         """From zeros: loads are between multiplications, and these cost as little."""
-        self._block = self.WHOLE
-        self.run(b, x, row_offsets, w, w_offsets, steps)
+        self._run_blocks(b, x, row_offsets, w, w_offsets, steps, self._block(b))

@@ -10,6 +10,7 @@ from ..compiler.kernels.emit.builder import (
     Value,
     bitcast,
     const,
+    i64,
     intrinsic,
     shuffle,
     splat,
@@ -175,7 +176,8 @@ define <4 x float> @edge_here_float(<4 x float> %v) {
     ) -> None:
         """The first products are what sums begin with."""
         self._step(x, row_offsets, w, w_offsets, self.groups_per_step, begins=True)
-        self._run_from(1, b, x, row_offsets, w, w_offsets, steps)
+        at, end = Register("int64", 1, i64(self._step_bytes)), b.let(steps * self._step_bytes)
+        self._run_on(b, x, row_offsets, w, w_offsets, at, end)
 
     def step(
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int

@@ -92,6 +92,11 @@ class ContractionSpec:
         return INT8_EPILOGUE + (added if self.residual else ())
 
     @property
+    def sum_params(self) -> tuple[str, ...]:
+        """Names of the parameters that say how products are summed up: `summands` of float16 join a total at once."""
+        return ("summands",) * (self.dtype == "float16")
+
+    @property
     def plain(self) -> Self:
         """The member whose code has less of what only a part of the residuals can do with."""
         return replace(self, sum_form=unshifted(self.sum_form))

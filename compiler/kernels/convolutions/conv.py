@@ -99,7 +99,7 @@ class ConvSpec(ContractionSpec):
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        return PARAMS + BATCH * self.batched + ROWS * self.rows + self.epilogue_params
+        return PARAMS + BATCH * self.batched + ROWS * self.rows + self.sum_params + self.epilogue_params
 
     def tile(self, isa: Isa) -> Tile:
         """The register tile that `isa` uses for this kernel."""
@@ -184,15 +184,20 @@ def build(spec: ConvSpec, isa: Isa) -> object:
 def _body(b: Builder, spec: ConvSpec, isa: Isa) -> None:
     tile = spec.tile(isa)
     per_pass = b.let(tirx.max(tirx.truncdiv(i64(PASS // tile.blocks), b.param("block_bytes")), i64(1)) * tile.blocks)
-    with b.tiles() as t:
-        pixels = b.let(tirx.truncmod(t, b.param("m_tiles")) * spec.tile_rows + b.param("m_begin"))
-        part = b.let(tirx.truncdiv(t, b.param("m_tiles")))
+    next_tile, m_tiles = Register("int64", 1, b.tile_begin), b.param("m_tiles")
+    with b.loop(next_tile.get() < b.tile_end):
+        t = b.let(next_tile.get())
+        pixels = b.let(tirx.truncmod(t, m_tiles) * spec.tile_rows + b.param("m_begin"))
+        part = b.let(tirx.truncdiv(t, m_tiles))
         begins = bases(b, spec.params)
+        together = b.let(tirx.Select(tirx.EQ(m_tiles, i64(1)), b.tile_end - t, i64(1)))  # neighbours of the same pixels
         if spec.batched:
             begins = batch(b, spec.params, b.let(tirx.truncdiv(part, b.param("parts"))))
             part = b.let(tirx.truncmod(part, b.param("parts")))
+            together = b.let(tirx.min(together, b.param("parts") - part))
+        next_tile.set(t + together)
         first_block = b.let(part * b.param("blocks_per_tile"))
-        last_block = b.let(tirx.min(first_block + b.param("blocks_per_tile"), b.param("blocks")))
+        last_block = b.let(tirx.min(first_block + together * b.param("blocks_per_tile"), b.param("blocks")))
         if tile.rows == spec.tile_rows:
             _rows(b, spec, isa, begins, pixels, first_block, last_block)
             return

@@ -61,7 +61,7 @@ class WinogradSpec(ContractionSpec):
     @property
     def params(self) -> tuple[str, ...]:
         """Names of the kernel's parameters, in order."""
-        return PARAMS + self.epilogue_params
+        return PARAMS + self.sum_params + self.epilogue_params
 
     def seen_by(self, isa: Isa) -> "WinogradSpec":
         """Itself."""

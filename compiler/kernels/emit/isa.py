@@ -98,19 +98,23 @@ class Tile(ABC):
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
         """Accumulate so many times `groups_per_step` groups."""
-        self._run_from(0, b, x, row_offsets, w, w_offsets, steps)
+        at, end = Register("int64", 1, i64(0)), b.let(steps * self._step_bytes)
+        self._run_on(b, x, row_offsets, w, w_offsets, at, end)
 
-    def _run_from(
-        self, first: int, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer,
-        w_offsets: Sequence[Value], steps: Value,
+    @property
+    def _step_bytes(self) -> int:
+        """Of a row."""
+        return self.groups_per_step * self.group * BITS[self.dtype] // 8
+
+    def _run_on(
+        self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value],
+        at: Register, end: Value,
     ) -> None:  # fmt: skip
-        """`run`, of the steps behind the `first`."""
-        x_bytes = self.groups_per_step * self.group * BITS[self.dtype] // 8
-        at, end = Register("int64", 1, i64(first * x_bytes)), b.let(steps * x_bytes)
+        """`run`, of the steps at bytes [`at`, `end`) of rows; it leaves `at` where they end."""
         with b.loop(at.get() < end):
             x_at, w_at = at.get(), at.get() * self.columns
             self.step(x, [o + x_at for o in row_offsets], w, [o + w_at for o in w_offsets], self.groups_per_step)
-            at.set(at.get() + x_bytes)
+            at.set(at.get() + self._step_bytes)
 
     def walk(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], walk: Walk

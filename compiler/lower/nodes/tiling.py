@@ -13,6 +13,7 @@ from ...kernels.convolutions.gathered import DEEPEST, MOST, scratch_bytes
 from ..context import Context
 from .epilogue import Epilogue
 from .packing import Packed, group_of
+from .summands import sum_params
 
 FEW_TILES = 8
 """With fewer tiles of pixels than that, the channels are split until there are twice as many, so that all threads have
@@ -61,10 +62,11 @@ class Tiling:
 
     def params(self, packed: Packed, epilogue: Epilogue, of: Factors) -> dict[str, int]:
         """The kernel's parameters, but for what says where operands lie."""
+        products = of.runs_y * of.runs_x * packed.parts * packed.groups
         return {
             "m_begin": 0, "m_end": of.pixels, "m_tiles": self.m_tiles, "groups": packed.groups, "channels": of.outputs,
             "blocks": packed.blocks, "blocks_per_tile": self.blocks_per_tile, "block_bytes": packed.block_bytes,
-            "copied": self.copied, **epilogue.params,
+            "copied": self.copied, **sum_params(epilogue.dtype, products), **epilogue.params,
         }  # fmt: skip
 
 

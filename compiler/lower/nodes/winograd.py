@@ -14,6 +14,7 @@ from ..windows import Window
 from .epilogue import Epilogue
 from .pack import pack_dense
 from .packing import ConstantKernel, Kernel
+from .summands import sum_params
 from .tiling import tile_of
 
 LEAST_CHANNELS = 16
@@ -148,7 +149,7 @@ def winograd_conv(
         "groups": depth, "data_position": by.data, "sum_position": by.sums,
         "sums": by.together * by.form.positions * by.data,
         "channels": outputs, "blocks": blocks, "block_bytes": len(packed) // blocks,
-        **epilogue.params,
+        **sum_params(epilogue.dtype, depth), **epilogue.params,
     }  # fmt: skip
     operands = {"x": x.at(0, *window.origin), "w": c.weights.add(packed), "y": y.at()}
     if residual is not None:

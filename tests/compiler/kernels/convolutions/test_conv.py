@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edgec.compiler.codegen import serving
 from edgec.compiler.ir.graph import Attr
+from edgec.compiler.kernels.convolutions import conv
 from edgec.compiler.lower.lower import lower
 from edgec.targets.registry import find
 from edgec.tests.compiler.kernels.convolutions.contractions import Case, graph_of
@@ -137,6 +138,19 @@ def test_many_long_runs_are_taken_in_parts(depth: int, dilation: int, tmp_path: 
     assert "deep" in lower(graph, find("arm64-neon")).plan.steps[-1].kernel
     devices = ((BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER))
     check_cases([case], int8=False, folder=tmp_path, devices=devices, threads=2)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@on_types
+def test_neighbouring_tiles_of_the_same_pixels(int8: bool, threads: int, tmp_path: Path) -> None:
+    """A product that has one tile of pixels and many of channels, alone and among others: a thread takes those of one
+    product together, and not the next product's."""
+    cases = [Case("matmul", (*stack, 5, 64), (*stack, 64, 160), len(stack) + 1) for stack in ((), (3,))]
+    graph, _ = graph_of(cases, int8=int8)
+    plan, m_tiles = lower(graph, find("arm64-neon")).plan, conv.PARAMS.index("m_tiles")
+    assert all(step.params[m_tiles] == 1 and step.tiles >= 2 for step in plan.steps if step.macs)
+    devices = ((HOST, None), (BASE, None), (DOTPROD, None), (DOTPROD, IN_ORDER), (MATRIX, None))
+    check_cases(cases, int8=int8, folder=tmp_path, devices=devices, threads=threads)
 
 
 def test_general_kernels_of_all_heights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
