@@ -88,6 +88,8 @@ def pack_constant(c: Context, taps: Array, epilogue: Epilogue) -> Packed:
     matrices, count, length, channels = taps.shape
     stacked = np.stack(parts, axis=2).reshape(matrices, count * len(parts), length, channels)
     groups, group = groups_of(length, dtype), group_of(dtype)
+    if count == len(parts) == 1 and dtype == "int8":
+        groups += groups % 2  # of a single run an odd group costs more than two
     padded = np.pad(stacked, ((0, 0), (0, 0), (0, groups * group - length), (0, 0)))
     channels_first = taps.transpose(0, 3, 1, 2)
     scaling = max(map(epilogue.scaling, channels_first), key=SCALINGS.index)

@@ -65,7 +65,12 @@ FORMS = {
     "gemm_m40_whole_even_w8": [_convolution(64, 24, 1, "full")],
     "gemm_m40_whole_even_fitting": [_convolution(48, 24, 1, "small"), _convolution(320, 40, 1, "small")],
     "conv_m40_whole_even_fitting": [_convolution(32, 24, 3, "small"), _convolution(32, 40, 3, "small", dilation=2)],
-    "gemm_m40_pair_whole_even_held": [_convolution(16, 24, 1, "symmetric"), _convolution(16, 64, 1, "symmetric")],
+    "gemm_m40_pair_whole_even_held": [
+        _convolution(16, 24, 1, "symmetric"),
+        _convolution(16, 64, 1, "symmetric"),
+        _convolution(12, 64, 1, "symmetric"),
+    ],  # three groups are multiplied as four
+    "gemm_m40_pair_even_small": [_convolution(18, 64, 1, "symmetric")],  # five as six
     "gemm_m40_whole_even_fitting_held": [_convolution(16, 32, 1, "small"), _convolution(16, 40, 1, "small")],
     "conv_m40_runs3_marked": [_convolution(3, 40, 3)],
     "conv_m40_runs3_fitting": [_convolution(3, 24, 3, "small")],
