@@ -106,6 +106,8 @@ class _Kernel:
         """Bytes of a tile's data and sums."""
         self.held = spec.form.positions + spec.form.span <= isa.registers
         """Whether a vector of each position stays in registers."""
+        self.part = self.lanes if self.held else self.tile.columns
+        """Channels that are transformed at once: a block takes fewer instructions than its vectors one by one."""
         self.lines, self.outputs = b.opaque(i64(spec.form.span)), b.opaque(i64(spec.form.side))
         """How many there are of each: numbers of which LLVM would make copies of the loops over them."""
 
@@ -143,37 +145,37 @@ class _Kernel:
         top, left = y * self.spec.form.stride, left * self.spec.form.stride
         start = b.let(image * b.param("x_image") + top * b.param("x_row") + left * b.param("x_pixel"))
         transform = self._transform_in_registers if self.held else self._transform
-        with b.range(0, tirx.truncdiv(channels + self.lanes - 1, i64(self.lanes))) as part:
-            at = b.let(tirx.min(part * self.lanes, channels - self.lanes) * self.element)
+        with b.range(0, tirx.truncdiv(channels + self.part - 1, i64(self.part))) as part:
+            at = b.let(tirx.min(part * self.part, channels - self.part) * self.element)
             transform(b.let(start + at), b.let(to + at))
 
     def _transform(self, pixel: Value, to: Value) -> None:
-        """A vector of each of a tile's pixels, from byte `pixel` of x on, to byte `to` of scratch memory."""
+        """Some channels of each of a tile's pixels, from byte `pixel` of x on, to byte `to` of scratch memory."""
         b, form, n = self.b, self.spec.form, self.spec.form.span
         x, scratch = b.pointer("x"), b.pointer("scratch")
-        size, step = self.lanes * BITS[self.computed] // 8, b.param("data_position")
+        size, step = self.part * BITS[self.computed] // 8, b.param("data_position")
         between = b.stack(n * n * size)
         with b.range(0, self.lines) as j:
             top = b.let(pixel + j * b.param("x_pixel"))
-            column = [self._load(x, top + i * b.param("x_row")) for i in range(n)]
-            for i, value in enumerate(data_transform(self.lanes, form, column)):
-                between.store((j + i * n) * size, value, self.computed, self.lanes)
+            column = [self._load(x, top + i * b.param("x_row"), self.part) for i in range(n)]
+            for i, value in enumerate(data_transform(self.part, form, column)):
+                between.store((j + i * n) * size, value, self.computed, self.part)
         with b.range(0, self.lines) as i:
-            row = [b.let(between.load((i * n + j) * size, self.computed, self.lanes)) for j in range(n)]
+            row = [b.let(between.load((i * n + j) * size, self.computed, self.part)) for j in range(n)]
             place = b.let(to + i * n * step)
-            for j, value in enumerate(data_transform(self.lanes, form, row)):
-                self._keep(scratch, place + j * step, value)
+            for j, value in enumerate(data_transform(self.part, form, row)):
+                self._keep(scratch, place + j * step, value, self.part)
 
     def _transform_in_registers(self, pixel: Value, to: Value) -> None:
         """As `_transform`."""
         b, form, n = self.b, self.spec.form, self.spec.form.span
         x, scratch = b.pointer("x"), b.pointer("scratch")
         tops = [b.let(pixel + j * b.param("x_pixel")) for j in range(n)]
-        columns = [[self._load(x, top + i * b.param("x_row")) for i in range(n)] for top in tops]
-        columns = [data_transform(self.lanes, form, column) for column in columns]
+        columns = [[self._load(x, top + i * b.param("x_row"), self.part) for i in range(n)] for top in tops]
+        columns = [data_transform(self.part, form, column) for column in columns]
         for i, row in enumerate(zip(*columns, strict=True)):
-            for j, value in enumerate(data_transform(self.lanes, form, row)):
-                self._keep(scratch, to + (i * n + j) * b.param("data_position"), value)
+            for j, value in enumerate(data_transform(self.part, form, row)):
+                self._keep(scratch, to + (i * n + j) * b.param("data_position"), value, self.part)
 
     def _products(self, position: Value, block: Value, count: Value) -> None:
         """The sums of products of all tiles at a position with the weights from `block` on, which stay in the first
@@ -199,7 +201,7 @@ class _Kernel:
             tile.end(b)
             for r, target in enumerate(targets):
                 for v, value in enumerate(tile.row(r)):
-                    self._keep(scratch, target + v * self.vector, value)
+                    self._keep(scratch, target + v * self.vector, value, self.lanes)
 
     def _taps(self, position: Value) -> Value:
         """The number of the weights of a position."""
@@ -213,14 +215,14 @@ class _Kernel:
         """Results of tile `number`, the sums of which lie at byte `sums` of scratch memory, in the place of these
         first."""
         b, transform = self.b, self._transform_back_in_registers if self.held else self._transform_back
-        with b.range(0, b.param("blocks") * (self.tile.columns // self.lanes)) as v:
-            transform(b.let(sums + v * self.vector))
+        with b.range(0, b.param("blocks") * (self.tile.columns // self.part)) as v:
+            transform(b.let(sums + v * (self.part * self.element)))
         corner = self._corner(number)
         with b.range(0, self._block_runs()) as run:
             self._store(image, corner, b.let(run * self.tile.blocks), sums)
 
     def _transform_back(self, sums: Value) -> None:
-        """A vector of sums at each of a tile's positions, from byte `sums` of scratch memory on, to results."""
+        """Some channels' sums at each of a tile's positions, from byte `sums` of scratch memory on, to results."""
         b, n, step = self.b, self.spec.form.span, self.b.param("sum_position")
         with b.range(0, self.lines) as j:
             self._line_back([b.let(sums + (j + i * n) * step) for i in range(n)])
@@ -230,19 +232,19 @@ class _Kernel:
     def _line_back(self, places: Sequence[Value]) -> None:
         """What lies at these bytes of scratch memory, to the first ones."""
         scratch = self.b.pointer("scratch")
-        values = [self._load(scratch, place) for place in places]
-        for place, value in zip(places, result_transform(self.lanes, self.spec.form, values), strict=False):
-            self._keep(scratch, place, value)
+        values = [self._load(scratch, place, self.part) for place in places]
+        for place, value in zip(places, result_transform(self.part, self.spec.form, values), strict=False):
+            self._keep(scratch, place, value, self.part)
 
     def _transform_back_in_registers(self, sums: Value) -> None:
         """As `_transform_back`."""
         form, n = self.spec.form, self.spec.form.span
         scratch, step = self.b.pointer("scratch"), self.b.param("sum_position")
-        columns = [[self._load(scratch, sums + (i * n + j) * step) for i in range(n)] for j in range(n)]
-        columns = [result_transform(self.lanes, form, column) for column in columns]
+        columns = [[self._load(scratch, sums + (i * n + j) * step, self.part) for i in range(n)] for j in range(n)]
+        columns = [result_transform(self.part, form, column) for column in columns]
         for i, row in enumerate(zip(*columns, strict=True)):
-            for j, value in enumerate(result_transform(self.lanes, form, row)):
-                self._keep(scratch, sums + (i * n + j) * step, value)
+            for j, value in enumerate(result_transform(self.part, form, row)):
+                self._keep(scratch, sums + (i * n + j) * step, value, self.part)
 
     def _store(self, image: Value, corner: tuple[Value, Value, Value, Value], block: Value, sums: Value) -> None:
         """Bias, epilogue, and the pixels of a tile that no other one stores, of neighbouring blocks of channels."""
@@ -259,7 +261,7 @@ class _Kernel:
                 o: b.let(place + (y + i) * b.param(f"{o}_row") + (x + j) * b.param(f"{o}_pixel"))
                 for o, place in places.items()
             }
-            loaded = [self._load(b.pointer("scratch"), of + v * self.vector) for v in range(len(bias))]
+            loaded = [self._load(b.pointer("scratch"), of + v * self.vector, self.lanes) for v in range(len(bias))]
             biased = [b.let(value + term) for value, term in zip(loaded, bias, strict=True)]
             if literals is None:
                 self.epilogue.finish(biased, b.pointer("aux"), at.get("r"))(b.pointer("y"), at["y"])
@@ -278,13 +280,13 @@ class _Kernel:
         pairs = [shuffle(terms[i : i + together], range(self.lanes)) for i in range(0, len(terms), together)]
         return [b.let(cast(pair, self.computed, self.lanes)) for pair in pairs]
 
-    def _load(self, p: Pointer, offset: Value) -> Value:
-        """A vector of what is stored at a byte of p."""
-        return self.b.let(halves.load(p, offset, self.spec.dtype, self.lanes, self.computed))
+    def _load(self, p: Pointer, offset: Value, lanes: int) -> Value:
+        """What is stored at a byte of p."""
+        return self.b.let(halves.load(p, offset, self.spec.dtype, lanes, self.computed))
 
-    def _keep(self, p: Pointer, offset: Value, value: Value) -> None:
-        """Store a vector."""
-        halves.store(self.isa, p, offset, value, self.spec.dtype, self.lanes)
+    def _keep(self, p: Pointer, offset: Value, value: Value, lanes: int) -> None:
+        """Store it."""
+        halves.store(self.isa, p, offset, value, self.spec.dtype, lanes)
 
 
 def is_whole(dtype: str, channels: int) -> bool:
