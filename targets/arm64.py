@@ -56,6 +56,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
                 lambda: Neon(dotprod=True, in_order=False),
                 frozenset({"conv", "depthwise", "softmax", "table", "winograd"}),
                 least=0.001,
+                least_reordered=0.005,
             ),
             base,
         ),

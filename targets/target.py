@@ -13,7 +13,8 @@ class Variant:
     """Code for one level of CPU features, chosen when the model is opened. `families`: the kernel families (modules of
     `compiler/kernels/`) with members that gain by these features; all others are the plainest variant's code, and
     members of them that are written the same in a plainer variant are that one's. None: all families. `least`: the
-    share of a model's multiply-accumulates below which a dense convolution gains too little to be worth own code."""
+    share of a model's multiply-accumulates below which a dense convolution gains too little to be worth own code.
+    `least_reordered`: the same for float32, where its features change nothing but the order."""
 
     name: str
     features: frozenset[str]
@@ -21,6 +22,7 @@ class Variant:
     isa: Callable[[], Isa]
     families: frozenset[str] | None = None
     least: float = 0.0
+    least_reordered: float = 0.0
 
     def covers(self, family: str) -> bool:
         """Whether kernels of `family` are compiled for it."""
@@ -86,14 +88,15 @@ class Target:
             raise EdgeError(f"--target {self.name} has no code for float16: leave out --fp16")
         return replace(self, variants=self.halves)
 
-    def coder(self, variant: Variant, family: str, share: float = 1.0) -> Variant:
+    def coder(self, variant: Variant, family: str, dtype: str, share: float = 1.0) -> Variant:
         """The variant whose code `variant` runs for a kernel of `family` that does `share` of all
-        multiply-accumulates."""
+        multiply-accumulates, of `dtype`."""
         if not variant.covers(family):
             return self.variants[-1]
-        if family in ("conv", "winograd") and share < variant.least:
+        least = variant.least_reordered if dtype == "float32" else variant.least
+        if family in ("conv", "winograd") and share < max(least, variant.least):
             plainer = next(v for v in self.variants if v.features < variant.features)
-            return self.coder(plainer, family, share)
+            return self.coder(plainer, family, dtype, share)
         return variant
 
     @property

@@ -30,7 +30,8 @@ def serving(
         for kernel in wanted:
             symbol = kernel.spec.symbol
             share = shares.get(symbol, 1.0)
-            coder = target.coder(variant, kernel.family.rpartition(".")[2], alike[_plain(kernel)])
+            dtype = kernel.spec.dtype if isinstance(kernel.spec, SharedSpec) else ""
+            coder = target.coder(variant, kernel.family.rpartition(".")[2], dtype, alike[_plain(kernel)])
             seen = _seen_by(_plain(kernel) if special < SOME else kernel, coder)
             served[symbol, variant.name] = seen, coder
             work[seen, coder.name][symbol] = share

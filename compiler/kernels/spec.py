@@ -24,6 +24,11 @@ class KernelSpec(Protocol):
 class SharedSpec(KernelSpec, Protocol):
     """A spec that may differ from others in what some ISA's code does not depend on."""
 
+    @property
+    def dtype(self) -> str:
+        """Of what is computed with."""
+        ...
+
     def seen_by(self, isa: Isa) -> KernelSpec:
         """The spec whose code serves this one too; its parameters are the same, or the first of these."""
         ...

@@ -106,3 +106,14 @@ def test_kernels_that_differ_in_shifts_are_worth_code_of_their_own_together() ->
     least = next(v.least for v in ARM64.variants if v.name == "i8mm")
     assert {name for _, name in served(kernels, dict.fromkeys(kernels, least / 2), "i8mm")} == {"i8mm"}
     assert served(kernels[:1], {kernels[0]: least / 2}, "i8mm")[0][1] == "dotprod"
+
+
+def test_floats_that_do_little_are_in_the_plainest_order() -> None:
+    """dotprod multiplies int8 only; what it has for floats is the order that large cores want."""
+    float32, int8 = (
+        Kernel(conv.__name__, ConvSpec(dtype=dtype, tile_rows=40, clamped=False)) for dtype in ("float32", "int8")
+    )
+    least = next(v.least_reordered for v in ARM64.variants if v.name == "dotprod")
+    shares = dict.fromkeys((float32, int8), least / 2)
+    assert [variant for _, variant in served([float32, int8], shares)] == ["base", "dotprod"]
+    assert served([float32], {float32: least})[0][1] == "dotprod"
