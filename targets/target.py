@@ -93,8 +93,8 @@ class Target:
         multiply-accumulates, of `dtype`."""
         if not variant.covers(family):
             return self.variants[-1]
-        least = variant.least_reordered if dtype == "float32" else variant.least
-        if family in ("conv", "winograd") and share < max(least, variant.least):
+        least = max(variant.least, variant.least_reordered * (dtype == "float32"))
+        if family in ("conv", "winograd") and share < least:
             plainer = next(v for v in self.variants if v.features < variant.features)
             return self.coder(plainer, family, dtype, share)
         return variant

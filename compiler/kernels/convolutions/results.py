@@ -46,9 +46,9 @@ class Results:
             if isinstance(epilogue, FloatEpilogue | HalfEpilogue) and not spec.narrow:
                 literals = spec.literals(self._isa)
                 if literals is not None or (tile.in_turns and spec.curved):
-                    in_turn, zero = self._isa.in_turn if spec.scaled else tile.in_turn, Register("int64", 1, i64(0))
+                    turns = Turns(b, epilogue, self._isa.in_turn if spec.scaled else tile.in_turn, literals)
                     for row, r_at, y_at in zip(rows, aux[1], y[1], strict=True):
-                        finish_in_turn(b, epilogue, in_turn, row, (aux[0], r_at), (y[0], y_at), literals, zero)
+                        turns.finish(row, (aux[0], r_at), (y[0], y_at))
                     return
                 if spec.calls and isinstance(epilogue, FloatEpilogue):
                     _finish_in_loop(b, self._isa, epilogue, rows, aux, y)
@@ -88,18 +88,27 @@ class Results:
             finish()
 
 
-def finish_in_turn(
-    b: Builder, epilogue: FloatEpilogue | HalfEpilogue, in_turn: Callable[[Sequence[Value]], Sequence[Value]],
-    row: Sequence[Value], aux: tuple[Pointer, Value | None], y: tuple[Pointer, Value], literals: Literals | None,
-    zero: Register,
-) -> None:  # fmt: skip
-    """A row behind what has been stored, and of float32 functions `IN_FLIGHT` vectors at a time: in the registers that
-    the others' sums leave. `in_turn`: as of `Tile`; `zero`: as for `Literals.vectors`."""
-    together = IN_FLIGHT if literals is not None and literals.dtype == "float32" else len(row)
-    for first in range(0, len(row), together):
-        sums, at = in_turn(row[first : first + together]), first * 16  # bytes of a vector, as of literals
-        vectors = literals.vectors(b, zero, len(sums)) if literals is not None else ()
-        epilogue.finish(sums, aux[0], None if aux[1] is None else aux[1] + at, vectors)(y[0], y[1] + at)
+class Turns:
+    """Rows of floats that are finished one after the other: each behind what has been stored, and of float32 functions
+    `IN_FLIGHT` vectors at a time, in the registers that the others' sums leave. `in_turn`: as of `Tile`; `literals`:
+    what the functions compute with, if they have any."""
+
+    def __init__(
+        self, b: Builder, epilogue: FloatEpilogue | HalfEpilogue, in_turn: Callable[[Sequence[Value]], Sequence[Value]],
+        literals: Literals | None,
+    ) -> None:  # fmt: skip
+        self._b, self._epilogue, self._in_turn, self._literals = b, epilogue, in_turn, literals
+        self._zero = Register("int64", 1, i64(0))  # as for `Literals.vectors`
+
+    def finish(self, row: Sequence[Value], aux: tuple[Pointer, Value | None], y: tuple[Pointer, Value]) -> None:
+        """The results of a row's sums, to their offset in y; that in `aux` is the residual's."""
+        literals = self._literals
+        together = IN_FLIGHT if literals is not None and literals.dtype == "float32" else len(row)
+        for first in range(0, len(row), together):
+            sums, at = self._in_turn(row[first : first + together]), first * 16  # bytes of a vector, as of literals
+            vectors = literals.vectors(self._b, self._zero, len(sums)) if literals is not None else ()
+            place = None if aux[1] is None else aux[1] + at
+            self._epilogue.finish(sums, aux[0], place, vectors)(y[0], y[1] + at)
 
 
 def _looked_up(b: Builder, isa: Isa, table: Pointer, codes: Sequence[Value]) -> list[Value]:

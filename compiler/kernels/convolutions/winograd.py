@@ -21,14 +21,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..emit import halves
-from ..emit.builder import BITS, Builder, Pointer, Register, Value, cast, const, define, i64, shuffle
+from ..emit.builder import BITS, Builder, Pointer, Value, cast, const, define, i64, shuffle
 from ..emit.isa import Isa, Tile
 from ..emit.tir import tirx
 from .contraction import OPERANDS as SHARED_OPERANDS
 from .contraction import ContractionSpec, header_bytes
 from .conv import STEPS, accumulate_run
 from .epilogue import FloatEpilogue, HalfEpilogue
-from .results import finish_in_turn
+from .results import Turns
 from .winograd_transforms import Form, data_transform, result_transform
 
 OPERANDS = (*SHARED_OPERANDS, "scratch")
@@ -253,7 +253,8 @@ class _Kernel:
         channel, bias = block * isa.columns, self._bias(block)
         if not spec.paired:
             channel = tirx.min(channel, b.param("channels") - isa.columns)
-        outputs, literals, zero = ("y", *["r"] * spec.residual), spec.literals(isa), Register("int64", 1, i64(0))
+        outputs, literals = ("y", *["r"] * spec.residual), spec.literals(isa)
+        turns = Turns(b, self.epilogue, self.tile.in_turn, literals)
         places = {o: b.let(image * b.param(f"{o}_image") + channel * self.element) for o in outputs}
         with b.range(above, self.outputs) as i, b.range(left, self.outputs) as j:
             of = b.let(sums + (i * spec.form.span + j) * b.param("sum_position") + block * self.line)
@@ -263,11 +264,11 @@ class _Kernel:
             }
             loaded = [self._load(b.pointer("scratch"), of + v * self.vector, self.lanes) for v in range(len(bias))]
             biased = [b.let(value + term) for value, term in zip(loaded, bias, strict=True)]
+            aux, results = (b.pointer("aux"), at.get("r")), (b.pointer("y"), at["y"])
             if literals is None:
-                self.epilogue.finish(biased, b.pointer("aux"), at.get("r"))(b.pointer("y"), at["y"])
+                self.epilogue.finish(biased, *aux)(*results)
             else:
-                aux, results = (b.pointer("aux"), at.get("r")), (b.pointer("y"), at["y"])
-                finish_in_turn(b, self.epilogue, self.tile.in_turn, biased, aux, results, literals, zero)
+                turns.finish(biased, aux, results)
 
     def _bias(self, block: Value) -> Sequence[Value]:
         """Of the channels of neighbouring blocks."""
