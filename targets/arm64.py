@@ -88,8 +88,7 @@ def arm64(name: str, description: str, systems: tuple[str, ...], triple: str) ->
             "float32": _FLOAT_TILES,
             "float16": [
                 TileShape(56, 8),
-                TileShape(64, 8, paired=True, cost=0.96),
-                TileShape(56, 7, paired=True, cost=0.96),  # of equals the last: more networks have planes of sevens
+                TileShape(56, 4, paired=True, cost=0.96),
             ],
         },
         small_sums=True,

@@ -93,8 +93,7 @@ class _WideTile(Tile):
 
 
 class _FloatTile(Tile):
-    """vbroadcastss and two vfmadd231ps an element; float16 is converted as it is loaded. The bias is added last: a
-    large one would cost the sums low bits.
+    """vbroadcastss and two vfmadd231ps an element; float16 is converted as it is loaded.
 
     A single row has a chain of sums for each element of a step: one would wait for every multiplication.
     """
@@ -106,11 +105,9 @@ class _FloatTile(Tile):
         self.rows, self._chains = rows, self.groups_per_step if rows == 1 else 1
 
     def start(self, bias: Sequence[Value]) -> None:
-        def zeros() -> list[Register]:
-            return [Register("float32", 8, const(0.0, "float32", 8)) for _ in bias]
-
-        self._bias = bias
-        self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
+        zeros = [const(0.0, "float32", 8)] * 2
+        starts = [bias or zeros, *[zeros] * (self._chains - 1)]
+        self._sums = [[[Register("float32", 8, v) for v in start] for start in starts] for _ in range(self.rows)]
 
     def step(
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
@@ -127,7 +124,7 @@ class _FloatTile(Tile):
 
     def row(self, r: int) -> tuple[Value, Value]:
         low, high = (added([acc.get() for acc in sums]) for sums in zip(*self._sums[r], strict=True))
-        return low + self._bias[0], high + self._bias[1]
+        return low, high
 
 
 def _absolute(v: Value) -> Value:

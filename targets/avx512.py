@@ -77,10 +77,9 @@ class _WordsTile(Tile):
         """int32 x 16."""
         return splat(word, 16)
 
-    def _begin(self, sums: Sequence[Value]) -> None:
-        """A row's first chain."""
+    def start(self, bias: Sequence[Value]) -> None:
         zeros = [const(0, self._sum_dtype, 16)] * self.blocks
-        starts = [sums, *[zeros] * (self._chains - 1)]
+        starts = [bias or zeros, *[zeros] * (self._chains - 1)]
         self._sums = [[[Register(self._sum_dtype, 16, v) for v in start] for start in starts] for _ in range(self.rows)]
 
     def step(
@@ -107,7 +106,7 @@ class _UnsignedTile(_WordsTile):
     dtype, group, unsigned, _sum_dtype = "int8", 4, True, "int32"
 
     def start(self, bias: Sequence[Value]) -> None:
-        self._begin(bias)
+        super().start(bias)
         self._signs = Register("int32", 16, _signs())
 
     def _spread(self, word: Value) -> Value:
@@ -118,20 +117,13 @@ class _UnsignedTile(_WordsTile):
 
 
 class _FloatTile(_WordsTile):
-    """vfmadd231ps: 16 products. The bias is added last: a large one would cost the sums low bits."""
+    """vfmadd231ps: 16 products."""
 
     dtype, group, _sum_dtype = "float32", 1, "float32"
-
-    def start(self, bias: Sequence[Value]) -> None:
-        self._bias = bias
-        self._begin([const(0.0, "float32", 16)] * self.blocks)
 
     def _multiplied(self, acc: Value, words: Value, weights: Value) -> Value:
         operands = (bitcast(v, "float32", 16) for v in (weights, words))
         return intrinsic("llvm.fma.v16f32", "float32", 16, *operands, acc)
-
-    def row(self, r: int) -> Sequence[Value]:
-        return [total + bias for total, bias in zip(super().row(r), self._bias, strict=True)]
 
 
 def _shape(rows: int, *, paired: bool) -> tuple[int, int]:

@@ -24,6 +24,11 @@ def _zip_low(a: Value, b: Value) -> Value:
 
 
 _OUT_OF_ORDER = """
+define <4 x i32> @edge_load(i64 %p) {
+  %v = call <4 x i32> asm sideeffect "ldr ${0:q}, [$1]", "=w,r"(i64 %p)
+  ret <4 x i32> %v
+}
+
 define <4 x i32> @edge_load_pair(i64 %p, ptr %second) {
   %both = call { <4 x i32>, <4 x i32> } asm sideeffect "ldp ${0:q}, ${1:q}, [$2]", "=w,=w,r"(i64 %p)
   %b = extractvalue { <4 x i32>, <4 x i32> } %both, 1
@@ -55,13 +60,18 @@ class Neon(Isa):
         self.instructions = INSTRUCTIONS if in_order else _OUT_OF_ORDER if dotprod else ""
         self.name = "neonmatrix" if i8mm else "neondot" if dotprod else "neonhalf" if half else "neon"
 
-    def load_again(self, p: Pointer, offset: Value) -> list[Value]:
-        """ldp out of order, where copies take the vector units."""
+    def load_again(self, p: Pointer, offset: Value, dtype: str, vectors: int) -> list[Value]:
+        """ldr or ldp out of order, where copies take the vector units."""
         if self._in_order or not self.has_dot:
-            return super().load_again(p, offset)
-        address, second = tirx.reinterpret("int64", tirx.address_of(p.buffer[offset])), Register("int32", 4)
-        first = Register("int32", 4, tirx.call_extern("int32x4", "edge_load_pair", address, second.address))
-        return [first.get(), second.get()]
+            return super().load_again(p, offset, dtype, vectors)
+        address = tirx.reinterpret("int64", tirx.address_of(p.buffer[offset]))
+        if vectors == 1:
+            loaded = [Register("int32", 4, tirx.call_extern("int32x4", "edge_load", address))]
+        else:
+            second = Register("int32", 4)
+            first = Register("int32", 4, tirx.call_extern("int32x4", "edge_load_pair", address, second.address))
+            loaded = [first, second]
+        return [v.get() if dtype == "int32" else bitcast(v.get(), dtype, 4) for v in loaded]
 
     def in_turn(self, values: Sequence[Value]) -> Sequence[Value]:
         """Out of order behind no instruction, which LLVM keeps in order."""
@@ -122,11 +132,11 @@ class Neon(Isa):
 
     def half_tile(self, rows: int, *, paired: bool) -> Tile:
         """fmla by lane of float16, or of float32 after fcvtl."""
-        height = 7 if rows % 7 == 0 else min(rows, 8)
         if not self.computes_halves:
-            return FloatTile(height, 1, "float16")
+            return FloatTile(min(rows, 8), 1, "float16")
         if not paired:
             return HalfTile(min(rows, 8), 1)
+        height = 5 if rows % 5 == 0 else 4
         return InOrderHalfTile(height) if self._in_order else HalfTile(height, 2)
 
     def at_least(self, value: Value, bound: Value) -> Value:

@@ -14,9 +14,9 @@ class HalfTile(Tile):
     sums for each of them, as in `FloatTile`.
 
     Long sums in float16 would lose what is small next to them: after as many groups as the parameter "summands" says,
-    or up to a step less where runs are not whole steps, they are added to totals in memory, and start again from zero;
-    of a single row after as many for each chain. So a product passes through as many roundings as a chain has products
-    in a block, and then as there are blocks.
+    or up to a step less where runs are not whole steps, they join totals, which begin with the bias, and start again
+    from zero; of a single row after as many for each chain. So a product passes through as many roundings as a chain
+    has products in a block, and then as there are blocks. Sums and totals take half of the registers each.
     """
 
     dtype, columns, group = "float16", 8, 1
@@ -33,31 +33,30 @@ define <8 x half> @edge_here_half(<8 x half> %v) {
         self.rows, self.blocks, self._chains = rows, blocks, self.groups_per_step if rows == 1 else 1
 
     def start(self, bias: Sequence[Value]) -> None:
-        """Sums := bias, which is added last."""
+        """Totals := bias, of several chains the first."""
         pairs = [shuffle(bias[i : i + 2], range(8)) for i in range(0, len(bias), 2)]
-        self._bias = [Register("float16", 8, cast(pair, "float16", 8)) for pair in pairs]
-
-        def zeros() -> list[Register]:
-            return [Register("float16", 8, _no_sum()) for _ in pairs]
-
-        self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
-        self._summed, self._added = Register("int64", 1, i64(0)), Register("int64", 1, i64(0))
+        zeros = [_nothing()] * self.blocks
+        firsts = [cast(pair, "float16", 8) for pair in pairs] or zeros
+        starts = [firsts, *[zeros] * (self._chains - 1)]
+        self._totals = [[[Register("float16", 8, v) for v in start] for start in starts] for _ in range(self.rows)]
+        self._sums = [[[Register("float16", 8, v) for v in zeros] for _ in starts] for _ in range(self.rows)]
+        self._summed, self._all_joined = Register("int64", 1, i64(0)), False
 
     def begin(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
         """All steps that there are: the first products of each block are what its sums begin with."""
-        self._reserve(b)
         at, end = Register("int64", 1, i64(0)), b.let(tirx.max(steps, 1) * self._step_bytes)  # or LLVM has zeros ready
-        block = b.let(self._block(b) * (self._step_bytes // self.groups_per_step))
+        size, longer = (b.let(b.param(name) * (2 * self._chains)) for name in ("summands", "longer_from"))
         with b.loop(at.get() < end):
-            with b.when(at.get() > 0):
-                self._put_by(b)
+            block = tirx.Select(at.get() < longer, tirx.min(size, longer - at.get()), size + self._step_bytes)
             stop = b.let(tirx.min(at.get() + block, end))
             rows, weights = [o + at.get() for o in row_offsets], [o + at.get() * self.columns for o in w_offsets]
             self._step(x, rows, w, weights, self.groups_per_step, begins=True)
             at.set(at.get() + self._step_bytes)
             self._run_on(b, x, row_offsets, w, w_offsets, at, stop)
+            self._join()
+        self._all_joined = True
 
     def run(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
@@ -70,13 +69,12 @@ define <8 x half> @edge_here_half(<8 x half> %v) {
         steps: Value, block: Value,
     ) -> None:  # fmt: skip
         """Accumulate steps, as many together as a block of so many groups still takes."""
-        self._reserve(b)
         step, done = self.groups_per_step, Register("int64", 1, i64(0))
         with b.loop(done.get() < tirx.max(steps, 1)):  # steps that are not whole may fill a block too
             with b.when(self._summed.get() > block - step):
-                self._put_by(b)
-                for total in self._all_sums():
-                    total.set(_no_sum())
+                self._join()
+                for _, part in self._pairs():
+                    part.set(_nothing())
                 self._summed.set(i64(0))
             count = b.let(tirx.min(steps - done.get(), tirx.truncdiv(block - self._summed.get(), i64(step))))
             rows, weights = self._places(b, row_offsets, w_offsets, done.get())
@@ -88,15 +86,16 @@ define <8 x half> @edge_here_half(<8 x half> %v) {
         """Groups of a block."""
         return b.let(b.param("summands") * self._chains)
 
-    def _reserve(self, b: Builder) -> None:
-        self._totals, self._first_total = b.stack(16 * len(self._all_sums())), b.opaque(i64(0))  # LLVM has no registers
-
-    def _put_by(self, b: Builder) -> None:
+    def _join(self) -> None:
         """Totals := totals + sums."""
-        self._add_totals(b)
-        for i, total in enumerate(self._all_sums()):
-            self._totals.store(self._first_total + 16 * i, total.get(), "float16", 8)
-        self._added.set(i64(1))
+        for total, part in self._pairs():
+            total.set(total.get() + part.get())
+
+    def _pairs(self) -> list[tuple[Register, Register]]:
+        """All totals, and the sums that join them."""
+        rows = zip(self._totals, self._sums, strict=True)
+        chains = (pair for row in rows for pair in zip(*row, strict=True))
+        return [pair for chain in chains for pair in zip(*chain, strict=True)]
 
     def _places(
         self, b: Builder, row_offsets: Sequence[Value], w_offsets: Sequence[Value], done: Value
@@ -136,26 +135,18 @@ define <8 x half> @edge_here_half(<8 x half> %v) {
                         acc.set(fma(8, weight.get(), element, acc.get()))
 
     def end(self, b: Builder) -> None:
-        """Add what earlier blocks have left."""
-        self._add_totals(b)
-
-    def _add_totals(self, b: Builder) -> None:
-        with b.when(self._added.get() > 0):
-            for i, total in enumerate(self._all_sums()):
-                total.set(total.get() + self._totals.load(self._first_total + 16 * i, "float16", 8))
-
-    def _all_sums(self) -> list[Register]:
-        return [total for chains in self._sums for chain in chains for total in chain]
+        """Let the last sums join."""
+        if not self._all_joined:
+            self._join()
 
     def in_turn(self, sums: Sequence[Value]) -> Sequence[Value]:
         """Behind no instruction, as those of `DotTile`."""
         return [Register("float16", 8, tirx.call_extern("float16x8", "edge_here_half", v)).get() for v in sums]
 
     def row(self, r: int) -> Sequence[Value]:
-        """Row r's sums."""
-        sums = (added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True))
-        return [total + bias.get() for total, bias in zip(sums, self._bias, strict=True)]
+        """Row r's totals."""
+        return [added([acc.get() for acc in chains]) for chains in zip(*self._totals[r], strict=True)]
 
 
-def _no_sum() -> Value:
+def _nothing() -> Value:
     return const(0.0, "float16", 8)

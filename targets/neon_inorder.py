@@ -198,10 +198,10 @@ def run_columns(
     row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value,
 ) -> None:  # fmt: skip
     """Steps of `groups` groups by two columns of weights, of one block or of one each of two. `multiply` adds an
-    element of a row times the column to `sums`, two registers a row, at least five rows.
+    element of a row times the column to `sums`, two registers a row, at least four rows.
 
-    While a group is multiplied, the weights of the next are loaded beside its first column, and behind the last group
-    of 64 bits those of every row beside the second."""
+    While a group is multiplied, the weights of the next are loaded beside its first products, and behind the last group
+    of 64 bits those of every row beside the second column."""
     rows = [address(x, o) for o in row_offsets]
     places = [[address(w, o + half) for half in (0, 8)] for o in w_offsets]
     at, step = Register("int64", 1, i64(0)), Register("int64", 1, i64(16))
@@ -226,8 +226,8 @@ def run_columns(
         for g, j, (r, row) in product(range(groups), range(2), enumerate(sums)):
             operands = row[j].get(), weights[g % 2][j].get(), words[r].get()
             row[j].set(call(f"{row[j].dtype}x{row[j].lanes}", f"{multiply}{g % in_word}", *operands))
-            if j == 0 and r in _COLUMN_LOADS:
-                load_half(g + 1, *_COLUMN_LOADS[r])
+            if (number := j * len(sums) + r) in _COLUMN_LOADS:
+                load_half(g + 1, *_COLUMN_LOADS[number])
             if g % in_word == in_word - 1 and j == 1:
                 load_word(r)
                 if r == len(sums) - 1:
@@ -235,7 +235,7 @@ def run_columns(
 
 
 _COLUMN_LOADS = {0: (0, 0), 1: (1, 0), 3: (0, 1), 4: (1, 1)}
-"""Behind the multiplication of a row by the first column: which column's weights, and which half of them, is loaded."""
+"""Behind which multiplication of a group: which column's weights, and which half of them, is loaded."""
 
 
 class InOrderFloatTile(FloatTile):

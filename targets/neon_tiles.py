@@ -142,13 +142,13 @@ class WideningTile(Tile):
 
 
 class FloatTile(Tile):
-    """fmla by lane; four elements of a row a step, float16 converted as it is loaded. The bias is added last: a large
-    one would cost the sums low bits.
+    """fmla by lane; four elements of a row a step, float16 converted as it is loaded.
 
     A single row has a chain of sums for each element of a step: one would wait for every multiplication.
     """
 
     columns, group = 8, 1
+    own_bias = True
     resumes = True
     in_turns = True
     instructions = """
@@ -163,18 +163,23 @@ define <4 x float> @edge_here_float(<4 x float> %v) {
         self.rows, self.blocks, self._chains = rows, blocks, self.groups_per_step if rows == 1 else 1
 
     def start(self, bias: Sequence[Value]) -> None:
-        """Sums := bias."""
+        """Sums := bias, of several chains the first."""
+        count, self._begun = 2 * self.blocks, bool(bias)
 
-        def zeros() -> list[Register]:
-            return [Register("float32", 4, const(0.0, "float32", 4)) for _ in bias]
+        def chain(values: Sequence[Value]) -> list[Register]:
+            return [Register("float32", 4, value) for value in values]
 
-        self._bias = bias
-        self._sums = [[zeros() for _ in range(self._chains)] for _ in range(self.rows)]
+        zeros = [const(0.0, "float32", 4)] * count
+        firsts = [bias[r * count :][:count] or zeros for r in range(self.rows)]
+        self._sums = [[chain(first), *(chain(zeros) for _ in range(self._chains - 1))] for first in firsts]
 
     def begin(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
-        """The first products are what sums begin with."""
+        """The first products are what sums without a bias begin with."""
+        if self._begun:
+            self.run(b, x, row_offsets, w, w_offsets, steps)
+            return
         self._step(x, row_offsets, w, w_offsets, self.groups_per_step, begins=True)
         at, end = Register("int64", 1, i64(self._step_bytes)), b.let(steps * self._step_bytes)
         self._run_on(b, x, row_offsets, w, w_offsets, at, end)
@@ -221,5 +226,4 @@ define <4 x float> @edge_here_float(<4 x float> %v) {
 
     def row(self, r: int) -> Sequence[Value]:
         """Row r's sums."""
-        sums = (added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True))
-        return [total + bias for total, bias in zip(sums, self._bias, strict=True)]
+        return [added([acc.get() for acc in chains]) for chains in zip(*self._sums[r], strict=True)]

@@ -56,7 +56,7 @@ class _WideningTile(Tile):
 
 
 class _FloatTile(Tile):
-    """vfmacc.vf. The bias is added last: a large one would cost the sums low bits.
+    """vfmacc.vf.
 
     A single row has a chain of sums for each element of a step: one would wait for every multiplication.
     """
@@ -68,9 +68,9 @@ class _FloatTile(Tile):
 
     def start(self, bias: Sequence[Value]) -> None:
         """Sums := bias."""
-        self._bias = shuffle(list(bias), _ALL)
         zero = const(0.0, "float32", 8)
-        self._sums = [[Register("float32", 8, zero) for _ in range(self._chains)] for _ in range(self.rows)]
+        starts = [shuffle(list(bias), _ALL) if bias else zero, *[zero] * (self._chains - 1)]
+        self._sums = [[Register("float32", 8, v) for v in starts] for _ in range(self.rows)]
 
     def step(
         self, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], groups: int
@@ -86,7 +86,7 @@ class _FloatTile(Tile):
 
     def row(self, r: int) -> Sequence[Value]:
         """Row r's sums."""
-        return _halves(added([acc.get() for acc in self._sums[r]]) + self._bias)
+        return _halves(added([acc.get() for acc in self._sums[r]]))
 
 
 class Rvv(Isa):

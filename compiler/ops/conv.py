@@ -65,7 +65,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
         x, w = epilogue.integer_operands(node, x, w, products=w[0].size)
         acc = epilogue.to_int32(sums_of_products(node, x, w))
     inputs = [v if i != epilogue.RESIDUAL else to_nchw(node, v) for i, v in enumerate(inputs)]
-    return (from_nchw(node, epilogue.finish(node, acc, inputs, axis=1)),)
+    return (from_nchw(node, epilogue.finish(node, epilogue.biased(acc, inputs, 1), inputs, 1)),)
 
 
 register(OpDef("conv2d", (2, 4), ATTRS, _infer, _reference, requantizes=True))

@@ -80,7 +80,7 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
     else:
         x, w = epilogue.integer_operands(node, x, w, products=w.size // w.shape[1])
         acc = epilogue.to_int32(sums_of_products(node, x, w))
-    return (from_nchw(node, epilogue.finish(node, acc, inputs, axis=1)),)
+    return (from_nchw(node, epilogue.finish(node, epilogue.biased(acc, inputs, 1), inputs, 1)),)
 
 
 register(OpDef("conv_transpose2d", (2, 3), ATTRS, _infer, _reference, requantizes=True))

@@ -105,15 +105,17 @@ def check_residual(node: Node, y: TensorType, *, repeated: bool = False) -> None
     _check_activation(node, "residual_activation")
 
 
-def finish(node: Node, acc: Array, inputs: Sequence[Array], axis: int) -> Array:
-    """The op's result of its sums of products `acc`, whose channels lie along `axis`.
+def biased(acc: Array, inputs: Sequence[Array], axis: int) -> Array:
+    """Sums of products `acc`, whose channels lie along `axis`, and the bias, if there is one."""
+    return acc + inputs[BIAS].reshape(_channels(acc, axis)) if len(inputs) > BIAS else acc
 
-    `acc` is float, or int32 for quantized types; bias, activations, residual and requantization happen here.
+
+def finish(node: Node, acc: Array, inputs: Sequence[Array], axis: int) -> Array:
+    """The op's result of its `biased` sums `acc`, whose channels lie along `axis`.
+
+    `acc` is float, or int32 for quantized types; activations, residual and requantization happen here.
     """
-    channels = [1] * acc.ndim
-    channels[axis] = acc.shape[axis]
-    if len(inputs) > BIAS:
-        acc = acc + inputs[BIAS].reshape(channels)
+    channels = _channels(acc, axis)
     if node.output.type.quant is not None:
         return _finish_quantized(node, acc, inputs, channels)
     activation = activation_attr(node, "activation")
@@ -122,6 +124,13 @@ def finish(node: Node, acc: Array, inputs: Sequence[Array], axis: int) -> Array:
         return y
     after = activation_attr(node, "residual_activation")
     return y + inputs[RESIDUAL] if after is None else evaluate(after, [y + inputs[RESIDUAL]], arrays.FUNCTIONS)
+
+
+def _channels(acc: Array, axis: int) -> list[int]:
+    """The shape of what there is one of for each channel."""
+    shape = [1] * acc.ndim
+    shape[axis] = acc.shape[axis]
+    return shape
 
 
 def _finish_quantized(node: Node, acc: Array, inputs: Sequence[Array], channels: list[int]) -> Array:

@@ -1,7 +1,8 @@
 """Products of float32 matrices, summed up as kernels do it: the same bits on every machine.
 
-Each product joins its sum in a fused multiply-add, in the order of the columns of `x`. A matrix that meets one row at a
-time has `CHAINS` sums an element, of every `CHAINS`-th product, so that no instruction waits for the one before.
+Each product joins its sum, which begins with the bias, in a fused multiply-add, in the order of the columns of `x`. A
+matrix that meets one row at a time has `CHAINS` sums an element, of every `CHAINS`-th product, so that no instruction
+waits for the one before; the bias is in the first.
 """
 
 from collections.abc import Sequence
@@ -23,12 +24,14 @@ def meets_single_rows(rows: Sequence[int], w: Sequence[int]) -> bool:
     return True
 
 
-def multiply(x: Array, w: Array) -> Array:
-    """x [.., M, K] times w [.., K, N], float32."""
+def multiply(x: Array, w: Array, bias: Array | None = None) -> Array:
+    """x [.., M, K] times w [.., K, N], plus bias [N], float32."""
     rows = (*np.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2])
     depth = x.shape[-1]
     chained = depth - depth % CHAINS if meets_single_rows(rows, w.shape) else 0
     sums = [np.zeros((*rows, w.shape[-1]), np.float32) for _ in range(CHAINS)]
+    if bias is not None:
+        sums[0][...] = bias
     for k in range(depth):
         chain = k % CHAINS if k < chained else 0
         sums[chain] = fma32(x[..., k : k + 1], w[..., k : k + 1, :], sums[chain])

@@ -69,6 +69,12 @@ def _infer(node: Node) -> tuple[TensorType, ...]:
 
 
 def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    acc = _sums(node, inputs)
+    return (epilogue.finish(node, acc, inputs, acc.ndim - 1),)
+
+
+def _sums(node: Node, inputs: Sequence[Array]) -> Array:
+    """Of products and the bias."""
     first, second = inputs[0].transpose(first_operand(node)), inputs[1].transpose(second_operand(node))
     if epilogue.codes_rows(node):
         codes, scales = row_codes.row_codes(first)
@@ -78,11 +84,11 @@ def _reference(node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
         sums = epilogue.to_int32(np.matmul(x, w))
         acc = row_codes.scaled(sums, scales, columns.broadcast(second.ndim)[0])
     elif node.inputs[0].type.dtype == "float32":
-        acc = float_products.multiply(first, second)
+        return float_products.multiply(first, second, *inputs[epilogue.BIAS : epilogue.RESIDUAL])
     else:
         x, w = epilogue.integer_operands(node, first, second, products=first.shape[-1])
         acc = epilogue.to_int32(np.matmul(x, w))
-    return (epilogue.finish(node, acc, inputs, axis=acc.ndim - 1),)
+    return epilogue.biased(acc, inputs, acc.ndim - 1)
 
 
 register(OpDef("matmul", (2, 4), ATTRS, _infer, _reference, requantizes=True))

@@ -93,8 +93,9 @@ class ContractionSpec:
 
     @property
     def sum_params(self) -> tuple[str, ...]:
-        """Names of the parameters that say how products are summed up: `summands` of float16 join a total at once."""
-        return ("summands",) * (self.dtype == "float16")
+        """Names of the parameters that say how products are summed up: `summands` of float16 join a total at once, a
+        step more from a product on (`lower/nodes/summands.py`)."""
+        return ("summands", "longer_from") if self.dtype == "float16" else ()
 
     @property
     def plain(self) -> Self:

@@ -258,7 +258,9 @@ def _bias(spec: ConvSpec, isa: Isa, tile: Tile, w: Pointer, w_blocks: Sequence[V
     if spec.scaled and not tile.unsigned:
         return [const(0, "int32", isa.lanes)] * (isa.vectors * len(w_blocks) * (tile.rows if tile.own_bias else 1))
     if tile.own_bias:
-        return [v for _ in range(tile.rows) for o in w_blocks for v in isa.load_again(w, o)]
+        return [
+            v for _ in range(tile.rows) for o in w_blocks for v in isa.load_again(w, o, spec.bias_dtype, isa.vectors)
+        ]
     first = header_bytes(spec.dtype, tile.columns) if tile.unsigned else 0
     places = [o + first + v * isa.lanes * 4 for o in w_blocks for v in range(isa.vectors)]
     return [w.load(place, spec.bias_dtype, isa.lanes) for place in places]

@@ -23,7 +23,7 @@ from ..emit.isa import Isa
 from ..emit.tir import tirx
 from .contraction import OPERANDS, ContractionSpec, header_bytes, store_partial
 from .depthwise_stream import Bias, DotTaps, FloatTaps, HalfTaps, LargeDotTaps, StreamedTaps, WideningTaps
-from .depthwise_sums import FloatSums, Int8Sums
+from .depthwise_sums import FloatSums, HalfSums, Int8Sums, Sums
 from .rescale import general
 
 STREAMED = 32
@@ -185,8 +185,8 @@ class _Depthwise:
         """The next `count` output pixels, each of all rows; `at` says how far they are from a row's first. Activations
         beyond clamps are computed one after the other, or registers would not do."""
         b, in_turn = self.b, self.spec.curved and self.spec.dtype == "float32"
-        for _ in range(count):
-            sums = [self.accumulator(start(), looped=False) for _ in rows]
+        pixels = [[self.accumulator(start(), looped=False) for _ in rows] for _ in range(count)]
+        for sums in pixels:
             taps.add(sums, at["x"].get())
             for total, row in zip(sums, rows, strict=True):
                 found = self.isa.in_turn(total.result()) if in_turn else total.result()
@@ -222,23 +222,20 @@ class _Depthwise:
         places = [{k: row + (first + i) * b.param(f"{k}_pixel") for k, row in rows.items()} for i in range(count)]
         self.store([total.result() for total in sums], places)
 
-    def accumulator(self, bias: Sequence[Value], *, looped: bool) -> Int8Sums | FloatSums:
+    def accumulator(self, bias: Sequence[Value], *, looped: bool) -> Sums:
         """The sums of one pixel, bias included. `looped`: taps are added in a loop."""
         lanes = self.isa.lanes
         if self.spec.dtype == "int8":
             return Int8Sums(self.isa, bias, paired=not self.spec.full_range)
         if not self.in_halves:
-            return FloatSums(lanes, bias, looped=looped)
-        halves = [cast(shuffle(bias, range(2 * lanes)), "float16", 2 * lanes)]
+            return FloatSums(lanes, bias)
+        halves = cast(shuffle(bias, range(2 * lanes)), "float16", 2 * lanes)
         large = self.spec.kernel is not None and self.spec.kernel[0] > 3
-        return FloatSums(2 * lanes, halves, looped=looped, chains=HALF_CHAINS if large else 1)
+        return HalfSums(2 * lanes, halves, looped=looped, chains=HALF_CHAINS if large else 1)
 
     def bias(self, w_block: Value) -> list[Value]:
         """The block's."""
-        lanes = self.isa.lanes
-        if self.spec.dtype == "int8":
-            return self.isa.load_again(self.w, w_block)
-        return [self.w.load(w_block + v * lanes * 4, self.spec.bias_dtype, lanes) for v in range(self.vectors)]
+        return self.isa.load_again(self.w, w_block, self.spec.bias_dtype, self.vectors)
 
     def store(self, results: Sequence[Sequence[Value]], places: Sequence[Mapping[str, Value]]) -> None:
         """Epilogue and store of pixels' sums; `places` are theirs in the operands."""
@@ -261,7 +258,7 @@ class _Depthwise:
         lanes = self.isa.lanes
         return [load(p, offset + v * lanes * self.element, self.spec.dtype, lanes) for v in range(self.isa.vectors)]
 
-    def looped_taps(self, sums: Int8Sums | FloatSums, origin: Value, filters: Value) -> None:
+    def looped_taps(self, sums: Sums, origin: Value, filters: Value) -> None:
         b = self.b
         with b.range(0, b.param("taps_y")) as ty, b.range(0, b.param("taps_x")) as tx:
             x = [b.let(v) for v in self.load(self.x, origin + ty * b.param("tap_y") + tx * b.param("tap_x"))]
@@ -280,7 +277,7 @@ class _Depthwise:
         converted = self.spec.dtype == "float16" and not self.in_halves
         return few or converted or self.isa.vectors == 1
 
-    def unrolled_taps(self, sums: Sequence[Int8Sums | FloatSums], origin: Value, filters: Value) -> None:
+    def unrolled_taps(self, sums: Sequence[Sums], origin: Value, filters: Value) -> None:
         """All taps of a small kernel."""
         b = self.b
         assert self.spec.kernel is not None
@@ -292,7 +289,7 @@ class _Depthwise:
             row = b.let(origin + ty * b.param("tap_y"))
             self.unrolled_rows(1, sums, row, b.let(filters + ty * (width * self.columns * self.element)))
 
-    def unrolled_rows(self, height: int, sums: Sequence[Int8Sums | FloatSums], origin: Value, filters: Value) -> None:
+    def unrolled_rows(self, height: int, sums: Sequence[Sums], origin: Value, filters: Value) -> None:
         """The taps of `height` rows of the kernel; a column that several pixels need is loaded once."""
         b = self.b
         assert self.spec.kernel is not None

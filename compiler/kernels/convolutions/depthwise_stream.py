@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from ..emit.builder import Builder, Pointer, Register, Value
 from ..emit.isa import Isa
-from .depthwise_sums import FloatSums, Int8Sums
+from .depthwise_sums import FloatSums, HalfSums, Int8Sums
 
 Column = list[Value]
 """What is known of a column of the input: vectors."""
@@ -19,7 +19,7 @@ Bias = Callable[[], Sequence[Value]]
 """Loads it, as often as it is wanted."""
 
 Sums = Sequence[Any]
-"""Of a pixel of each output row that is computed together: `Int8Sums`, or `FloatSums`."""
+"""Of a pixel of each output row that is computed together: all `Int8Sums`, `FloatSums` or `HalfSums`."""
 
 
 class StreamedTaps(ABC):
@@ -139,7 +139,7 @@ class HalfTaps(StreamedTaps):
     def _column(self, number: int, offset: Value) -> Column:
         return [self._b.let(self._x.load(self._at(y, offset, number), "float16", self._lanes)) for y in self._lines]
 
-    def _multiply(self, sums: Sequence[FloatSums], tx: int, column: Column) -> None:
+    def _multiply(self, sums: Sequence[HalfSums], tx: int, column: Column) -> None:
         for ty in range(3):
             for row, total in enumerate(sums):
                 total.add([([column[row * self._stride + ty]], [self._filter[ty * 3 + tx]])])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..emit.builder import Register, Value, const
-from ..emit.floating import element_type, fenced, fma
+from ..emit.floating import fenced, fma
 from ..emit.isa import Isa, added
 
 
@@ -34,25 +34,44 @@ class Int8Sums:
 
 
 class FloatSums:
-    """Sums of one pixel in vectors of `lanes` floats of the type of `bias`, which is added last: a large one would cost
-    the sums their low bits. They begin with the first products, or with zeros where these are added in a loop. Taps
-    join `chains` of sums in turn."""
+    """float32 sums of one pixel in vectors of `lanes`."""
 
-    def __init__(self, lanes: int, bias: Sequence[Value], *, looped: bool, chains: int = 1) -> None:
-        self._lanes, self._bias, self._chains, self._taps, dtype = lanes, bias, chains, 0, element_type(bias[0])
-        self._looped = looped
-        zero = const(0.0, dtype, lanes) if looped else None
-        self._parts = [[Register(dtype, lanes, zero) for _ in bias] for _ in range(chains)]
+    def __init__(self, lanes: int, bias: Sequence[Value]) -> None:
+        self._lanes, self._sums = lanes, [Register("float32", lanes, b) for b in bias]
 
     def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
         """Add the taps' products."""
         for x, w in taps:
-            begun = self._looped or self._taps >= self._chains
-            for part, a, f in zip(self._parts[self._taps % self._chains], x, w, strict=True):
-                part.set(fma(self._lanes, a, f, part.get()) if begun else fenced(self._lanes, a * f))
+            for total, a, f in zip(self._sums, x, w, strict=True):
+                total.set(fma(self._lanes, a, f, total.get()))
+
+    def result(self) -> Sequence[Value]:
+        """The sums, bias included."""
+        return [total.get() for total in self._sums]
+
+
+class HalfSums:
+    """float16 sums of one pixel in a vector of `lanes`. The bias is added last: a large one would cost the sums their
+    low bits. They begin with the first products, or with zeros where these are added in a loop. Taps join `chains` of
+    sums in turn."""
+
+    def __init__(self, lanes: int, bias: Value, *, looped: bool, chains: int) -> None:
+        self._lanes, self._bias, self._looped, self._taps = lanes, bias, looped, 0
+        zero = const(0.0, "float16", lanes) if looped else None
+        self._chains = [Register("float16", lanes, zero) for _ in range(chains)]
+
+    def add(self, taps: Sequence[tuple[list[Value], list[Value]]]) -> None:
+        """Add the taps' products."""
+        for (x,), (w,) in taps:
+            begun = self._looped or self._taps >= len(self._chains)
+            total = self._chains[self._taps % len(self._chains)]
+            total.set(fma(self._lanes, x, w, total.get()) if begun else fenced(self._lanes, x * w))
             self._taps += 1
 
     def result(self) -> Sequence[Value]:
         """The sums, bias included."""
-        sums = [added([part.get() for part in parts]) for parts in zip(*self._parts, strict=True)]
-        return [total + bias for total, bias in zip(sums, self._bias, strict=True)]
+        return [added([total.get() for total in self._chains]) + self._bias]
+
+
+Sums = Int8Sums | FloatSums | HalfSums
+"""What `_Depthwise.accumulator` gives."""

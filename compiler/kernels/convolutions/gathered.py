@@ -128,7 +128,7 @@ class _Gathered:
 
     def _biases(self) -> list[Value]:
         step = self._isa.lanes * 4
-        return [v for at in (0, 2 * step) for v in self._isa.load_again(self._bias, i64(at))]
+        return [v for at in (0, 2 * step) for v in self._isa.load_again(self._bias, i64(at), "int32", 2)]
 
     def _operands(
         self, run: Value, channel: Value

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..emit import halves
-from ..emit.builder import BITS, Builder, Pointer, Value, cast, const, define, i64, shuffle
+from ..emit.builder import BITS, Builder, Pointer, Value, cast, define, i64, shuffle
 from ..emit.isa import Isa, Tile
 from ..emit.tir import tirx
 from .contraction import OPERANDS as SHARED_OPERANDS
@@ -188,7 +188,6 @@ class _Kernel:
         ]
         data = b.let(position * b.param("data_position"))
         sums = b.let(b.param("sums") + position * b.param("sum_position") + block * self.line)
-        nothing = [const(-0.0, "float32", self.isa.lanes)] * (self.isa.vectors * tile.blocks)  # x + -0.0 is x
         with b.range(0, tirx.truncdiv(count + tile.rows - 1, i64(tile.rows))) as run:
             first = b.let(run * tile.rows)
             rows, targets = ([b.let(start + first * step)] for start, step in ((data, self.data), (sums, self.sums)))
@@ -196,7 +195,7 @@ class _Kernel:
                 exists = first + r < count
                 for places, step in ((rows, self.data), (targets, self.sums)):
                     places.append(b.let(places[-1] + tirx.Select(exists, step, i64(0))))
-            tile.start(nothing)
+            tile.start(())
             accumulate_run(b, tile, scratch, rows, w, weights, whole=spec.whole, begins=spec.whole)
             tile.end(b)
             for r, target in enumerate(targets):

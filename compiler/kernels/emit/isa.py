@@ -71,7 +71,8 @@ class Tile(ABC):
     @abstractmethod
     def start(self, bias: Sequence[Value]) -> None:
         """Every row's sums := `bias` (for each block `Isa.vectors` of `Isa.lanes` int32 or float32); with `own_bias`
-        one row after the other has its own, or one pair of rows whose sums are `mixed`."""
+        one row after the other has its own, or one pair of rows whose sums are `mixed`. Empty: floats that have
+        none."""
 
     @abstractmethod
     def step(
@@ -204,10 +205,10 @@ class Isa(ABC):
         """int32 x lanes: acc + the sum of four products a lane, of `dot_data` and weights."""
         raise AssertionError(f"{self.name} has no dot product")
 
-    def load_again(self, p: Pointer, offset: Value) -> list[Value]:
-        """int32 x lanes, `vectors` of them that follow each other: loaded here where a load costs less than a copy of
-        what has been loaded before."""
-        return [p.load(offset + v * self.lanes * 4, "int32", self.lanes) for v in range(self.vectors)]
+    def load_again(self, p: Pointer, offset: Value, dtype: str, vectors: int) -> list[Value]:
+        """int32 or float32 x lanes, one or two of them that follow each other: loaded here where a load costs less than
+        a copy of what has been loaded before."""
+        return [p.load(offset + v * self.lanes * 4, dtype, self.lanes) for v in range(vectors)]
 
     def in_turn(self, values: Sequence[Value]) -> Sequence[Value]:
         """float32 x lanes: `Tile.in_turn` of results that no tile has computed."""

@@ -11,15 +11,26 @@ PRODUCTS = 25
 STEP = 8
 """Products of a step of all kernels."""
 
+NEVER = 2**30
+"""Behind all products."""
+
 
 def sum_params(dtype: str, products: int) -> dict[str, int]:
     """The kernel's parameters (`ContractionSpec.sum_params`) for sums of so many products."""
-    return {"summands": _summands(products)} if dtype == "float16" else {}
+    return dict(zip(("summands", "longer_from"), _blocks(products), strict=True)) if dtype == "float16" else {}
 
 
-def _summands(products: int) -> int:
-    """As many as let none pass through more than LEAST + products // PRODUCTS roundings, in whole steps."""
+def _blocks(products: int) -> tuple[int, int]:
+    """Products in a block, and from which on there is a step more in each, for the last blocks join fewer times: the
+    fewest blocks of which no product passes through more than LEAST + products // PRODUCTS roundings."""
     if is_symbolic(products):
-        return LEAST
+        return LEAST, NEVER
     allowed = LEAST + products // PRODUCTS
-    return max((n for n in range(LEAST, allowed, STEP) if n + ceil_div(products, n) <= allowed), default=LEAST)
+    found = [(NEVER, LEAST, products)]
+    for size in range(LEAST, allowed, STEP):
+        last = max(0, min(allowed - size - STEP, products // (size + STEP)))
+        longer_from = products - last * (size + STEP)
+        count = ceil_div(longer_from, size) + last
+        if size + count <= allowed:
+            found.append((count, size, longer_from))
+    return min(found)[1:]
