@@ -66,7 +66,7 @@ class _WordsTile(Tile):
     _sum_dtype: str
 
     def __init__(self, rows: int, blocks: int) -> None:
-        self.rows, self.blocks, self.groups_per_step = rows, blocks, 4 if rows == 1 else 2
+        self.rows, self.blocks, self.groups_per_step = rows, blocks, 4 if blocks == 1 else 2
         self._chains = self.groups_per_step if rows == 1 else 1
 
     @abstractmethod
@@ -126,10 +126,11 @@ class _FloatTile(_WordsTile):
         return intrinsic("llvm.fma.v16f32", "float32", 16, *operands, acc)
 
 
-def _shape(rows: int, *, paired: bool) -> tuple[int, int]:
+def _shape(rows: int, *, paired: bool, single: int) -> tuple[int, int]:
     """A part of so many rows, and blocks: each word that is loaded meets two registers of weights, or each register of
-    weights many words. Of 56 rows it is not 8, since planes are mostly so many times 7."""
-    most, blocks = (7 if rows % 7 == 0 else 8, 2) if paired else (14, 1)
+    weights the words of up to `single` rows. Of 56 rows pairs do not take 8, since planes are mostly so many times
+    7."""
+    most, blocks = (7 if rows % 7 == 0 else 8, 2) if paired else (single, 1)
     return next(n for n in range(most, 0, -1) if rows % n == 0), blocks
 
 
@@ -169,11 +170,11 @@ class Avx512(Isa):
 
     def int8_tile(self, rows: int, *, paired: bool, full_range: bool, even: bool) -> Tile:
         """vpdpbusd, for all weights."""
-        return _UnsignedTile(*_shape(rows, paired=paired))
+        return _UnsignedTile(*_shape(rows, paired=paired, single=14))
 
     def float_tile(self, rows: int, *, paired: bool) -> Tile:
         """vfmadd231ps of broadcast elements."""
-        return _FloatTile(*_shape(rows, paired=paired))
+        return _FloatTile(*_shape(rows, paired=paired, single=8))  # whose addresses stay in registers
 
     def round_to_int(self, value: Value) -> Value:
         """vcvtps2dq, which gives INT_MIN above 2^31: hence vminps."""

@@ -15,8 +15,7 @@ _AVX2 = Variant(
     Avx2,
 )
 
-_WIDE = [
-    TileShape(56, 14),
+_PAIRED = [
     TileShape(56, 7, paired=True, cost=0.96),  # pixels of the planes that networks for images have are multiples of 49
     TileShape(48, 8, paired=True, cost=0.99),  # not cheaper by itself, but code of its own
 ]
@@ -49,7 +48,11 @@ X86_64 = Target(
     columns=16,
     cache=256 << 10,
     usual_cache=512 << 10,
-    tiles={"int8": _WIDE, "float32": _WIDE, "float16": [TileShape(4, 4), TileShape(4, 4, paired=True, cost=0.96)]},
+    tiles={
+        "int8": [TileShape(56, 14), *_PAIRED],
+        "float32": [TileShape(56, 8), *_PAIRED],
+        "float16": [TileShape(4, 4), TileShape(4, 4, paired=True, cost=0.96)],
+    },
     second_bias=True,
 )
 

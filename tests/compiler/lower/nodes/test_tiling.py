@@ -26,8 +26,8 @@ def tile(pixels: int, outputs: int) -> TileShape:
         (40 * 40, 64, (7, True)),  # 1603 instead of 1600: not worth code of its own
         (32, 64, (8, True)),  # not 7, of which five compute 35
         (14, 64, (7, True)),
-        (49, 48, (14, False)),  # three blocks of channels
-        (49, symbol("n", 64, 128, 64), (14, False)),
+        (49, 48, (8, False)),  # three blocks of channels
+        (49, symbol("n", 64, 128, 64), (8, False)),
         (symbol("n", 1, 64), 64, (7, True)),
     ],
 )
