@@ -176,11 +176,8 @@ define <4 x float> @edge_here_float(<4 x float> %v) {
     def begin(
         self, b: Builder, x: Pointer, row_offsets: Sequence[Value], w: Pointer, w_offsets: Sequence[Value], steps: Value
     ) -> None:
-        """The first products are what sums without a bias begin with."""
-        if self._begun:
-            self.run(b, x, row_offsets, w, w_offsets, steps)
-            return
-        self._step(x, row_offsets, w, w_offsets, self.groups_per_step, begins=True)
+        """The first step is outside the loop, beside loads of the bias; without one, sums begin with its products."""
+        self._step(x, row_offsets, w, w_offsets, self.groups_per_step, begins=not self._begun)
         at, end = Register("int64", 1, i64(self._step_bytes)), b.let(steps * self._step_bytes)
         self._run_on(b, x, row_offsets, w, w_offsets, at, end)
 
