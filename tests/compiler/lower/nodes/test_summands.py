@@ -29,6 +29,8 @@ def test_no_product_passes_through_more_roundings_than_are_allowed() -> None:
         most = max(size + len(found) - number for number, size in enumerate(found))
         assert max(found) == LEAST or most <= LEAST + products // PRODUCTS, products
         assert most <= min(products, LEAST + products // PRODUCTS) + 3, products
+        equal = min(products, size := sum_params("float16", products)["summands"]) + -(-products // size)
+        assert equal <= min(products, LEAST + products // PRODUCTS) + 3, products  # cores in order take equal blocks
 
 
 @pytest.mark.parametrize(
