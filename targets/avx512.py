@@ -66,7 +66,8 @@ class _WordsTile(Tile):
     _sum_dtype: str
 
     def __init__(self, rows: int, blocks: int) -> None:
-        self.rows, self.blocks, self.groups_per_step = rows, blocks, 4 if blocks == 1 else 2
+        self.rows, self.blocks = rows, blocks
+        self.groups_per_step = 4 if rows * blocks <= 8 else 2  # few products a group
         self._chains = self.groups_per_step if rows == 1 else 1
 
     @abstractmethod
